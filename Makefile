@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: ISC
+# eddy: make help lists what there is.  Everything generated is under build/.
+
+PREFIX       ?= /usr/local
+LIBDIR       ?= $(PREFIX)/lib
+INCLUDEDIR   ?= $(PREFIX)/include
+MANDIR       ?= $(PREFIX)/share/man
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+DESTDIR      ?=
+
+CFLAGS       ?= -O2 -g
+PKG_CONFIG   ?= pkg-config
+CLANG_FORMAT ?= clang-format
+# SAN=address,undefined or SAN=thread: a build of its own below build/.
+SAN          ?=
+# N=pattern runs the tests whose case matches.
+V            ?= 0
+
+VERSION := $(shell sed -n 's/.define EDDY_VERSION *"\(.*\)"/\1/p' \
+	include/eddy/base.h)
+B       := build$(if $(SAN),/$(SAN))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wconversion -Wvla -Wundef -Wpointer-arith -Wwrite-strings
+ours := -std=c11 -D_GNU_SOURCE -Iinclude -Ilib $(WARN) -MMD -MP -pthread \
+	-ffunction-sections -fdata-sections \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+link := -pthread $(if $(SAN),-fsanitize=$(SAN))
+
+lib_o   := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard lib/*.c)))
+checks  := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/check_*.c)))
+benches := $(patsubst bench/%.c,$(B)/%,$(sort $(wildcard bench/bench_*.c)))
+pages   := $(sort $(wildcard man/*.[37]))
+headers := $(sort $(wildcard include/eddy/*.h))
+
+ifeq ($(V),0)
+say = @printf '  %-4s %s\n' $(1) $@;
+endif
+
+.PHONY: all help demo check bench lint format tags compdb cov examples \
+	install uninstall clean
+.SECONDARY:
+
+all: $(B)/libeddy.a $(B)/eddy.pc
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: all          libeddy.a and eddy.pc (the default)
+#: demo         run the mixing demonstration; DIR=path TSV=file
+#: check        build and run the tests (needs Check); check-NAME: one suite
+#: bench        run the benchmarks; bench-NAME: one; QUICK=1: short
+#: lint         headers, symbols, layers, pages, format
+#: examples     build and run the programs in README.md and the pages
+#: cov          line and branch coverage of lib/ (needs gcovr)
+#: format tags compdb
+#: install      PREFIX, DESTDIR, LIBDIR, INCLUDEDIR, MANDIR, PKGCONFIGDIR
+#: uninstall clean
+#: Variables: CC AR CFLAGS CPPFLAGS LDFLAGS SAN=address,undefined|thread V=1
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(ours) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/libeddy.a: $(lib_o)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/eddy.pc: lib/eddy.pc.in include/eddy/base.h Makefile
+	@mkdir -p $(@D)
+	$(call say,GEN)sed -e 's|@VERSION@|$(VERSION)|' \
+	    -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' lib/eddy.pc.in >$@
+
+demo: $(B)/demo
+	@$(B)/demo $(if $(TSV),--tsv $(TSV)) $(DIR)
+
+$(B)/demo: $(B)/bench/demo.o $(B)/libeddy.a
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(link)
+
+$(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(link)
+
+$(B)/check_%: $(B)/test/check_%.o $(B)/test/census.o $(B)/libeddy.a
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
+	    $(shell sed -n 's/^.* link: \(.*\) \*\/$$/\1/p' test/check_$*.c) \
+	    $$($(PKG_CONFIG) --libs check) $(link)
+
+$(B)/test/%.o: ours += -Itest $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
+
+# Every suite, each a binary of its own; the last line says how many failed.
+check: $(checks) $(B)/libeddy.a
+	@test/run.sh $(B) $(checks)
+
+check-%: $(B)/check_%
+	$<
+
+bench: $(benches)
+	@for b in $(benches); do $$b || exit; done
+
+bench-%: $(B)/bench_%
+	@$<
+
+lint: all
+	@CC="$(CC)" CLANG_FORMAT="$(CLANG_FORMAT)" test/lint.sh $(B)
+
+examples: all
+	@CC="$(CC)" test/examples.sh $(B)
+
+format:
+	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
+	    lib/*.[ch] test/*.[ch] bench/*.[ch]
+
+tags:
+	@mkdir -p build
+	ctags -R -f build/tags include lib test bench
+
+compdb:
+	@mkdir -p build
+	bear --output build/compile_commands.json -- $(MAKE) -B all
+
+cov:
+	$(MAKE) B=build/cov CFLAGS='-O0 -g --coverage' check
+	gcovr -r . --object-directory build/cov -f lib/ --branches
+
+install: all
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR)/eddy \
+	    $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(MANDIR)/man3 \
+	    $(DESTDIR)$(MANDIR)/man7
+	install -m 644 $(B)/libeddy.a $(DESTDIR)$(LIBDIR)
+	install -m 644 $(B)/eddy.pc $(DESTDIR)$(PKGCONFIGDIR)
+	install -m 644 include/eddy.h $(DESTDIR)$(INCLUDEDIR)
+	install -m 644 $(headers) $(DESTDIR)$(INCLUDEDIR)/eddy
+	@test/pages.sh install $(DESTDIR)$(MANDIR) $(pages)
+
+uninstall:
+	rm -f $(DESTDIR)$(LIBDIR)/libeddy.a $(DESTDIR)$(PKGCONFIGDIR)/eddy.pc \
+	    $(DESTDIR)$(INCLUDEDIR)/eddy.h
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/eddy
+	@test/pages.sh uninstall $(DESTDIR)$(MANDIR) $(pages)
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

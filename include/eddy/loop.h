@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * loop: one thread's reactor.
+ *
+ * A loop belongs to the thread that runs or steps it (before that: to the one
+ * that opened it).  Calls from another thread answer -EPERM, calls in a forked
+ * child -ECHILD.  One turn flushes, polls, collects what is ready in FIFO
+ * order and runs exactly that; see eddy-loop(3).
+ */
+#ifndef EDDY_LOOP_H
+#define EDDY_LOOP_H
+
+#include <eddy/base.h>
+
+EDDY_HEADER_BEGIN
+
+struct eddy_loop; /* opaque */
+struct eddy_executor;
+
+/* Something the loop will call: a member of every handle.  Private. */
+struct eddy_ready {
+	struct eddy_ready *next,
+	    *prev; /* the loop's pending list; NULL: in none */
+	void (*run)(struct eddy_loop *, struct eddy_ready *);
+};
+
+struct eddy_loop_options {
+	struct eddy_executor
+	    *executor;          /* borrowed; NULL: a pool on first use */
+	int64_t close_duration; /* eddy_run's drain, ns; 0: 5 s */
+};
+
+/* Open a loop; options may be NULL.  -EPROTO: header and archive differ. */
+#define eddy_loop_open(ret_loop, options) \
+	eddy_loop_open_version(ret_loop, options, EDDY_VERSION_NUMBER)
+int eddy_loop_open_version(struct eddy_loop **ret_loop,
+    const struct eddy_loop_options *options, unsigned version);
+
+/* Free the loop.  -EBUSY while it runs, or while it has tasks or accepted jobs;
+ * armed timers, watches and posts are forgotten.  In a forked child it only
+ * drops descriptors and memory. */
+int eddy_loop_close(struct eddy_loop *loop);
+
+/* Turn until stopped, or until nothing is armed, in flight or held: 0. */
+int eddy_loop_run(struct eddy_loop *loop);
+
+/* One turn that waits at most duration ns for something to do.  1, or 0 when
+ * nothing is left that a run would wait for. */
+int eddy_loop_step(struct eddy_loop *loop, int64_t duration);
+
+/* Make eddy_loop_run return after the batch at hand (or the next one). */
+int eddy_loop_stop(struct eddy_loop *loop);
+
+/* While held, a loop with nothing to do waits instead of returning: for a
+ * thread that will post later.  Holds count. */
+int eddy_loop_hold(struct eddy_loop *loop);
+int eddy_loop_release(struct eddy_loop *loop);
+
+/* The time at which this turn's batch was collected, in ns. */
+int64_t eddy_loop_now(const struct eddy_loop *loop);
+
+EDDY_HEADER_END
+
+#endif

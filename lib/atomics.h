@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * atomics: every access to a word that two threads or processes share.
+ *
+ * The words are plain integers and pointers (public headers must pass C99 and
+ * C++17), so nothing but these macros may touch them.  The schedule explorer
+ * in test/ replaces them to run the real code under every interleaving.
+ */
+#ifndef EDDY_ATOMICS_H
+#define EDDY_ATOMICS_H
+
+#ifdef EDDY_EXPLORE
+#include "explore.h"
+#else
+
+/* Relaxed: for words that only one side writes, or where a fence follows. */
+#define A_LOAD(p)       __atomic_load_n((p), __ATOMIC_RELAXED)
+#define A_STORE(p, v)   __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+
+#define A_ACQUIRE(p)    __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define A_RELEASE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+
+/* Read-modify-write: acquire and release.  A_CAS updates *old when it fails;
+ * A_ADD and A_SUB answer the value before. */
+#define A_XCHG(p, v)    __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define A_ADD(p, v)     __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+#define A_SUB(p, v)     __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)
+#define A_CAS(p, old, v)             \
+	__atomic_compare_exchange_n( \
+	    (p), (old), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+/*
+ * The fence between "I published" and "are you asleep?", and its twin between
+ * "I am asleep" and "has anything been published?".  Both sides need it: with
+ * one or none the wake-up is lost (test/wakeup.pml).  TSan does not know
+ * fences, so there it is a read-modify-write of the word that is read next.
+ */
+#ifdef __SANITIZE_THREAD__
+#define A_FENCE(p) ((void)__atomic_fetch_add((p), 0, __ATOMIC_SEQ_CST))
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define A_FENCE(p) ((void)__atomic_fetch_add((p), 0, __ATOMIC_SEQ_CST))
+#endif
+#endif
+#ifndef A_FENCE
+#define A_FENCE(p) ((void)(p), __atomic_thread_fence(__ATOMIC_SEQ_CST))
+#endif
+
+#endif
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+#include <eddy/base.h>
+
+#include <time.h>
+
+const char *
+eddy_version(void)
+{
+	return EDDY_VERSION;
+}
+
+int64_t
+eddy_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return EDDY_S(now.tv_sec) + now.tv_nsec;
+}
+
+int64_t
+eddy_after(int64_t duration)
+{
+	int64_t deadline;
+
+	if (duration == EDDY_FOREVER ||
+	    __builtin_add_overflow(
+		eddy_now(), duration > 0 ? duration : 0, &deadline))
+		return EDDY_FOREVER;
+	return deadline;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * door: where other threads hand things to a loop.
+ *
+ * A stack that any thread pushes to and the loop empties at once, a word that
+ * says whether the loop sleeps, and an eventfd that is written only then and
+ * never read (edge-triggered).  The door outlives its loop for as long as
+ * somebody may still ring it: every accepted job holds a reference.
+ *
+ * Sleeping:  loop    parked = 1; fence; stack empty? sleep; parked = 0
+ *            thread  push;       fence; parked?      parked = 0, ring
+ * One of the two always sees the other's store, so no wake-up is lost.
+ */
+#ifndef EDDY_DOOR_H
+#define EDDY_DOOR_H
+
+#include "atomics.h"
+#include "list.h"
+
+struct door {
+	struct eddy_ready *stack; /* any thread; newest first */
+	uint32_t parked;          /* any thread */
+	uint32_t refs;            /* any thread: the loop and accepted jobs */
+	uint64_t accepted;        /* any thread: jobs ever, for this loop */
+	int bell;                 /* eventfd; constant */
+	int pid;                  /* of the loop's process; constant */
+};
+
+/* Any thread.  True: the loop sleeps and this caller has to ring. */
+static inline bool
+door_push(struct door *door, struct eddy_ready *node)
+{
+	struct eddy_ready *top = A_LOAD(&door->stack);
+
+	do
+		node->next = top;
+	while (!A_CAS(&door->stack, &top, node));
+	/* Pairs with the fence in door_park.  node is not ours any more. */
+	A_FENCE(&door->parked);
+	return A_LOAD(&door->parked) != 0 && A_XCHG(&door->parked, 0) != 0;
+}
+
+/* Loop thread.  False: something came in meanwhile, do not sleep. */
+static inline bool
+door_park(struct door *door)
+{
+	A_STORE(&door->parked, 1);
+	/* Pairs with the fence in door_push: look again, then sleep. */
+	A_FENCE(&door->parked);
+	if (A_LOAD(&door->stack) == NULL)
+		return true;
+	A_STORE(&door->parked, 0);
+	return false;
+}
+
+/* Relaxed: a thread that still sees 1 rings for nothing, once. */
+static inline void
+door_unpark(struct door *door)
+{
+	A_STORE(&door->parked, 0);
+}
+
+/* Loop thread: what came in, oldest first, to the end of list. */
+static inline void
+door_collect(struct door *door, struct eddy_ready *list)
+{
+	struct eddy_ready *node, *older, *end = list->prev;
+
+	if (A_LOAD(&door->stack) == NULL)
+		return;
+	/* Pairs with the release of the push: what its thread wrote is seen. */
+	for (node = A_XCHG(&door->stack, NULL); node != NULL; node = older) {
+		older = node->next;
+		list_push_front(end, node);
+	}
+}
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * loop: epoll, a pending list and a door.
+ *
+ * A turn polls, moves everything that is ready to the pending list, makes that
+ * list the batch and runs it.  Whatever is stopped leaves the list it is in, so
+ * a stale callback cannot happen.  The loop sleeps only after door_park.
+ */
+#include <eddy/loop.h>
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "atomics.h"
+#include "loop_impl.h"
+#include "sys.h"
+
+enum {
+	EVENTS = 256, /* a turn: 3 KiB of stack, and enough to amortise it */
+	BELL = 0,     /* the tag of the door's eventfd */
+};
+
+#define CLOSE_DURATION EDDY_S(5) /* as the grace of init systems, halved */
+
+static struct door *
+door_open(void)
+{
+	struct door *door = eddy__alloc(sizeof(*door));
+
+	if (door == NULL)
+		return NULL;
+	door->bell = eddy__eventfd();
+	door->refs = 1;
+	door->pid = eddy__getpid();
+	return door;
+}
+
+void
+eddy__door_hold(struct door *door)
+{
+	A_ADD(&door->refs, 1);
+	A_ADD(&door->accepted, 1);
+}
+
+void
+eddy__door_drop(struct door *door)
+{
+	if (A_SUB(&door->refs, 1) != 1)
+		return;
+	eddy__close(door->bell);
+	eddy__free(door);
+}
+
+void
+eddy__door_send(struct door *door, struct eddy_ready *node)
+{
+	if (door_push(door, node))
+		eddy__ring(door->bell);
+}
+
+int
+eddy_loop_open_version(struct eddy_loop **ret_loop,
+    const struct eddy_loop_options *options, unsigned version)
+{
+	struct eddy_loop *loop;
+	int r = -ENOMEM;
+
+	if (version != EDDY_VERSION_NUMBER)
+		return -EPROTO;
+	loop = eddy__alloc(sizeof(*loop));
+	if (loop == NULL)
+		return r;
+	loop->door = door_open();
+	if (loop->door == NULL)
+		goto fail_door;
+	r = loop->door->bell;
+	if (r < 0)
+		goto fail_bell;
+	r = loop->epoll = eddy__epoll_open();
+	if (r < 0)
+		goto fail_epoll;
+	/* Edge-triggered and never read: each ring is one event. */
+	r = eddy__epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->door->bell,
+	    EPOLLIN | EPOLLET, BELL);
+	if (r < 0)
+		goto fail_add;
+	list_init(&loop->pending);
+	list_init(&loop->batch);
+	loop->owner = (uintptr_t)pthread_self();
+	if (options != NULL)
+		loop->options = *options;
+	if (loop->options.close_duration == 0)
+		loop->options.close_duration = CLOSE_DURATION;
+	loop->now = eddy_now();
+	*ret_loop = loop;
+	return 0;
+
+fail_add:
+	eddy__close(loop->epoll);
+fail_epoll:
+	eddy__close(loop->door->bell);
+fail_bell:
+	eddy__free(loop->door);
+fail_door:
+	eddy__free(loop);
+	return r;
+}
+
+/* Jobs accepted for this loop whose outcome it has not run yet. */
+static bool
+jobs_out(const struct eddy_loop *loop)
+{
+	return A_LOAD(&loop->door->accepted) != loop->delivered;
+}
+
+int
+eddy_loop_close(struct eddy_loop *loop)
+{
+	int r = 0;
+
+	if (loop->door->pid == eddy__getpid()) {
+		if (A_LOAD(&loop->running) || loop->roots != NULL ||
+		    loop->pools != 0 || jobs_out(loop))
+			return -EBUSY;
+		r = eddy__loop_mine(loop);
+		if (r < 0)
+			return r;
+		if (loop->offload != NULL)
+			r = loop->offload->close(
+			    loop->offload, loop->options.close_duration);
+	} else {
+		A_STORE(&loop->door->refs, 1); /* who held it is not here */
+	}
+	eddy__close(loop->epoll);
+	eddy__door_drop(loop->door);
+	eddy__free(loop->heap);
+	eddy__free(loop->slots);
+	eddy__free(loop);
+	return r;
+}
+
+int
+eddy__loop_mine(const struct eddy_loop *loop)
+{
+	return A_LOAD(&loop->owner) == (uintptr_t)pthread_self() ? 0 : -EPERM;
+}
+
+/* Would a run wait for anything? */
+static bool
+alive(const struct eddy_loop *loop)
+{
+	return !list_empty(&loop->pending) || loop->timers != 0 ||
+	       loop->watching != 0 || loop->holds != 0 || jobs_out(loop) ||
+	       A_LOAD(&loop->door->stack) != NULL;
+}
+
+/* How long this turn may sleep. */
+static int64_t
+patience(struct eddy_loop *loop, int64_t duration)
+{
+	int64_t next, now;
+
+	if (loop->stopping || !list_empty(&loop->pending))
+		return 0;
+	next = eddy__timer_next(loop);
+	if (next == EDDY_FOREVER || duration == 0)
+		return duration;
+	/* From the deadline anew each turn: no storm of EINTR postpones it. */
+	now = eddy_now();
+	if (next <= now)
+		return 0;
+	return next - now < duration ? next - now : duration;
+}
+
+/* Sleep until something happens, then put what is ready in the pending list:
+ * descriptors, posts and outcomes, timers. */
+static int
+collect(struct eddy_loop *loop, int64_t duration)
+{
+	struct epoll_event events[EVENTS];
+	int i, n;
+
+	duration = patience(loop, duration);
+	if (duration != 0 && !door_park(loop->door))
+		duration = 0;
+	n = eddy__epoll_wait(
+	    loop->epoll, events, EVENTS, duration, &loop->coarse);
+	door_unpark(loop->door);
+	if (n < 0 && n != -EINTR)
+		return n;
+	loop->now = eddy_now();
+	for (i = 0; i < n; i++)
+		if (events[i].data.u64 != BELL)
+			eddy__watch_collect(
+			    loop, events[i].data.u64, events[i].events);
+	door_collect(loop->door, &loop->pending);
+	eddy__timer_collect(loop);
+	return 0;
+}
+
+static int
+turn(struct eddy_loop *loop, int64_t duration)
+{
+	struct eddy_ready *ready;
+	int r = collect(loop, duration);
+
+	if (r < 0)
+		return r;
+	list_splice(&loop->batch, &loop->pending);
+	loop->dispatching = true;
+	while ((ready = list_pop(&loop->batch)) != NULL)
+		ready->run(loop, ready);
+	loop->dispatching = false;
+	return 0;
+}
+
+/* Become the loop thread. */
+static int
+enter(struct eddy_loop *loop)
+{
+	if (loop->door->pid != eddy__getpid())
+		return -ECHILD;
+	if (A_XCHG(&loop->running, 1) != 0)
+		return -EBUSY;
+	A_STORE(&loop->owner, (uintptr_t)pthread_self());
+	return 0;
+}
+
+int
+eddy_loop_run(struct eddy_loop *loop)
+{
+	int r = enter(loop);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && (loop->stopping || alive(loop))) {
+		r = turn(loop, EDDY_FOREVER);
+		if (loop->stopping)
+			break;
+	}
+	loop->stopping = false;
+	A_RELEASE(&loop->running, 0);
+	return r;
+}
+
+int
+eddy_loop_step(struct eddy_loop *loop, int64_t duration)
+{
+	int r = enter(loop);
+
+	if (r < 0)
+		return r;
+	r = turn(loop, duration > 0 ? duration : 0);
+	if (r == 0)
+		r = alive(loop);
+	loop->stopping = false;
+	A_RELEASE(&loop->running, 0);
+	return r;
+}
+
+int
+eddy_loop_stop(struct eddy_loop *loop)
+{
+	int r = eddy__loop_mine(loop);
+
+	if (r == 0)
+		loop->stopping = true;
+	return r;
+}
+
+int
+eddy_loop_hold(struct eddy_loop *loop)
+{
+	int r = eddy__loop_mine(loop);
+
+	if (r == 0)
+		loop->holds++;
+	return r;
+}
+
+int
+eddy_loop_release(struct eddy_loop *loop)
+{
+	int r = eddy__loop_mine(loop);
+
+	if (r == 0 && loop->holds == 0)
+		r = -EINVAL;
+	if (r == 0)
+		loop->holds--;
+	return r;
+}
+
+int64_t
+eddy_loop_now(const struct eddy_loop *loop)
+{
+	return loop->now;
+}

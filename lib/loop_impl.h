@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * loop_impl: struct eddy_loop, for the modules that are parts of it.
+ */
+#ifndef EDDY_LOOP_IMPL_H
+#define EDDY_LOOP_IMPL_H
+
+#include <eddy/loop.h>
+
+#include "door.h"
+#include "list.h"
+
+struct eddy_task;
+struct eddy_timer;
+struct eddy_watch;
+
+/* A timer's place in the heap; the deadline is cached for the comparisons. */
+struct heap_entry {
+	int64_t deadline;
+	uint64_t sequence;
+	struct eddy_timer *timer;
+};
+
+struct watch_slot {
+	struct eddy_watch *watch; /* NULL: free */
+	uint32_t generation;      /* of the last start; tags its events */
+	uint32_t next_free;
+};
+
+/* What another module keeps in a loop; called when the loop closes. */
+struct attachment {
+	int (*close)(struct attachment *, int64_t duration);
+};
+
+struct eddy_loop {
+	/* Any thread. */
+	struct door *door; /* constant */
+	uintptr_t owner;   /* pthread_self() of the loop thread */
+	uint32_t running;  /* 1 inside run or step */
+
+	/* Loop thread from here on. */
+	struct eddy_ready pending; /* runs in the next batch */
+	struct eddy_ready batch;   /* runs now */
+	bool dispatching;          /* the batch is being run */
+	bool resuming;             /* inside a task's step */
+	bool stopping;
+	bool coarse; /* no epoll_pwait2 here */
+	int epoll;
+	int64_t now;        /* absolute ns, when the batch was collected */
+	uint64_t delivered; /* outcomes of jobs */
+	unsigned holds;
+	unsigned watching; /* started watches that are not background */
+	unsigned pools;    /* process pools that live here */
+
+	/* timer.c: a 4-ary heap by (deadline, sequence). */
+	struct heap_entry *heap;
+	uint32_t timers, heap_room;
+	uint64_t sequence;
+
+	/* watch.c */
+	struct watch_slot *slots;
+	uint32_t slot_count, slot_room, slot_free; /* slot_free: 1 + index */
+
+	/* task.c */
+	struct eddy_task *roots;
+	int budget; /* awaits that may yet complete at once in this step */
+
+	struct attachment *offload; /* offload.c */
+	struct eddy_loop_options options;
+};
+
+/* -EPERM unless this is the loop thread. */
+int eddy__loop_mine(const struct eddy_loop *loop);
+
+/* To be run: in this batch when a callback says so (they are finite), in the
+ * next when a task does, so that one that never waits cannot starve others. */
+static inline void
+eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	bool inside = loop->dispatching && !loop->resuming;
+
+	list_push(inside ? &loop->batch : &loop->pending, ready);
+}
+
+/* The door, and how many jobs may still ring it.  Any thread. */
+void eddy__door_hold(struct door *door);
+void eddy__door_drop(struct door *door);
+/* Push and ring; for threads of the library, which exist in no forked child. */
+void eddy__door_send(struct door *door, struct eddy_ready *node);
+
+/* timer.c */
+int64_t eddy__timer_next(struct eddy_loop *loop); /* or EDDY_FOREVER */
+void eddy__timer_collect(struct eddy_loop *loop); /* due ones to pending */
+
+/* watch.c: an event whose tag is data, to pending unless it is stale. */
+void eddy__watch_collect(struct eddy_loop *loop, uint64_t data, uint32_t got);
+
+#endif
