@@ -106,9 +106,8 @@ fail_door:
 	return r;
 }
 
-/* Jobs accepted for this loop whose outcome it has not run yet. */
-static bool
-jobs_out(const struct eddy_loop *loop)
+bool
+eddy__loop_jobs(const struct eddy_loop *loop)
 {
 	return A_LOAD(&loop->door->accepted) != loop->delivered;
 }
@@ -120,7 +119,7 @@ eddy_loop_close(struct eddy_loop *loop)
 
 	if (loop->door->pid == eddy__getpid()) {
 		if (A_LOAD(&loop->running) || loop->roots != NULL ||
-		    loop->pools != 0 || jobs_out(loop))
+		    loop->pools != 0 || eddy__loop_jobs(loop))
 			return -EBUSY;
 		r = eddy__loop_mine(loop);
 		if (r < 0)
@@ -150,7 +149,7 @@ static bool
 alive(const struct eddy_loop *loop)
 {
 	return !list_empty(&loop->pending) || loop->timers != 0 ||
-	       loop->watching != 0 || loop->holds != 0 || jobs_out(loop) ||
+	       loop->watching != 0 || loop->holds != 0 || eddy__loop_jobs(loop) ||
 	       A_LOAD(&loop->door->stack) != NULL;
 }
 

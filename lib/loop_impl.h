@@ -64,6 +64,7 @@ struct eddy_loop {
 	/* task.c */
 	struct eddy_task *roots;
 	int budget; /* awaits that may yet complete at once in this step */
+	int main_result; /* run.c */
 
 	struct attachment *offload; /* offload.c */
 	struct eddy_loop_options options;
@@ -71,6 +72,9 @@ struct eddy_loop {
 
 /* -EPERM unless this is the loop thread. */
 int eddy__loop_mine(const struct eddy_loop *loop);
+
+/* Are there jobs whose outcome the loop has not run yet? */
+bool eddy__loop_jobs(const struct eddy_loop *loop);
 
 /* To be run: in this batch when a callback says so (they are finite), in the
  * next when a task does, so that one that never waits cannot starve others. */
@@ -87,6 +91,10 @@ void eddy__door_hold(struct door *door);
 void eddy__door_drop(struct door *door);
 /* Push and ring; for threads of the library, which exist in no forked child. */
 void eddy__door_send(struct door *door, struct eddy_ready *node);
+
+/* task.c: free an EDDY_NEW frame that could not be started; answers r, or
+ * -ENOMEM for NULL. */
+int eddy__task_refuse(struct eddy_task *task, int r);
 
 /* timer.c */
 int64_t eddy__timer_next(struct eddy_loop *loop); /* or EDDY_FOREVER */

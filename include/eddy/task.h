@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * task: stackless coroutines, each the scope of those it spawns.
+ *
+ * A coroutine is `eddy_step name(struct eddy_task *self)` over a struct that
+ * starts with `struct eddy_task task;`.  What must survive an await lives in
+ * that struct.  A task ends after its children; see eddy-coroutines(7) and
+ * eddy-task(3).  Everything here belongs to the loop thread.
+ */
+#ifndef EDDY_TASK_H
+#define EDDY_TASK_H
+
+#include <limits.h>
+
+#include <eddy/loop.h>
+#include <eddy/timer.h>
+
+EDDY_HEADER_BEGIN
+
+struct eddy_task;
+
+/* What a coroutine returns; only the macros make one.  Private. */
+typedef struct {
+	struct eddy_task *next; /* to run now, or NULL */
+} eddy_step;
+
+/* What an operation returns; EDDY_AWAIT and EDDY_TRY take it.  Private. */
+typedef struct {
+	int rc;                 /* EDDY_PENDING or the result */
+	struct eddy_task *next; /* a callee to run now, or NULL */
+} eddy_async;
+
+#define EDDY_PENDING INT_MIN
+#define EDDY_ASYNC   __attribute__((warn_unused_result)) eddy_async
+
+typedef eddy_step eddy_task_fn(struct eddy_task *self);
+typedef void eddy_task_done_fn(struct eddy_loop *loop, struct eddy_task *task);
+
+/* Where a task stands; one static record for each await. */
+struct eddy_site {
+	void *resume;           /* label; NULL before the first await */
+	const char *func, *file;
+	const char *text;       /* the operation as written */
+	int line;
+};
+
+/* How to give up an operation: take the wait out of wherever it is, then
+ * eddy_unpark(task, rc), now or when that is possible.  eddy_unpark itself
+ * will do where nobody else holds the task. */
+struct eddy_op {
+	const char *name;
+	int (*cancel)(struct eddy_task *task, int rc);
+};
+
+struct eddy_task {
+	struct eddy_timer timer;     /* private; its ready also resumes us */
+	eddy_task_fn *fn;
+	const char *name;            /* borrowed; the function's by default */
+	const struct eddy_site *at;  /* the last await */
+	struct eddy_loop *loop;
+	union {
+		struct eddy_task *parent; /* scope or caller */
+		eddy_task_done_fn *done;  /* of a root */
+	} up;
+	struct eddy_task *kids, *next, *prev;
+	const struct eddy_op *op;    /* what it waits for */
+	union {
+		struct eddy_task *callee, **winner;
+		uint32_t keep;
+		void *user[4];       /* free for the operation's maker */
+	} use;
+	int rc;                      /* of the last await */
+	int result;                  /* of the task, once it is done */
+	int failure;                 /* the first among the children */
+	unsigned flags;
+	uint32_t kid_count;
+	uint32_t resumes;            /* steps taken so far */
+};
+
+/* clang-format off */
+
+/* Labels as values and local labels are GNU C; these keep -Wpedantic quiet. */
+#define EDDY_QUIET_ _Pragma("GCC diagnostic push") \
+	_Pragma("GCC diagnostic ignored \"-Wpedantic\"")
+#define EDDY_LOUD_ _Pragma("GCC diagnostic pop")
+
+/* A '{' with labels of its own: any number of awaits may share a line. */
+#define EDDY_BLOCK_(...) EDDY_QUIET_ { __label__ __VA_ARGS__; EDDY_LOUD_
+#define EDDY_SITE_(label, text) static const struct eddy_site eddy_site_ = \
+	{ __extension__ &&label, __func__, __FILE__, text, __LINE__ }
+#define EDDY_SUSPEND_(to) do { \
+		eddy_step eddy_step_; \
+		eddy_me_->at = &eddy_site_; \
+		eddy_step_.next = (to); \
+		return eddy_step_; \
+	} while (0)
+
+/* A section is the body or a FINALLY: its EDDY_RETURNs go to its own end,
+ * where the children are awaited.  EDDY_TRY names eddy_section_, so that one
+ * inside FINALLY draws a deprecation warning. */
+#define EDDY_OPEN_(mark) \
+	EDDY_BLOCK_(eddy_leave_, eddy_left_) \
+	typedef int eddy_section_ __attribute__((unused)) mark; \
+	if (0) { goto eddy_leave_; } {
+#define EDDY_CLOSE_ } eddy_leave_: do { \
+		EDDY_SITE_(eddy_left_, "(leaving)"); \
+		if (eddy_leave_children_(eddy_me_)) { \
+			EDDY_SUSPEND_(NULL); \
+			eddy_left_:; \
+		} \
+	} while (0); }
+
+/* Open a coroutine over type, whose first member is `struct eddy_task task`;
+ * frame becomes the pointer to it. */
+#define EDDY_BEGIN(self, type, frame) \
+	__extension__ EDDY_STATIC_ASSERT_(offsetof(type, task) == 0, \
+	    "struct eddy_task task must be the first member"); \
+	static const struct eddy_site eddy_start_ = \
+	    { NULL, __func__, __FILE__, "(start)", __LINE__ }; \
+	struct eddy_task *const eddy_me_ = (self); \
+	type *const frame = (type *)(void *)eddy_me_; \
+	(void)frame; \
+	EDDY_QUIET_ if (eddy_me_->at) goto *eddy_me_->at->resume; EDDY_LOUD_ \
+	eddy_me_->at = &eddy_start_; \
+	EDDY_OPEN_()
+
+/* What follows runs however the body was left, after its children have ended;
+ * awaits in it are not cancelled. */
+#define EDDY_FINALLY EDDY_CLOSE_ EDDY_OPEN_(__attribute__((deprecated( \
+	"EDDY_TRY inside EDDY_FINALLY would skip the rest of it"))))
+#define EDDY_END     EDDY_CLOSE_ return eddy_end_(eddy_me_)
+
+/* Leave with a result: 0 or more, or -errno. */
+#define EDDY_RETURN(value) \
+	do { eddy_me_->result = (value); goto eddy_leave_; } while (0)
+
+/* Wait for an operation; its result goes to lhs. */
+#define EDDY_AWAIT(lhs, op) EDDY_AWAIT_(#op, lhs =, op)
+#define EDDY_AWAIT_(text, assign, op) do { \
+		EDDY_BLOCK_(eddy_here_) EDDY_SITE_(eddy_here_, text); \
+		eddy_async eddy_a_; \
+		eddy_a_ = (op); \
+		if (eddy_a_.rc == EDDY_PENDING) { \
+			EDDY_SUSPEND_(eddy_a_.next); \
+			eddy_here_:; \
+		} else { \
+			eddy_me_->rc = eddy_a_.rc; \
+		} \
+		assign eddy_me_->rc; } \
+	} while (0)
+
+/* EDDY_TRY(op) or EDDY_TRY(lhs, op): await, and leave with a negative result. */
+#define EDDY_TRY(...) EDDY_PICK_(__VA_ARGS__, EDDY_TRY2_, EDDY_TRY1_, ) \
+	(#__VA_ARGS__, __VA_ARGS__)
+#define EDDY_PICK_(a, b, macro, ...) macro
+#define EDDY_TRY1_(text, op)      EDDY_TRY_(text, (void), op)
+#define EDDY_TRY2_(text, lhs, op) EDDY_TRY_(text, lhs =, op)
+#define EDDY_TRY_(text, assign, op) do { \
+		(void)sizeof(eddy_section_); \
+		EDDY_AWAIT_(text, assign, op); \
+		if (eddy_me_->rc < 0) EDDY_RETURN(eddy_me_->rc); \
+	} while (0)
+
+/* Start an operation as a child t of scope, without awaiting it:
+ * EDDY_START(self, &f->t, eddy_sleep(&f->t, EDDY_MS(5))).  0 or -errno. */
+#define EDDY_START(scope, t, op) __extension__({ \
+		static const struct eddy_site eddy_site_ = \
+		    { NULL, __func__, __FILE__, #op, __LINE__ }; \
+		int eddy_rc_ = eddy_slot_(scope, t, &eddy_site_); \
+		if (eddy_rc_ == 0) eddy_rc_ = eddy_started_(t, op); \
+		eddy_rc_; \
+	})
+
+/* Frames.  name is the tag of the struct and the coroutine's function:
+ * EDDY_INIT(&f->kid, name, .arg = 1) fills the caller's storage,
+ * EDDY_NEW(name, .arg = 1) allocates one that the library frees at its end
+ * (NULL when memory is short; spawn and call take that as -ENOMEM).
+ * Above 16 KiB they do not compile: use eddy_prepare, eddy_new_frame. */
+#define EDDY_INIT(...) EDDY_INIT_(__VA_ARGS__, )
+#define EDDY_INIT_(ptr, name, ...) \
+	(*(ptr) = (struct name){ EDDY_FRAME_(name), __VA_ARGS__ }, \
+	    EDDY_SMALL_(name), &(ptr)->task)
+#define EDDY_NEW(...) EDDY_NEW_(__VA_ARGS__, )
+#define EDDY_NEW_(name, ...) (EDDY_SMALL_(name), eddy_new_( \
+	&((struct name){ EDDY_FRAME_(name), __VA_ARGS__ }).task, \
+	sizeof(struct name)))
+#define EDDY_FRAME_(name_) .task = { .fn = name_, .name = #name_ }
+#define EDDY_SMALL_(name) ((void)sizeof(struct { \
+	EDDY_STATIC_ASSERT_(sizeof(struct name) <= 16384, \
+	    "frame over 16 KiB: use eddy_prepare or eddy_new_frame"); int x; }))
+
+#ifdef __cplusplus
+#define EDDY_STATIC_ASSERT_ static_assert
+#else
+#define EDDY_STATIC_ASSERT_ _Static_assert
+#endif
+
+/* clang-format on */
+
+/* Run main_task on a loop of its own until it has ended, then cancel what is
+ * left, drain and close.  The main task's result, or -errno.  -EDEADLK: it
+ * waited and nothing could wake it. */
+int eddy_run(struct eddy_task *main_task);
+
+/* Start a root task; done, if not NULL, is called at its end.  A frame from
+ * EDDY_NEW is taken also on failure. */
+int eddy_loop_spawn(struct eddy_loop *loop, struct eddy_task *task,
+    eddy_task_done_fn *done);
+
+/* Start a child in scope.  -ENOMEM: child is NULL; -ECANCELED: the scope is
+ * being left; -EINVAL: child was started before.  Takes an EDDY_NEW frame. */
+int eddy_spawn(struct eddy_task *scope, struct eddy_task *child);
+
+/* Storage without EDDY_INIT: for C++ and big frames.  The rest of the frame is
+ * left alone; eddy_new_frame zeroes it. */
+void eddy_prepare(struct eddy_task *task, eddy_task_fn *fn, const char *name);
+struct eddy_task *eddy_new_frame(
+    size_t size, eddy_task_fn *fn, const char *name);
+
+/* Cancel a task, what it calls and all they spawned.  -EALREADY: it has ended;
+ * -EINVAL: it never was started. */
+int eddy_cancel(struct eddy_task *task);
+
+/* Is this task to leave?  False inside FINALLY and a shield. */
+bool eddy_cancelled(const struct eddy_task *self);
+
+/* Between on and off, awaits are not cancelled. */
+void eddy_shield(struct eddy_task *self, bool on);
+
+/* Has it ended?  Not for EDDY_NEW frames, which are gone then. */
+bool eddy_done(const struct eddy_task *task);
+
+/* Operations. */
+
+EDDY_ASYNC eddy_call(struct eddy_task *self, struct eddy_task *callee);
+EDDY_ASYNC eddy_yield(struct eddy_task *self);
+EDDY_ASYNC eddy_sleep(struct eddy_task *self, int64_t duration);
+
+/* op, but -ETIME when it took longer than duration ns and gave up. */
+EDDY_ASYNC eddy_timeout(
+    struct eddy_task *self, int64_t duration, eddy_async op);
+
+/* One child's result; also when it has ended.  -EINVAL: not a child. */
+EDDY_ASYNC eddy_join(struct eddy_task *self, struct eddy_task *child);
+/* Until all children have ended: the first failure, or 0. */
+EDDY_ASYNC eddy_join_all(struct eddy_task *self);
+/* Until fewer than limit children run: bounded concurrency in one line. */
+EDDY_ASYNC eddy_throttle(struct eddy_task *self, unsigned limit);
+/* The result of the first child to end; the others are cancelled and awaited.
+ * -ECHILD: there are none. */
+EDDY_ASYNC eddy_race(struct eddy_task *self, struct eddy_task **ret_winner);
+
+/* To make operations: check eddy_cancelled, then complete at once or wait
+ * until somebody unparks.  eddy_unpark: -EALREADY when it does not wait. */
+EDDY_ASYNC eddy_complete(struct eddy_task *self, int rc);
+EDDY_ASYNC eddy_park(struct eddy_task *self, const struct eddy_op *op);
+int eddy_unpark(struct eddy_task *task, int rc);
+
+/* For the macros. */
+bool eddy_leave_children_(struct eddy_task *self);
+eddy_step eddy_end_(struct eddy_task *self);
+int eddy_slot_(struct eddy_task *scope, struct eddy_task *t,
+    const struct eddy_site *site);
+int eddy_started_(struct eddy_task *t, eddy_async op);
+struct eddy_task *eddy_new_(const struct eddy_task *proto, size_t size);
+
+EDDY_HEADER_END
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * run: eddy_run, which is a loop, a root task and an orderly end.
+ */
+#include <eddy/task.h>
+
+#include <errno.h>
+
+#include "loop_impl.h"
+
+static void
+main_ended(struct eddy_loop *loop, struct eddy_task *task)
+{
+	loop->main_result = task->result;
+	eddy_loop_stop(loop);
+}
+
+/* Cancel what is left and give it the close duration to leave. */
+static int
+drain(struct eddy_loop *loop)
+{
+	int64_t now, deadline = eddy_after(loop->options.close_duration);
+	struct eddy_task *task;
+	int r = 1;
+
+	for (task = loop->roots; task != NULL; task = task->next)
+		eddy_cancel(task);
+	while (r > 0 && (loop->roots != NULL || eddy__loop_jobs(loop))) {
+		now = eddy_now();
+		if (now >= deadline)
+			return -ETIME;
+		r = eddy_loop_step(loop, deadline - now);
+	}
+	return r < 0 ? r : 0;
+}
+
+int
+eddy_run(struct eddy_task *main_task)
+{
+	struct eddy_loop *loop;
+	int r, left;
+
+	r = eddy_loop_open(&loop, NULL);
+	if (r < 0)
+		return eddy__task_refuse(main_task, r);
+	loop->main_result = -EDEADLK;
+	r = eddy_loop_spawn(loop, main_task, main_ended);
+	if (r == 0)
+		r = eddy_loop_run(loop);
+	if (r == 0)
+		r = loop->main_result;
+	left = drain(loop);
+	/* What would not leave in time keeps the loop; better than its end. */
+	if (left == 0)
+		left = eddy_loop_close(loop);
+	return left < 0 && r >= 0 ? left : r;
+}

@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * task: the trampoline, the tree and cancellation.
+ *
+ * A task is ready (its node in a list of the loop), waits (op set), runs, or
+ * has ended.  Whoever wakes one takes it out of everything else first, so at
+ * most one thing can resume it.  Children unlink themselves as they end; the
+ * scope's own waits (join, race, leaving) look at them in child_ended().
+ */
+#include <eddy/task.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "loop_impl.h"
+#include "sys.h"
+
+enum {
+	STARTED = 1,    /* spawned, called or a root */
+	DONE = 2,       /* ended; result is final */
+	CALLED = 4,     /* up.parent awaits it */
+	ROOT = 8,       /* up.done, in loop->roots */
+	OWNED = 16,     /* from EDDY_NEW: freed at the end */
+	CANCELLED = 32, /* every await says -ECANCELED */
+	FAILED = 64,    /* a child did; as CANCELLED until that is read */
+	LEAVING = 128,  /* between the end of a section and its children's */
+	FINAL = 256,    /* in FINALLY: not cancelled any more */
+	SHIELD = 512,
+	TIMED = 1024,   /* the timer is eddy_timeout's, not eddy_sleep's */
+	EXPIRED = 2048, /* it fired: the operation is giving up */
+
+	BUDGET = 256, /* awaits of one step that complete at once */
+};
+
+_Static_assert(sizeof(struct eddy_task) <= 192, "three cache lines");
+
+static int cancel_callee(struct eddy_task *task, int rc);
+static int cancel_kids(struct eddy_task *task, int rc);
+
+static const struct eddy_op call_op = { "call", cancel_callee };
+static const struct eddy_op join_op = { "join", cancel_callee };
+static const struct eddy_op join_all_op = { "join all", cancel_kids };
+static const struct eddy_op race_op = { "race", cancel_kids };
+static const struct eddy_op leave_op = { "leave", cancel_kids };
+static const struct eddy_op sleep_op = { "sleep", eddy_unpark };
+
+/* Running. */
+
+static void
+resume(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	struct eddy_task *task =
+	    CONTAINER_OF(ready, struct eddy_task, timer.ready);
+
+	loop->resuming = true;
+	loop->budget = BUDGET;
+	do {
+		task->resumes++;
+		task = task->fn(task).next;
+	} while (task != NULL);
+	loop->resuming = false;
+}
+
+static void
+make_ready(struct eddy_task *task)
+{
+	task->timer.ready.run = resume;
+	eddy__loop_push(task->loop, &task->timer.ready);
+}
+
+bool
+eddy_cancelled(const struct eddy_task *self)
+{
+	return (self->flags & (CANCELLED | FAILED)) != 0 &&
+	       (self->flags & (FINAL | SHIELD)) == 0;
+}
+
+/* The operation is over: stop its timeout and say what its result is.  Its own
+ * outcome wins; a cancel from outside beats the deadline. */
+static int
+settle(struct eddy_task *task, int rc)
+{
+	if (rc == -ECANCELED && (task->flags & EXPIRED) != 0 &&
+	    !eddy_cancelled(task))
+		rc = -ETIME;
+	eddy_timer_stop(task->loop, &task->timer);
+	task->flags &= ~(unsigned)(TIMED | EXPIRED);
+	task->op = NULL;
+	return rc;
+}
+
+int
+eddy_unpark(struct eddy_task *task, int rc)
+{
+	if (task->op == NULL)
+		return -EALREADY;
+	task->rc = settle(task, rc);
+	make_ready(task);
+	return 0;
+}
+
+EDDY_ASYNC
+eddy_park(struct eddy_task *self, const struct eddy_op *op)
+{
+	self->op = op;
+	return (eddy_async){ EDDY_PENDING, NULL };
+}
+
+EDDY_ASYNC
+eddy_complete(struct eddy_task *self, int rc)
+{
+	if (--self->loop->budget > 0)
+		return (eddy_async){ rc, NULL };
+	self->rc = rc;
+	make_ready(self);
+	return (eddy_async){ EDDY_PENDING, NULL };
+}
+
+static void
+on_timer(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	struct eddy_task *task = CONTAINER_OF(timer, struct eddy_task, timer);
+
+	if ((task->flags & TIMED) != 0) {
+		task->flags |= EXPIRED;
+		task->op->cancel(task, -ECANCELED);
+		return;
+	}
+	task->op = NULL; /* a sleep is over */
+	task->rc = 0;
+	resume(loop, &task->timer.ready);
+}
+
+/* Frames. */
+
+void
+eddy_prepare(struct eddy_task *task, eddy_task_fn *fn, const char *name)
+{
+	memset(task, 0, sizeof(*task));
+	task->fn = fn;
+	task->name = name;
+}
+
+struct eddy_task *
+eddy_new_frame(size_t size, eddy_task_fn *fn, const char *name)
+{
+	struct eddy_task *task =
+	    eddy__alloc(size > sizeof(*task) ? size : sizeof(*task));
+
+	if (task == NULL)
+		return NULL;
+	eddy_prepare(task, fn, name);
+	task->flags = OWNED;
+	return task;
+}
+
+struct eddy_task *
+eddy_new_(const struct eddy_task *proto, size_t size)
+{
+	struct eddy_task *task = eddy__alloc(size);
+
+	if (task == NULL)
+		return NULL;
+	memcpy(task, proto, size);
+	task->flags |= OWNED;
+	return task;
+}
+
+/* The tree. */
+
+static void
+link_task(struct eddy_task **list, struct eddy_task *task)
+{
+	task->prev = NULL;
+	task->next = *list;
+	if (*list != NULL)
+		(*list)->prev = task;
+	*list = task;
+}
+
+static void
+unlink_task(struct eddy_task **list, struct eddy_task *task)
+{
+	if (task->prev != NULL)
+		task->prev->next = task->next;
+	else
+		*list = task->next;
+	if (task->next != NULL)
+		task->next->prev = task->prev;
+}
+
+/* Checks and marks common to every way of starting a task. */
+static int
+start(struct eddy_loop *loop, struct eddy_task *task, unsigned flags)
+{
+	int r = eddy__loop_mine(loop);
+
+	if (r < 0)
+		return r;
+	if ((task->flags & (STARTED | DONE)) != 0)
+		return -EINVAL;
+	task->flags |= STARTED | flags;
+	task->loop = loop;
+	task->timer.fn = on_timer;
+	return 0;
+}
+
+static int
+adopt(struct eddy_task *scope, struct eddy_task *child)
+{
+	unsigned flags = eddy_cancelled(scope) ? CANCELLED : 0;
+	int r;
+
+	if ((scope->flags & STARTED) == 0)
+		return -EINVAL;
+	if ((scope->flags & (LEAVING | DONE)) != 0)
+		return -ECANCELED;
+	r = start(scope->loop, child, flags);
+	if (r < 0)
+		return r;
+	child->up.parent = scope;
+	link_task(&scope->kids, child);
+	scope->kid_count++;
+	return 0;
+}
+
+int
+eddy__task_refuse(struct eddy_task *task, int r)
+{
+	if (task == NULL)
+		return -ENOMEM;
+	if ((task->flags & (STARTED | OWNED)) == OWNED)
+		eddy__free(task);
+	return r;
+}
+
+int
+eddy_spawn(struct eddy_task *scope, struct eddy_task *child)
+{
+	int r = child != NULL ? adopt(scope, child) : -ENOMEM;
+
+	if (r < 0)
+		return eddy__task_refuse(child, r);
+	make_ready(child);
+	return 0;
+}
+
+int
+eddy_loop_spawn(
+    struct eddy_loop *loop, struct eddy_task *task, eddy_task_done_fn *done)
+{
+	int r = task != NULL ? start(loop, task, ROOT) : -ENOMEM;
+
+	if (r < 0)
+		return eddy__task_refuse(task, r);
+	task->up.done = done;
+	link_task(&loop->roots, task);
+	make_ready(task);
+	return 0;
+}
+
+EDDY_ASYNC
+eddy_call(struct eddy_task *self, struct eddy_task *callee)
+{
+	unsigned flags = eddy_cancelled(self) ? CALLED | CANCELLED : CALLED;
+	int r = callee != NULL ? start(self->loop, callee, flags) : -ENOMEM;
+
+	if (r < 0)
+		return eddy_complete(self, eddy__task_refuse(callee, r));
+	callee->up.parent = self;
+	self->op = &call_op;
+	self->use.callee = callee;
+	return (eddy_async){ EDDY_PENDING, callee };
+}
+
+/* The coroutine of EDDY_START: its one await is over. */
+static eddy_step
+relay(struct eddy_task *self)
+{
+	self->result = self->rc;
+	return eddy_end_(self);
+}
+
+int
+eddy_slot_(
+    struct eddy_task *scope, struct eddy_task *t, const struct eddy_site *site)
+{
+	eddy_prepare(t, relay, site->text);
+	t->at = site;
+	return adopt(scope, t);
+}
+
+int
+eddy_started_(struct eddy_task *t, eddy_async op)
+{
+	if (op.next != NULL) {
+		make_ready(op.next); /* a call: its first step is due */
+	} else if (op.rc != EDDY_PENDING) {
+		t->rc = op.rc;
+		make_ready(t);
+	} else if (t->op == NULL && t->timer.ready.next == NULL) {
+		t->rc = -EINVAL; /* the operation is not this task's */
+		make_ready(t);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Cancelling. */
+
+static bool
+waits_for_tasks(const struct eddy_task *task)
+{
+	return task->op->cancel == cancel_callee ||
+	       task->op->cancel == cancel_kids;
+}
+
+/* Mark one task and end its wait.  The first task below it, or NULL. */
+static struct eddy_task *
+give_up(struct eddy_task *task)
+{
+	if ((task->flags & (FINAL | DONE)) != 0)
+		return NULL;
+	task->flags |= CANCELLED;
+	if ((task->flags & SHIELD) != 0 || task->op == NULL)
+		return task->kids;
+	if (task->op == &call_op)
+		return task->use.callee;
+	if (!waits_for_tasks(task))
+		task->op->cancel(task, -ECANCELED);
+	return task->kids;
+}
+
+/* Everything from root down, without recursion: trees may be deep.  No hook
+ * runs a task, so the tree stands still meanwhile. */
+static void
+cancel_tree(struct eddy_task *root)
+{
+	struct eddy_task *task = root, *next;
+
+	for (;;) {
+		next = give_up(task);
+		while (next == NULL && task != root) {
+			struct eddy_task *parent = task->up.parent;
+
+			/* After a callee come its caller's children. */
+			next = (task->flags & CALLED) != 0 ? parent->kids
+			                                   : task->next;
+			if (next == NULL)
+				task = parent;
+		}
+		if (next == NULL)
+			return;
+		task = next;
+	}
+}
+
+static int
+cancel_callee(struct eddy_task *task, int rc)
+{
+	cancel_tree(task->use.callee);
+	return rc;
+}
+
+static int
+cancel_kids(struct eddy_task *task, int rc)
+{
+	struct eddy_task *kid;
+
+	for (kid = task->kids; kid != NULL; kid = kid->next)
+		cancel_tree(kid);
+	return rc;
+}
+
+int
+eddy_cancel(struct eddy_task *task)
+{
+	int r;
+
+	if ((task->flags & DONE) != 0)
+		return -EALREADY;
+	if ((task->flags & STARTED) == 0)
+		return -EINVAL;
+	r = eddy__loop_mine(task->loop);
+	if (r == 0)
+		cancel_tree(task);
+	return r;
+}
+
+void
+eddy_shield(struct eddy_task *self, bool on)
+{
+	if (on)
+		self->flags |= SHIELD;
+	else
+		self->flags &= ~(unsigned)SHIELD;
+}
+
+bool
+eddy_done(const struct eddy_task *task)
+{
+	return (task->flags & DONE) != 0;
+}
+
+/* Waiting for children. */
+
+/* No child is left: a failure among them is told once, unless rc is one. */
+static int
+tell_failure(struct eddy_task *task, int rc)
+{
+	if ((task->flags & FAILED) == 0)
+		return rc;
+	task->flags &= ~(unsigned)FAILED;
+	return rc >= 0 || rc == -ECANCELED ? task->failure : rc;
+}
+
+static bool
+giving_up(const struct eddy_task *task)
+{
+	return eddy_cancelled(task) || (task->flags & EXPIRED) != 0;
+}
+
+static int
+join_result(struct eddy_task *task)
+{
+	return tell_failure(task, giving_up(task) ? -ECANCELED : 0);
+}
+
+static void
+race_step(struct eddy_task *task, struct eddy_task *kid)
+{
+	if (task->rc == EDDY_PENDING && kid->result != -ECANCELED) {
+		task->rc = kid->result;
+		if (task->use.winner != NULL)
+			*task->use.winner = kid;
+		cancel_kids(task, -ECANCELED);
+	}
+	if (task->kids == NULL)
+		eddy_unpark(
+		    task, task->rc == EDDY_PENDING ? -ECANCELED : task->rc);
+}
+
+/* The first failure nobody was waiting for stops the whole scope. */
+static void
+fail_scope(struct eddy_task *task, int failure)
+{
+	bool deaf = (task->flags & (FINAL | SHIELD)) != 0;
+
+	task->failure = failure;
+	task->flags |= FAILED;
+	cancel_kids(task, -ECANCELED);
+	if (task->op == &call_op && !deaf)
+		cancel_tree(task->use.callee);
+	else if (task->op != NULL && !waits_for_tasks(task) && !deaf)
+		task->op->cancel(task, -ECANCELED);
+}
+
+static void
+child_ended(struct eddy_task *task, struct eddy_task *kid)
+{
+	unlink_task(&task->kids, kid);
+	task->kid_count--;
+	if (task->op == &race_op) {
+		race_step(task, kid);
+		return;
+	}
+	if (task->op == &join_op && task->use.callee == kid) {
+		eddy_unpark(task, kid->result);
+		return;
+	}
+	if (kid->result < 0 && kid->result != -ECANCELED &&
+	    (task->flags & FAILED) == 0)
+		fail_scope(task, kid->result);
+	if (task->op == &leave_op && task->kids == NULL) {
+		eddy_leave_children_(task);
+		eddy_unpark(task, 0);
+	} else if (task->op == &join_all_op &&
+		   task->kid_count <= (giving_up(task) ? 0 : task->use.keep)) {
+		eddy_unpark(task, join_result(task));
+	}
+}
+
+/* The end of a section.  True: suspend, children are still running. */
+bool
+eddy_leave_children_(struct eddy_task *self)
+{
+	if (self->kids != NULL) {
+		self->flags |= LEAVING;
+		self->op = &leave_op;
+		if ((self->flags & FINAL) == 0 &&
+		    (self->result < 0 || eddy_cancelled(self)))
+			cancel_kids(self, -ECANCELED);
+		return true;
+	}
+	self->result = tell_failure(self, self->result);
+	self->flags &= ~(unsigned)LEAVING;
+	self->flags |= FINAL;
+	return false;
+}
+
+EDDY_ASYNC
+eddy_join(struct eddy_task *self, struct eddy_task *child)
+{
+	if ((child->flags & STARTED) == 0 || child == self ||
+	    (child->flags & (CALLED | ROOT)) != 0 || child->up.parent != self)
+		return eddy_complete(self, child == self ? -EDEADLK : -EINVAL);
+	if ((child->flags & DONE) != 0)
+		return eddy_complete(self, child->result);
+	if (eddy_cancelled(self))
+		cancel_tree(child);
+	self->use.callee = child;
+	return eddy_park(self, &join_op);
+}
+
+static eddy_async
+join_down_to(struct eddy_task *self, uint32_t keep)
+{
+	if (eddy_cancelled(self)) {
+		cancel_kids(self, -ECANCELED);
+		keep = 0;
+	}
+	if (self->kid_count <= keep)
+		return eddy_complete(self, join_result(self));
+	self->use.keep = keep;
+	return eddy_park(self, &join_all_op);
+}
+
+EDDY_ASYNC
+eddy_join_all(struct eddy_task *self)
+{
+	return join_down_to(self, 0);
+}
+
+EDDY_ASYNC
+eddy_throttle(struct eddy_task *self, unsigned limit)
+{
+	if (limit == 0)
+		return eddy_complete(self, -EINVAL);
+	return join_down_to(self, limit - 1);
+}
+
+EDDY_ASYNC
+eddy_race(struct eddy_task *self, struct eddy_task **ret_winner)
+{
+	if (self->kids == NULL)
+		return eddy_complete(self, -ECHILD);
+	if (eddy_cancelled(self))
+		cancel_kids(self, -ECANCELED);
+	self->rc = EDDY_PENDING;
+	self->use.winner = ret_winner;
+	return eddy_park(self, &race_op);
+}
+
+/* Ending. */
+
+static void
+root_ended(struct eddy_task *task)
+{
+	struct eddy_loop *loop = task->loop;
+
+	unlink_task(&loop->roots, task);
+	if (task->up.done != NULL)
+		task->up.done(loop, task);
+}
+
+eddy_step
+eddy_end_(struct eddy_task *self)
+{
+	struct eddy_task *owned = (self->flags & OWNED) != 0 ? self : NULL;
+	eddy_step step = { NULL };
+
+	self->flags |= DONE;
+	if ((self->flags & CALLED) != 0) {
+		step.next = self->up.parent;
+		step.next->rc = settle(step.next, self->result);
+	} else if ((self->flags & ROOT) != 0) {
+		root_ended(self);
+	} else {
+		child_ended(self->up.parent, self);
+	}
+	/* Who heard of the end may have released a frame that is not ours. */
+	eddy__free(owned);
+	return step;
+}
+
+/* Time. */
+
+EDDY_ASYNC
+eddy_yield(struct eddy_task *self)
+{
+	self->rc = eddy_cancelled(self) ? -ECANCELED : 0;
+	make_ready(self);
+	return (eddy_async){ EDDY_PENDING, NULL };
+}
+
+EDDY_ASYNC
+eddy_sleep(struct eddy_task *self, int64_t duration)
+{
+	int r;
+
+	if (eddy_cancelled(self))
+		return eddy_complete(self, -ECANCELED);
+	if (duration <= 0)
+		return eddy_yield(self);
+	r = eddy_timer_start(self->loop, &self->timer, eddy_after(duration));
+	if (r < 0)
+		return eddy_complete(self, r);
+	return eddy_park(self, &sleep_op);
+}
+
+EDDY_ASYNC
+eddy_timeout(struct eddy_task *self, int64_t duration, eddy_async op)
+{
+	int64_t deadline;
+	int r;
+
+	if (op.rc != EDDY_PENDING || self->op == NULL)
+		return op; /* complete, or about to be */
+	deadline = eddy_after(duration);
+	if (eddy_timer_active(&self->timer) && self->timer.deadline <= deadline)
+		return op; /* an inner limit, or the sleep's end, is sooner */
+	r = eddy_timer_start(self->loop, &self->timer, deadline);
+	if (r < 0)
+		self->op->cancel(self, r);
+	else
+		self->flags |= TIMED;
+	return op;
+}
