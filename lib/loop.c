@@ -86,6 +86,7 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 		goto fail_add;
 	list_init(&loop->pending);
 	list_init(&loop->batch);
+	list_init(&loop->spare_jobs);
 	loop->owner = (uintptr_t)pthread_self();
 	if (options != NULL)
 		loop->options = *options;
@@ -115,6 +116,7 @@ eddy__loop_jobs(const struct eddy_loop *loop)
 int
 eddy_loop_close(struct eddy_loop *loop)
 {
+	struct eddy_ready *spare;
 	int r = 0;
 
 	if (loop->door->pid == eddy__getpid()) {
@@ -130,6 +132,8 @@ eddy_loop_close(struct eddy_loop *loop)
 	} else {
 		A_STORE(&loop->door->refs, 1); /* who held it is not here */
 	}
+	while ((spare = list_pop(&loop->spare_jobs)) != NULL)
+		eddy__free(spare);
 	eddy__close(loop->epoll);
 	eddy__door_drop(loop->door);
 	eddy__free(loop->heap);
@@ -149,8 +153,8 @@ static bool
 alive(const struct eddy_loop *loop)
 {
 	return !list_empty(&loop->pending) || loop->timers != 0 ||
-	       loop->watching != 0 || loop->holds != 0 || eddy__loop_jobs(loop) ||
-	       A_LOAD(&loop->door->stack) != NULL;
+	       loop->watching != 0 || loop->holds != 0 ||
+	       eddy__loop_jobs(loop) || A_LOAD(&loop->door->stack) != NULL;
 }
 
 /* How long this turn may sleep. */

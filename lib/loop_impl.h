@@ -63,10 +63,11 @@ struct eddy_loop {
 
 	/* task.c */
 	struct eddy_task *roots;
-	int budget; /* awaits that may yet complete at once in this step */
+	int budget;      /* awaits that may yet complete at once in this step */
 	int main_result; /* run.c */
 
-	struct attachment *offload; /* offload.c */
+	struct eddy_ready spare_jobs; /* job_run.c */
+	struct attachment *offload;   /* offload.c */
 	struct eddy_loop_options options;
 };
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+/* eddy: asynchronous and synchronous code in one program; see eddy(7). */
+#ifndef EDDY_H
+#define EDDY_H
+
+#include <eddy/base.h>
+#include <eddy/loop.h>
+#include <eddy/timer.h>
+#include <eddy/post.h>
+#include <eddy/watch.h>
+#include <eddy/task.h>
+#include <eddy/executor.h>
+#include <eddy/thread_pool.h>
+#include <eddy/process_pool.h>
+#include <eddy/offload.h>
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process_pool: an executor of forked processes, for code that crashes, hangs,
+ * leaks or must not share this address space.
+ *
+ * Workers are forked by a zygote, a tiny process forked early, so function
+ * pointers stay valid and host state does not get copied.  One crash costs one
+ * job and one worker, which is replaced.  See eddy-process-pool(3).
+ */
+#ifndef EDDY_PROCESS_POOL_H
+#define EDDY_PROCESS_POOL_H
+
+#include <eddy/executor.h>
+
+EDDY_HEADER_BEGIN
+
+struct eddy_zygote; /* opaque */
+
+/* Fork the zygote: after configuration and the drop of privileges, before the
+ * first thread and big allocations.  -EDEADLK: this process has threads (one
+ * of them may hold a lock for ever in the child); EDDY_FORK_THREADED insists. */
+int eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags);
+#define EDDY_FORK_THREADED 1u
+
+/* End it and whatever it still has.  -EBUSY while a pool uses it. */
+int eddy_zygote_close(struct eddy_zygote *zygote);
+
+struct eddy_process_pool_options {
+	struct eddy_zygote *zygote; /* borrowed; NULL: the pool forks its own */
+	unsigned flags;             /* for its own zygote: EDDY_FORK_THREADED */
+	unsigned workers;           /* 0: CPUs of this process */
+	unsigned depth;             /* jobs a worker holds, 1 to 8; 0: 2.  1 for
+	                         untrusted code */
+	unsigned queue_limit;       /* jobs that wait; 0: 65536 */
+	size_t slot_size;           /* most bytes a job has; 0: 64 KiB */
+	eddy_job_fn *init;    /* first thing in each new worker; may be NULL */
+	const void *init_arg; /* copied to each worker, for init */
+	size_t init_size;     /* of it, at most slot_size */
+};
+
+/* Open a pool whose bells and deadlines live on home: submit from anywhere, but
+ * home has to be running for jobs to move.  options may be NULL. */
+int eddy_process_pool_open(struct eddy_executor **ret_executor,
+    struct eddy_loop *home, const struct eddy_process_pool_options *options);
+
+/* The process ids of live workers, for people and tests: how many there are,
+ * of which at most n are stored.  Home thread. */
+int eddy_process_pool_pids(
+    struct eddy_executor *executor, int *ret_pids, unsigned n);
+
+EDDY_HEADER_END
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * executor: the contract between a job, its executor and its loop.
+ *
+ * A job that is out holds its loop's door, so that publishing its outcome is
+ * safe however late it comes; the loop counts outcomes it was promised against
+ * those it has run.  Nothing here allocates.
+ */
+#include <eddy/executor.h>
+
+#include <errno.h>
+#include <limits.h>
+
+#include "executor_impl.h"
+#include "loop_impl.h"
+#include "sys.h"
+
+/* The job this thread runs. */
+static _Thread_local struct eddy_job *inside;
+
+void
+eddy_executor_init(
+    struct eddy_executor *executor, const struct eddy_executor_ops *ops)
+{
+	*executor = (struct eddy_executor){ .ops = ops };
+	pthread_mutex_init(&executor->lock, NULL);
+	list_init(&executor->waiters);
+}
+
+void
+eddy_executor_fini(struct eddy_executor *executor)
+{
+	pthread_mutex_destroy(&executor->lock);
+}
+
+/* Submitting. */
+
+int
+eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop,
+    void (*run)(struct eddy_loop *, struct eddy_ready *))
+{
+	uint32_t state = A_ACQUIRE(&job->state);
+
+	if (state != JOB_IDLE && state != JOB_DONE)
+		return -EBUSY;
+	job->executor = executor;
+	job->door = loop != NULL ? loop->door : NULL;
+	job->ready.run = run;
+	job->result = 0;
+	job->outcome = EDDY_NONE;
+	job->stop = 0;
+	job->attempts = 0;
+	A_STORE(&job->state, JOB_QUEUED);
+	if (loop != NULL)
+		eddy__door_hold(loop->door);
+	return 0;
+}
+
+int
+eddy__job_withdraw(struct eddy_job *job, int r)
+{
+	struct door *door = job->door;
+
+	A_STORE(&job->state, JOB_IDLE);
+	if (door != NULL) {
+		A_SUB(&door->accepted, 1);
+		eddy__door_drop(door);
+	}
+	return r;
+}
+
+int
+eddy__job_submit(struct eddy_job *job)
+{
+	struct eddy_executor *executor = job->executor;
+
+	if (A_LOAD(&executor->waiting) != 0)
+		return -EAGAIN;
+	return executor->ops->submit(executor, job);
+}
+
+static void
+deliver(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	struct eddy_job *job = job_of(ready);
+
+	loop->delivered++;
+	job->to.done(loop, job);
+}
+
+int
+eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop, eddy_job_done_fn *done)
+{
+	int r;
+
+	if (job->fn == NULL || (loop == NULL) != (done == NULL))
+		return -EINVAL;
+	r = eddy__job_prepare(executor, job, loop, deliver);
+	if (r < 0)
+		return r;
+	job->to.done = done;
+	r = eddy__job_submit(job);
+	return r < 0 ? eddy__job_withdraw(job, r) : 0;
+}
+
+void
+eddy_executor_room(struct eddy_executor *executor, unsigned n)
+{
+	struct eddy_ready *ready, room;
+
+	if (A_LOAD(&executor->waiting) == 0)
+		return;
+	list_init(&room);
+	pthread_mutex_lock(&executor->lock);
+	executor->rooms++;
+	for (; n > 0 && (ready = list_pop(&executor->waiters)) != NULL; n--) {
+		A_STORE(&executor->waiting, executor->waiting - 1);
+		A_STORE(&job_of(ready)->state, JOB_RETRYING);
+		list_push(&room, ready);
+	}
+	pthread_mutex_unlock(&executor->lock);
+	while ((ready = list_pop(&room)) != NULL)
+		eddy__door_send(job_of(ready)->door, ready);
+}
+
+/* Ending. */
+
+bool
+eddy_job_begin(struct eddy_job *job)
+{
+	uint32_t queued = JOB_QUEUED;
+
+	return A_CAS(&job->state, &queued, JOB_RUNNING);
+}
+
+static void
+conclude(struct eddy_job *job, enum eddy_outcome outcome, int result)
+{
+	job->outcome = (uint8_t)outcome;
+	job->result = result;
+	/* Pairs with the acquires in eddy_job_wait and eddy__job_prepare. */
+	A_RELEASE(&job->state, JOB_DONE);
+}
+
+void
+eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
+{
+	struct door *door = job->door;
+	uint32_t *word = &job->state;
+
+	if (door == NULL) {
+		conclude(job, outcome, result);
+		/* An address only: the waiter may have freed the job by now. */
+		eddy__futex_wake(word, INT_MAX, false);
+		return;
+	}
+	conclude(job, outcome, result);
+	eddy__door_send(door, &job->ready);
+	eddy__door_drop(door);
+}
+
+void
+eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
+    enum eddy_outcome outcome, int result)
+{
+	if (job->door != loop->door) {
+		eddy_job_end(job, outcome, result);
+		return;
+	}
+	conclude(job, outcome, result);
+	eddy__loop_push(loop, &job->ready);
+	eddy__door_drop(loop->door);
+}
+
+int
+eddy_job_rc(const struct eddy_job *job)
+{
+	switch ((enum eddy_outcome)job->outcome) {
+	case EDDY_RETURNED:
+	case EDDY_LOST:
+		return job->result;
+	case EDDY_CRASHED:
+	case EDDY_EXITED:
+		return -EOWNERDEAD;
+	case EDDY_EXPIRED:
+		return -ETIME;
+	case EDDY_CANCELLED:
+		return -ECANCELED;
+	case EDDY_PROTOCOL:
+		return -EPROTO;
+	case EDDY_NONE:
+		break;
+	}
+	return -EINPROGRESS;
+}
+
+/* Waiting and cancelling. */
+
+int
+eddy_job_wait(struct eddy_job *job, int64_t deadline)
+{
+	uint32_t state;
+
+	if (job->door != NULL || A_LOAD(&job->state) == JOB_IDLE)
+		return -EINVAL;
+	if (inside != NULL && inside->executor == job->executor)
+		return -EDEADLK;
+	while ((state = A_ACQUIRE(&job->state)) != JOB_DONE) {
+		int64_t left = EDDY_FOREVER;
+
+		if (deadline != EDDY_FOREVER)
+			left = deadline - eddy_now();
+		if (left <= 0)
+			return -ETIME;
+		eddy__futex_wait(&job->state, state, left, false);
+	}
+	return eddy_job_rc(job);
+}
+
+int
+eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
+{
+	struct eddy_executor *executor = job->executor;
+	uint32_t state = A_ACQUIRE(&job->state);
+
+	if (state == JOB_IDLE || state == JOB_DONE)
+		return -EALREADY;
+	if (state == JOB_QUEUED || state == JOB_RUNNING)
+		return executor->ops->cancel(executor, job, outcome);
+	pthread_mutex_lock(&executor->lock);
+	if (A_LOAD(&job->state) != JOB_WAITING) {
+		A_STORE(&job->stop, 1); /* its retry will see it */
+		pthread_mutex_unlock(&executor->lock);
+		return 0;
+	}
+	list_remove(&job->ready);
+	A_STORE(&executor->waiting, executor->waiting - 1);
+	pthread_mutex_unlock(&executor->lock);
+	eddy_job_end(job, outcome, 0);
+	return 0;
+}
+
+int
+eddy_job_cancel(struct eddy_job *job)
+{
+	return eddy__job_give_up(job, EDDY_CANCELLED);
+}
+
+void
+eddy__job_enter(struct eddy_job *job)
+{
+	inside = job;
+}
+
+bool
+eddy_job_stop_requested(void)
+{
+	return inside != NULL && A_LOAD(&inside->stop) != 0;
+}
+
+/* The rest. */
+
+int
+eddy_executor_close(struct eddy_executor *executor, int64_t duration)
+{
+	struct eddy_ready *ready;
+
+	for (;;) {
+		pthread_mutex_lock(&executor->lock);
+		ready = list_pop(&executor->waiters);
+		if (ready != NULL)
+			A_STORE(&executor->waiting, executor->waiting - 1);
+		pthread_mutex_unlock(&executor->lock);
+		if (ready == NULL)
+			break;
+		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
+	}
+	return executor->ops->close(executor, duration);
+}
+
+void
+eddy_executor_stats(
+    struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
+{
+	executor->ops->describe(executor, ret_stats);
+}
+
+void
+eddy__stats_count(struct eddy_executor_stats *stats, enum eddy_outcome outcome)
+{
+	switch (outcome) {
+	case EDDY_RETURNED:
+		stats->returned++;
+		break;
+	case EDDY_EXPIRED:
+		stats->expired++;
+		break;
+	case EDDY_CANCELLED:
+		stats->cancelled++;
+		break;
+	default:
+		stats->failed++;
+		break;
+	}
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * executor_impl: what the executors of this library share.
+ *
+ * IDLE -> QUEUED -> RUNNING -> DONE, with WAITING -> RETRYING before QUEUED for
+ * a job that waits for room.  begin and cancel leave QUEUED by compare-and-swap
+ * or under the executor's lock; DONE is the release store that publishes
+ * result, outcome and bytes.
+ */
+#ifndef EDDY_EXECUTOR_IMPL_H
+#define EDDY_EXECUTOR_IMPL_H
+
+#include <eddy/executor.h>
+
+#include "atomics.h"
+#include "list.h"
+
+enum job_state {
+	JOB_IDLE,
+	JOB_WAITING,  /* in executor->waiters */
+	JOB_RETRYING, /* room was made; on its way to its loop */
+	JOB_QUEUED,
+	JOB_RUNNING,
+	JOB_DONE,
+};
+
+enum {
+	JOB_STORED = 0x80,   /* flag: storage of eddy_offload, in spare_jobs */
+	QUEUE_LIMIT = 65536, /* 6 MiB of jobs: a bound, not a target */
+	LOWEST_RESULT = -4095, /* as the kernel's errors */
+};
+
+static inline struct eddy_job *
+job_of(struct eddy_ready *ready)
+{
+	return CONTAINER_OF(ready, struct eddy_job, ready);
+}
+
+static inline bool
+job_expired(const struct eddy_job *job)
+{
+	return job->deadline != 0 && job->deadline <= eddy_now();
+}
+
+/* Make job out on executor: it holds the door of loop, which will call run.
+ * -EBUSY: it is out already.  Undone by withdraw. */
+int eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop,
+    void (*run)(struct eddy_loop *, struct eddy_ready *));
+int eddy__job_withdraw(struct eddy_job *job, int r); /* answers r */
+
+/* The executor's submit, but -EAGAIN while others wait for room. */
+int eddy__job_submit(struct eddy_job *job);
+
+/* eddy_job_end in the thread of loop: no detour through its own door. */
+void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
+    enum eddy_outcome outcome, int result);
+
+/* eddy_job_cancel with an outcome to choose. */
+int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);
+
+/* This thread runs job (NULL: none): for stop_requested and job_wait. */
+void eddy__job_enter(struct eddy_job *job);
+
+void eddy__stats_count(
+    struct eddy_executor_stats *stats, enum eddy_outcome outcome);
+
+#endif

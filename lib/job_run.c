@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * job_run: a task awaits a job, and waits for room first when it must.
+ *
+ * It becomes visible as a waiter before it finds the queue full, so whoever
+ * makes room afterwards tells it: by a post to its loop, which tries again.
+ */
+#include <eddy/offload.h>
+
+#include <errno.h>
+
+#include "executor_impl.h"
+#include "loop_impl.h"
+
+static void retry(struct eddy_loop *loop, struct eddy_ready *ready);
+
+static int
+give_up(struct eddy_task *task, int rc)
+{
+	struct eddy_job *job = task->use.user[0];
+
+	(void)rc; /* the outcome comes when the job has ended */
+	return eddy__job_give_up(
+	    job, job_expired(job) ? EDDY_EXPIRED : EDDY_CANCELLED);
+}
+
+static const struct eddy_op job_op = { "job", give_up };
+
+static void
+wake(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	struct eddy_job *job = job_of(ready);
+	struct eddy_task *task = job->to.task;
+	int rc = eddy_job_rc(job);
+
+	loop->delivered++;
+	if ((job->flags & JOB_STORED) != 0)
+		list_push(&loop->spare_jobs, &job->ready);
+	eddy_unpark(task, rc);
+}
+
+/* Try, and if there is still no room, wait (0) in front of the others. */
+static int
+try_or_wait(struct eddy_job *job)
+{
+	struct eddy_executor *executor = job->executor;
+	uint32_t seen;
+	int r;
+
+	for (;;) {
+		seen = executor->rooms;
+		pthread_mutex_unlock(&executor->lock);
+		job->ready.run = wake;
+		A_STORE(&job->state, JOB_QUEUED);
+		r = executor->ops->submit(executor, job);
+		pthread_mutex_lock(&executor->lock);
+		if (r != -EAGAIN) {
+			A_STORE(&executor->waiting, executor->waiting - 1);
+			return r;
+		}
+		if (executor->rooms == seen)
+			break;
+	}
+	job->ready.run = retry;
+	A_STORE(&job->state, JOB_WAITING);
+	list_push_front(&executor->waiters, &job->ready);
+	return 0;
+}
+
+static int
+queue_up(struct eddy_job *job, bool again)
+{
+	struct eddy_executor *executor = job->executor;
+	int r = 0;
+
+	pthread_mutex_lock(&executor->lock);
+	A_STORE(&executor->waiting, executor->waiting + 1);
+	if (again || executor->waiting == 1) {
+		r = try_or_wait(job);
+	} else {
+		job->ready.run = retry;
+		A_STORE(&job->state, JOB_WAITING);
+		list_push(&executor->waiters, &job->ready);
+	}
+	pthread_mutex_unlock(&executor->lock);
+	return r;
+}
+
+static void
+retry(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	struct eddy_job *job = job_of(ready);
+	int r;
+
+	if (A_ACQUIRE(&job->state) == JOB_DONE) {
+		wake(loop, ready); /* cancelled while it waited */
+		return;
+	}
+	r = A_LOAD(&job->stop) != 0 ? -ECANCELED : queue_up(job, true);
+	if (r < 0) {
+		job->ready.run = wake;
+		eddy__job_end_on(
+		    loop, job, r == -ECANCELED ? EDDY_CANCELLED : EDDY_LOST, r);
+	}
+}
+
+static int
+submit(struct eddy_task *self, struct eddy_executor *executor,
+    struct eddy_job *job)
+{
+	int r;
+
+	if (job->fn == NULL)
+		return -EINVAL;
+	if (eddy_cancelled(self))
+		return -ECANCELED;
+	r = eddy__job_prepare(executor, job, self->loop, wake);
+	if (r < 0)
+		return r;
+	job->to.task = self;
+	r = eddy__job_submit(job);
+	if (r == -EAGAIN && (job->flags & EDDY_JOB_NOWAIT) == 0)
+		r = queue_up(job, false);
+	return r < 0 ? eddy__job_withdraw(job, r) : 0;
+}
+
+EDDY_ASYNC
+eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
+    struct eddy_job *job)
+{
+	int64_t deadline = job->deadline;
+	int r = submit(self, executor, job);
+
+	if (r < 0) {
+		if ((job->flags & JOB_STORED) != 0)
+			list_push(&self->loop->spare_jobs, &job->ready);
+		return eddy_complete(self, r);
+	}
+	self->use.user[0] = job;
+	if (deadline == 0)
+		return eddy_park(self, &job_op);
+	return eddy_timeout(
+	    self, deadline - eddy_now(), eddy_park(self, &job_op));
+}
