@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process_channel: the memory that one worker shares with the host, and the
+ * messages between host and zygote.
+ *
+ * A fresh sealed memfd for each worker.  slot: FREE -> QUEUED by the host,
+ * QUEUED -> RUNNING by the worker or -> TAKEN by the host (compare-and-swap:
+ * one of them gets it), RUNNING -> DONE by the worker.  Whatever a worker can
+ * write, the host fetches once and checks; its own numbers are elsewhere.
+ */
+#ifndef EDDY_PROCESS_CHANNEL_H
+#define EDDY_PROCESS_CHANNEL_H
+
+#include <sys/types.h>
+
+#include <eddy/process_pool.h>
+
+#include "atomics.h"
+
+enum {
+	DEPTH_MAX = 8,
+	CHANNEL_HEADER = 4096, /* struct channel; then depth areas */
+	EXIT_NO_BELL = 121,    /* the job closed our eventfd */
+	EXIT_INIT = 122,
+	EXIT_NO_CHANNEL = 123,
+	EXIT_CALLED = 124, /* exit() in a job, code unknown (musl) */
+};
+
+enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_RUNNING, SLOT_DONE, SLOT_TAKEN };
+
+struct slot {
+	uint32_t state; /* both */
+	int32_t result; /* worker */
+	uint64_t fn;    /* host */
+};
+
+struct channel {
+	/* The host writes. */
+	uint32_t tail; /* slots filled ever; the worker's futex */
+	uint32_t quit;
+	uint32_t depth;
+	uint32_t has_init; /* its bytes are in the first area */
+	uint64_t slot_size, init;
+	char line_[32];
+	/* The worker writes. */
+	uint32_t head;   /* slots emptied ever */
+	uint32_t asleep; /* or about to: wake it */
+	uint32_t ready;  /* 1: initialised */
+	int32_t error;   /* of init */
+	char line2_[48];
+	struct slot slots[DEPTH_MAX];
+};
+
+static inline void *
+channel_area(struct channel *channel, uint32_t i, size_t slot_size)
+{
+	return (char *)channel + CHANNEL_HEADER + i * slot_size;
+}
+
+enum zygote_op { Z_READY, Z_POOL, Z_SPAWN, Z_SPAWNED, Z_FAILED, Z_EXITED };
+
+struct zygote_message {
+	uint32_t op, index;
+	uint64_t generation, size;
+	int32_t pid, error, code, status; /* code, status: as in siginfo_t */
+};
+
+/* The zygote's side. */
+_Noreturn void eddy__zygote_main(int master, pid_t host);
+_Noreturn void eddy__worker_main(
+    int memfd, int bell, pid_t zygote, size_t size);
+
+/* The host's side: a link is a pool's own socket to the zygote. */
+int eddy__zygote_link(struct eddy_zygote *zygote);
+void eddy__zygote_unlink(struct eddy_zygote *zygote, int link);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process_worker: the life of a worker process.
+ *
+ * Forked by the zygote, it keeps descriptors 0, 1, 2 and its bell, makes itself
+ * die with the zygote, and runs slots in order until told to quit.  Death is
+ * its only other answer.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "process_channel.h"
+#include "sys.h"
+
+enum { HIGH = 700 }; /* where a job's close and dup2 games rarely reach */
+
+static bool forked; /* in a process that a job forked */
+
+static void
+on_fork(void)
+{
+	forked = true;
+}
+
+/* exit() in a job: leave before handlers inherited from the host run. */
+#ifdef __GLIBC__
+static void
+on_leave(int status, void *arg)
+{
+	(void)arg;
+	_exit(status);
+}
+#define GUARD_EXIT() on_exit(on_leave, NULL)
+#else
+static void
+on_leave(void)
+{
+	_exit(EXIT_CALLED);
+}
+#define GUARD_EXIT() atexit(on_leave)
+#endif
+
+/* The kernel takes us down with the zygote, and if it went first, we go. */
+static void
+die_with(pid_t zygote)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != zygote)
+		_exit(0);
+}
+
+static int
+keep_only(int bell)
+{
+	int high = fcntl(bell, F_DUPFD_CLOEXEC, HIGH);
+
+	if (high < 0)
+		high = bell; /* a low RLIMIT_NOFILE */
+	if (high > STDERR_FILENO + 1)
+		eddy__close_range(STDERR_FILENO + 1, (unsigned)high - 1);
+	eddy__close_range((unsigned)high + 1, ~0u);
+	return high;
+}
+
+static void
+unblock_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void
+run(struct slot *slot, void *area)
+{
+	uint32_t queued = SLOT_QUEUED;
+	int r;
+
+	if (!A_CAS(&slot->state, &queued, SLOT_RUNNING))
+		return; /* taken back */
+	r = ((eddy_job_fn *)(uintptr_t)slot->fn)(area);
+	if (forked)
+		_exit(0); /* a child of the job fell through: not its channel */
+	unblock_signals();
+	fflush(stdout); /* or it is lost when the next job crashes */
+	slot->result = r;
+	A_RELEASE(&slot->state, SLOT_DONE);
+}
+
+static void
+wait_for_tail(struct channel *channel, uint32_t head)
+{
+	while (A_ACQUIRE(&channel->tail) == head) {
+		if (A_LOAD(&channel->quit) != 0)
+			_exit(0);
+		A_STORE(&channel->asleep, 1);
+		/* Pairs with the fence in wake(): look again, then sleep. */
+		A_FENCE(&channel->asleep);
+		if (A_LOAD(&channel->tail) == head &&
+		    A_LOAD(&channel->quit) == 0)
+			eddy__futex_wait(
+			    &channel->tail, head, EDDY_FOREVER, true);
+		A_STORE(&channel->asleep, 0);
+	}
+}
+
+static void
+initialise(struct channel *channel, int bell)
+{
+	eddy_job_fn *init = (eddy_job_fn *)(uintptr_t)channel->init;
+	int r = 0;
+
+	if (init != NULL)
+		r = init(channel->has_init
+			     ? channel_area(channel, 0, channel->slot_size)
+			     : NULL);
+	channel->error = r < 0 ? r : 0;
+	A_RELEASE(&channel->ready, r >= 0);
+	eddy__ring(bell);
+	if (r < 0)
+		_exit(EXIT_INIT);
+}
+
+_Noreturn void
+eddy__worker_main(int memfd, int bell, pid_t zygote, size_t size)
+{
+	struct channel *channel;
+	void *memory;
+	uint32_t head, depth;
+	size_t slot_size;
+
+	die_with(zygote);
+	setpgid(0, 0); /* a job's children die with it, as a group */
+	prctl(PR_SET_NAME, "eddy-worker");
+	if (eddy__map(&memory, memfd, size) < 0)
+		_exit(EXIT_NO_CHANNEL);
+	channel = memory;
+	depth = channel->depth;
+	slot_size = channel->slot_size;
+	bell = keep_only(bell);
+	unblock_signals();
+	GUARD_EXIT();
+	pthread_atfork(NULL, NULL, on_fork);
+	initialise(channel, bell);
+	die_with(zygote); /* again: setresuid(2) in init cleared it */
+	for (head = 0;; head++) {
+		uint32_t i = head % depth;
+
+		wait_for_tail(channel, head);
+		run(&channel->slots[i], channel_area(channel, i, slot_size));
+		A_RELEASE(&channel->head, head + 1);
+		/* Always: one that is stopped here must not freeze others. */
+		if (eddy__ring(bell) < 0)
+			_exit(EXIT_NO_BELL);
+	}
+}
