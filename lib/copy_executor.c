@@ -60,14 +60,14 @@ static void
 describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 {
 	(void)executor;
-	*ret_stats = (struct eddy_executor_stats){ 0 };
+	*ret_stats = (struct eddy_executor_stats){0};
 }
 
 void
 eddy_copy_executor(struct eddy_executor *executor)
 {
-	static const struct eddy_executor_ops ops = { "copy", submit, cancel,
-		close_executor, describe };
+	static const struct eddy_executor_ops ops = {
+	    "copy", submit, cancel, close_executor, describe};
 
 	eddy_executor_init(executor, &ops);
 }

@@ -22,7 +22,7 @@ void
 eddy_executor_init(
     struct eddy_executor *executor, const struct eddy_executor_ops *ops)
 {
-	*executor = (struct eddy_executor){ .ops = ops };
+	*executor = (struct eddy_executor){.ops = ops};
 	pthread_mutex_init(&executor->lock, NULL);
 	list_init(&executor->waiters);
 }

@@ -24,7 +24,7 @@ give_up(struct eddy_task *task, int rc)
 	    job, job_expired(job) ? EDDY_EXPIRED : EDDY_CANCELLED);
 }
 
-static const struct eddy_op job_op = { "job", give_up };
+static const struct eddy_op job_op = {"job", give_up};
 
 static void
 wake(struct eddy_loop *loop, struct eddy_ready *ready)

@@ -24,8 +24,8 @@ struct own_pool {
 static int
 close_own(struct attachment *attachment, int64_t duration)
 {
-	struct own_pool *own =
-	    CONTAINER_OF(attachment, struct own_pool, attachment);
+	struct own_pool *own = CONTAINER_OF(
+	    attachment, struct own_pool, attachment);
 	int r = eddy_executor_close(own->executor, duration);
 
 	eddy__free(own);
@@ -68,7 +68,7 @@ take_storage(struct eddy_loop *loop)
 	if (spare == NULL)
 		return eddy__alloc(sizeof(*job));
 	job = job_of(spare);
-	*job = (struct eddy_job){ 0 };
+	*job = (struct eddy_job){0};
 	return job;
 }
 

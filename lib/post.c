@@ -24,7 +24,7 @@ fire(struct eddy_loop *loop, struct eddy_ready *ready)
 void
 eddy_post_init(struct eddy_post *post, eddy_post_fn *fn)
 {
-	*post = (struct eddy_post){ .ready.run = fire, .fn = fn };
+	*post = (struct eddy_post){.ready.run = fire, .fn = fn};
 }
 
 int

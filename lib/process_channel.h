@@ -65,12 +65,12 @@ struct zygote_message {
 	int32_t pid, error, code, status; /* code, status: as in siginfo_t */
 };
 
-/* The zygote's side. */
-_Noreturn void eddy__zygote_main(int master, pid_t host);
+/* Worker and zygote. */
 _Noreturn void eddy__worker_main(
     int memfd, int bell, pid_t zygote, size_t size);
+void eddy__die_with(pid_t parent); /* or at once, if it is gone */
 
-/* The host's side: a link is a pool's own socket to the zygote. */
+/* The host: a link is a pool's own socket to its zygote. */
 int eddy__zygote_link(struct eddy_zygote *zygote);
 void eddy__zygote_unlink(struct eddy_zygote *zygote, int link);
 

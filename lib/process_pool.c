@@ -11,7 +11,6 @@
 #include <eddy/process_pool.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -29,7 +28,7 @@
 enum {
 	DEPTH = 2,            /* hides the hand-over; more helps only no-ops */
 	SLOT_SIZE = 64 << 10, /* fits most requests; touched pages only */
-	ATTEMPTS = 3,         /* of a worker that dies before it starts a job */
+	ATTEMPTS = 3,         /* workers that die before they start a job */
 	FAILURES = 8,         /* boots in a row until waiting jobs are lost */
 	IDLE_RINGS = 1000,    /* bells without progress: a broken worker */
 };
@@ -43,14 +42,13 @@ struct worker {
 	struct eddy_watch bell;
 	struct pool *pool;
 	enum worker_state state;
-	enum eddy_outcome why; /* DYING: of the job it runs; NONE: as it died */
+	enum eddy_outcome why; /* of what it runs; EDDY_NONE: as it dies */
 	uint64_t generation;
 	pid_t pid;
 	int pidfd; /* -1: none yet */
 	struct channel *channel;
 	struct eddy_job *jobs[DEPTH_MAX]; /* by slot; NULL: taken back */
-	uint32_t tail, head;              /* ours: what the channel says is
-	                                     checked against them */
+	uint32_t tail, head; /* what the channel says is checked by these */
 	unsigned idle_rings;
 };
 
@@ -75,16 +73,13 @@ struct pool {
 	struct eddy_ready queue;
 	struct worker *workers;
 	uint64_t generation;
-	unsigned failures;
-	int error; /* the last that kept a worker from working */
+	unsigned failures; /* boots in a row */
 	int64_t retry_at;
 	bool closing;
 	struct eddy_executor_stats stats;
 };
 
-static void dispatch(struct pool *pool);
-static void on_bell(
-    struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events);
+static void on_bell(struct eddy_loop *, struct eddy_watch *, uint32_t);
 
 static struct pool *
 pool_of(struct eddy_executor *executor)
@@ -145,9 +140,8 @@ release(struct pool *pool, struct worker *worker)
 		eddy__close(worker->pidfd);
 	if (worker->channel != NULL)
 		eddy__unmap(worker->channel, pool->channel_size);
-	if (worker->state >= BOOT)
-		pool->stats.workers--;
-	*worker = (struct worker){ .pool = pool, .pidfd = -1, .bell.fd = -1 };
+	pool->stats.workers -= worker->pid != 0;
+	*worker = (struct worker){.pool = pool, .pidfd = -1, .bell.fd = -1};
 }
 
 /* A worker could not be had: later, less often; at last say so to who waits. */
@@ -157,9 +151,8 @@ back_off(struct pool *pool, int error)
 	int64_t delay = BACK_OFF_FIRST << pool->failures;
 	struct worker *worker;
 
-	pool->error = error;
-	pool->retry_at =
-	    eddy_after(delay < BACK_OFF_LAST ? delay : BACK_OFF_LAST);
+	pool->retry_at = eddy_after(
+	    delay < BACK_OFF_LAST ? delay : BACK_OFF_LAST);
 	if (++pool->failures < FAILURES)
 		return;
 	pool->failures = 0;
@@ -169,19 +162,19 @@ back_off(struct pool *pool, int error)
 	fail_queue(pool, EDDY_LOST, error);
 }
 
+/* The memory of a new worker: a descriptor that the caller closes. */
 static int
 make_channel(struct pool *pool, struct worker *worker)
 {
 	const struct eddy_process_pool_options *options = &pool->options;
 	int memfd = eddy__memfd("eddy-channel", pool->channel_size);
 	void *memory;
-	int r;
+	int r = memfd < 0 ? memfd
+	                  : eddy__map(&memory, memfd, pool->channel_size);
 
-	if (memfd < 0)
-		return memfd;
-	r = eddy__map(&memory, memfd, pool->channel_size);
 	if (r < 0) {
-		eddy__close(memfd);
+		if (memfd >= 0)
+			eddy__close(memfd);
 		return r;
 	}
 	worker->channel = memory;
@@ -195,58 +188,45 @@ make_channel(struct pool *pool, struct worker *worker)
 	return memfd;
 }
 
-static int
-order(struct pool *pool, struct worker *worker, int memfd)
-{
-	struct zygote_message message = { .op = Z_SPAWN,
-		.index = (uint32_t)(worker - pool->workers),
-		.generation = worker->generation,
-		.size = pool->channel_size };
-	int fds[2] = { memfd, eddy__eventfd() };
-	int r = fds[1];
-
-	if (r < 0)
-		return r;
-	eddy_watch_init(&worker->bell, fds[1], on_bell, EDDY_WATCH_BACKGROUND);
-	/* Edge-triggered and never read, as the loop's own. */
-	r = eddy_watch_start(pool->home, &worker->bell, EPOLLIN | EPOLLET);
-	if (r < 0)
-		return r;
-	r = eddy__send(pool->link, &message, sizeof(message), fds, 2);
-	return r < 0 ? r : 0;
-}
-
 static void
 spawn(struct pool *pool, struct worker *worker)
 {
-	int memfd = make_channel(pool, worker);
-	int r = memfd;
+	struct zygote_message order = {.op = Z_SPAWN,
+	    .index = (uint32_t)(worker - pool->workers),
+	    .generation = ++pool->generation,
+	    .size = pool->channel_size};
+	int fds[2] = {make_channel(pool, worker), eddy__eventfd()};
+	int r = fds[0] < 0 ? fds[0] : fds[1];
 
-	worker->generation = ++pool->generation;
-	if (r >= 0) {
-		r = order(pool, worker, memfd);
-		eddy__close(memfd);
-	}
+	eddy_watch_init(&worker->bell, fds[1], on_bell, EDDY_WATCH_BACKGROUND);
+	/* Edge-triggered and never read, as the loop's own. */
+	if (r >= 0)
+		r = eddy_watch_start(
+		    pool->home, &worker->bell, EPOLLIN | EPOLLET);
+	if (r >= 0)
+		r = eddy__send(pool->link, &order, sizeof(order), fds, 2);
+	if (fds[0] >= 0)
+		eddy__close(fds[0]);
+	worker->state = SPAWNING;
+	worker->generation = pool->generation;
 	if (r < 0) {
 		release(pool, worker);
 		back_off(pool, r);
-		return;
 	}
-	worker->state = SPAWNING;
 }
 
 /* Replace who is gone; after a failure only for jobs that wait. */
 static void
 refill(struct pool *pool)
 {
-	bool wanted = pool->failures == 0 || !list_empty(&pool->queue);
+	bool jobs_wait = !list_empty(&pool->queue);
 	struct worker *worker;
 
-	if (pool->closing || pool->link < 0 || !wanted)
+	if (pool->closing || pool->link < 0 ||
+	    (pool->failures != 0 && !jobs_wait))
 		return;
 	if (pool->retry_at > eddy_now()) {
-		if (!list_empty(&pool->queue))
-			wake_at(pool, pool->retry_at);
+		wake_at(pool, jobs_wait ? pool->retry_at : 0);
 		return;
 	}
 	pool->retry_at = 0;
@@ -267,7 +247,7 @@ kill_worker(struct worker *worker, enum eddy_outcome why)
 }
 
 static void
-booted(struct pool *pool, struct worker *worker)
+check_boot(struct pool *pool, struct worker *worker)
 {
 	if (worker->state == BOOT && A_ACQUIRE(&worker->channel->ready) != 0) {
 		worker->state = LIVE;
@@ -282,16 +262,15 @@ put(struct pool *pool, struct worker *worker, struct eddy_job *job)
 {
 	uint32_t i = worker->tail % pool->options.depth;
 	struct channel *channel = worker->channel;
-	struct slot *slot = &channel->slots[i];
 
 	if (job->size != 0)
 		memcpy(channel_area(channel, i, pool->options.slot_size),
 		    job->arg, job->size);
-	slot->fn = (uintptr_t)job->fn;
+	channel->slots[i].fn = (uintptr_t)job->fn;
 	A_STORE(&job->state, JOB_RUNNING);
 	worker->jobs[i] = job;
 	pool->stats.running++;
-	A_RELEASE(&slot->state, SLOT_QUEUED);
+	A_RELEASE(&channel->slots[i].state, SLOT_QUEUED);
 	A_RELEASE(&channel->tail, ++worker->tail);
 	/* Pairs with the fence in wait_for_tail: tail, then is it asleep? */
 	A_FENCE(&channel->asleep);
@@ -299,15 +278,11 @@ put(struct pool *pool, struct worker *worker, struct eddy_job *job)
 		eddy__futex_wake(&channel->tail, 1, true);
 }
 
-static struct eddy_job *
-take_slot(struct pool *pool, struct worker *worker, uint32_t i)
+static void
+clear_slot(struct pool *pool, struct worker *worker, uint32_t i)
 {
-	struct eddy_job *job = worker->jobs[i];
-
 	worker->jobs[i] = NULL;
-	if (job != NULL)
-		pool->stats.running--;
-	return job;
+	pool->stats.running--;
 }
 
 /* Get a job back that its worker has not started. */
@@ -316,9 +291,10 @@ reclaim(struct pool *pool, struct worker *worker, uint32_t i)
 {
 	uint32_t queued = SLOT_QUEUED;
 
-	if (!A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
+	if (worker->state != LIVE || worker->jobs[i] == NULL ||
+	    !A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
 		return false;
-	take_slot(pool, worker, i);
+	clear_slot(pool, worker, i);
 	return true;
 }
 
@@ -332,8 +308,7 @@ balance(struct pool *pool, struct worker *idle)
 		uint32_t i = (worker->tail - 1) % pool->options.depth;
 		struct eddy_job *job = worker->jobs[i];
 
-		if (worker->state == LIVE && job != NULL &&
-		    worker->tail - worker->head > 1 &&
+		if (worker->tail - worker->head > 1 &&
 		    reclaim(pool, worker, i)) {
 			put(pool, idle, job);
 			return;
@@ -368,22 +343,24 @@ dispatch(struct pool *pool)
 static bool
 drain(struct pool *pool, struct worker *worker)
 {
-	uint32_t head = A_ACQUIRE(&worker->channel->head);
-	bool idle = head == worker->head;
+	uint32_t head = A_ACQUIRE(&worker->channel->head), i;
+	int result;
 
 	if (head - worker->head > worker->tail - worker->head)
 		return false;
+	if (head != worker->head)
+		worker->idle_rings = 0;
 	for (; worker->head != head; worker->head++) {
-		uint32_t i = worker->head % pool->options.depth;
-		struct slot *slot = &worker->channel->slots[i];
-		struct eddy_job *job = worker->jobs[i];
-		int result;
+		struct eddy_job *job;
 
+		i = worker->head % pool->options.depth;
+		job = worker->jobs[i];
 		if (job == NULL)
 			continue; /* taken back */
-		if (A_ACQUIRE(&slot->state) != SLOT_DONE)
+		if (A_ACQUIRE(&worker->channel->slots[i].state) != SLOT_DONE)
 			return false;
-		result = A_LOAD(&slot->result); /* once: it may change */
+		/* Once: it may change any time. */
+		result = A_LOAD(&worker->channel->slots[i].result);
 		if (result < LOWEST_RESULT)
 			return false;
 		if (job->size != 0)
@@ -391,11 +368,10 @@ drain(struct pool *pool, struct worker *worker)
 			    channel_area(
 				worker->channel, i, pool->options.slot_size),
 			    job->size);
-		take_slot(pool, worker, i);
+		clear_slot(pool, worker, i);
 		end_job(pool, job, EDDY_RETURNED, result);
 	}
-	worker->idle_rings = idle ? worker->idle_rings + 1 : 0;
-	return worker->idle_rings < IDLE_RINGS;
+	return worker->idle_rings++ < IDLE_RINGS;
 }
 
 static void
@@ -405,23 +381,23 @@ drain_or_kill(struct pool *pool, struct worker *worker)
 		kill_worker(worker, EDDY_PROTOCOL);
 }
 
-/* One job of a dead worker.  Only the oldest can have killed it. */
+/* One job of a dead worker. */
 static void
 settle_job(struct pool *pool, struct worker *worker, uint32_t i,
     const struct zygote_message *death)
 {
-	uint32_t state = A_ACQUIRE(&worker->channel->slots[i].state);
-	struct eddy_job *job = take_slot(pool, worker, i);
+	struct eddy_job *job = worker->jobs[i];
+	bool fresh = A_ACQUIRE(&worker->channel->slots[i].state) == SLOT_QUEUED;
 
-	if (state == SLOT_QUEUED && pool->link >= 0 && !pool->closing &&
+	clear_slot(pool, worker, i);
+	if (fresh && pool->link >= 0 && !pool->closing &&
 	    job->attempts < ATTEMPTS) {
 		A_STORE(&job->state, JOB_QUEUED);
 		A_ADD(&pool->queued, 1);
 		list_push_front(&pool->queue, &job->ready);
 	} else if (worker->why != EDDY_NONE) {
-		end_job(pool, job, worker->why,
-		    worker->why == EDDY_LOST ? -EPIPE : 0);
-	} else if (state == SLOT_QUEUED) {
+		end_job(pool, job, worker->why, -EPIPE);
+	} else if (fresh) {
 		end_job(pool, job, EDDY_LOST, -EPIPE);
 	} else {
 		end_job(pool, job,
@@ -437,18 +413,18 @@ settle(struct pool *pool, struct worker *worker,
 {
 	bool ready = A_ACQUIRE(&worker->channel->ready) != 0;
 	int error = A_LOAD(&worker->channel->error);
-	uint32_t at;
+	uint32_t depth = pool->options.depth, n;
 
 	if (worker->why != EDDY_PROTOCOL && !drain(pool, worker))
 		worker->why = EDDY_PROTOCOL;
-	at = worker->head % pool->options.depth;
-	if (worker->head != worker->tail && worker->jobs[at] != NULL)
-		worker->jobs[at]->attempts++;
+	/* Only the oldest can have killed it. */
+	if (worker->head != worker->tail &&
+	    worker->jobs[worker->head % depth] != NULL)
+		worker->jobs[worker->head % depth]->attempts++;
 	/* Newest first, so that those that go back stay in order. */
-	for (at = worker->tail; at != worker->head; at--)
-		if (worker->jobs[(at - 1) % pool->options.depth] != NULL)
-			settle_job(pool, worker, (at - 1) % pool->options.depth,
-			    death);
+	for (n = worker->tail; n != worker->head; n--)
+		if (worker->jobs[(n - 1) % depth] != NULL)
+			settle_job(pool, worker, (n - 1) % depth, death);
 	release(pool, worker);
 	if (!ready && !pool->closing)
 		back_off(pool, error < 0 ? error : -ECHILD);
@@ -458,14 +434,14 @@ settle(struct pool *pool, struct worker *worker,
 static void
 lose_zygote(struct pool *pool)
 {
-	struct zygote_message death = { .code = CLD_KILLED, .status = SIGKILL };
+	struct zygote_message death = {0};
 	struct worker *worker;
 
 	eddy_watch_stop(pool->home, &pool->link_watch);
 	eddy__zygote_unlink(pool->zygote, pool->link);
 	pool->link = -1;
 	for (EACH_WORKER(worker, pool)) {
-		struct pollfd fd = { .fd = worker->pidfd, .events = POLLIN };
+		struct pollfd fd = {.fd = worker->pidfd, .events = POLLIN};
 
 		if (worker->state == NONE)
 			continue;
@@ -484,12 +460,6 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 {
 	struct worker *worker = &pool->workers[news->index];
 
-	if (news->index >= pool->options.workers ||
-	    worker->generation != news->generation) {
-		if (pidfd >= 0)
-			eddy__close(pidfd);
-		return;
-	}
 	if (news->op == Z_SPAWNED) {
 		worker->pid = news->pid;
 		worker->pidfd = pidfd;
@@ -498,29 +468,29 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 			worker->state = BOOT;
 		else if (pidfd >= 0) /* killed meanwhile */
 			eddy__pidfd_kill(pidfd, SIGKILL);
-		booted(pool, worker); /* its bell may have come first */
+		check_boot(pool, worker); /* its bell may have come first */
 	} else if (news->op == Z_FAILED) {
 		release(pool, worker);
 		back_off(pool, news->error);
-	} else if (news->op == Z_EXITED) {
+	} else {
 		settle(pool, worker, news);
 	}
 }
 
-/* All messages there are.  Then the pool may have room or need workers. */
+/* All messages there are; then workers may be missing, or free. */
 static void
 hear_all(struct pool *pool)
 {
 	struct zygote_message news;
-	int pidfd, r;
+	int fds[2], r;
 
 	while (pool->link >= 0) {
 		r = eddy__recv(
-		    pool->link, &news, sizeof(news), &pidfd, 1, MSG_DONTWAIT);
+		    pool->link, &news, sizeof(news), fds, MSG_DONTWAIT);
 		if (r == -EAGAIN)
 			break;
 		if (r == (int)sizeof(news))
-			hear(pool, &news, pidfd);
+			hear(pool, &news, fds[0]);
 		else
 			lose_zygote(pool);
 	}
@@ -543,23 +513,28 @@ on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 
 	(void)loop;
 	(void)events;
-	booted(worker->pool, worker);
+	check_boot(worker->pool, worker);
 	drain_or_kill(worker->pool, worker);
 	dispatch(worker->pool);
 }
 
-/* Stop a job that is in a slot. */
+/* Stop a job of ours, wherever it is. */
 static int
-stop_in_slot(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
+stop(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
 {
 	struct worker *worker;
 	uint32_t i;
 
+	if (A_LOAD(&job->state) == JOB_QUEUED) {
+		unqueue(pool, job);
+		end_job(pool, job, outcome, 0);
+		return 0;
+	}
 	for (EACH_WORKER(worker, pool))
 		for (i = 0; i < pool->options.depth; i++) {
 			if (worker->jobs[i] != job)
 				continue;
-			if (worker->state == LIVE && reclaim(pool, worker, i)) {
+			if (reclaim(pool, worker, i)) {
 				end_job(pool, job, outcome, 0);
 				return 0;
 			}
@@ -573,29 +548,18 @@ stop_in_slot(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
 	return -EALREADY;
 }
 
-static int
-stop_here(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
-{
-	if (A_LOAD(&job->state) == JOB_QUEUED) {
-		unqueue(pool, job);
-		end_job(pool, job, outcome, 0);
-		return 0;
-	}
-	return stop_in_slot(pool, job, outcome);
-}
-
-/* Whoever ought to be stopped: asked to, or past the deadline. */
 static void
 check_job(struct pool *pool, struct eddy_job *job)
 {
 	if (A_LOAD(&job->stop) != 0)
-		stop_here(pool, job, EDDY_CANCELLED);
+		stop(pool, job, EDDY_CANCELLED);
 	else if (job_expired(job))
-		stop_here(pool, job, EDDY_EXPIRED);
+		stop(pool, job, EDDY_EXPIRED);
 	else
 		wake_at(pool, job->deadline);
 }
 
+/* Stop whoever was asked to, or is past the deadline. */
 static void
 check_jobs(struct pool *pool)
 {
@@ -648,27 +612,26 @@ static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
+	bool home = eddy__loop_mine(pool->home) == 0;
 
 	if (pool->pid != eddy__getpid())
 		return -ECHILD;
 	if (job->size > pool->options.slot_size)
 		return -EMSGSIZE;
+	if (home && (pool->closing || pool->link < 0))
+		return pool->closing ? -ESHUTDOWN : -EPIPE;
 	if (A_ADD(&pool->queued, 1) >= pool->options.queue_limit) {
 		A_SUB(&pool->queued, 1);
 		return -EAGAIN;
 	}
-	if (eddy__loop_mine(pool->home) < 0) {
+	A_ADD(&pool->stats.submitted, 1);
+	if (!home) {
 		pthread_mutex_lock(&pool->lock);
 		list_push(&pool->inbox, &job->ready);
 		pthread_mutex_unlock(&pool->lock);
 		eddy_post(pool->home, &pool->knock);
 		return 0;
 	}
-	if (pool->closing || pool->link < 0) {
-		A_SUB(&pool->queued, 1);
-		return pool->closing ? -ESHUTDOWN : -EPIPE;
-	}
-	pool->stats.submitted++;
 	wake_at(pool, job->deadline);
 	list_push(&pool->queue, &job->ready);
 	refill(pool);
@@ -688,30 +651,24 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 		return 0;
 	}
 	open_inbox(pool);
-	return stop_here(pool, job, outcome);
+	return stop(pool, job, outcome);
 }
 
-static bool
-any_worker(struct pool *pool)
-{
-	struct worker *worker;
-
-	for (EACH_WORKER(worker, pool))
-		if (worker->state != NONE)
-			return true;
-	return false;
-}
-
-/* Wait for the zygote's reports until no worker is left. */
+/* Hear the zygote until no worker is left. */
 static int
 wait_for_workers(struct pool *pool, int64_t duration)
 {
-	int64_t deadline = eddy_after(duration);
+	int64_t now, deadline = eddy_after(duration);
+	struct worker *worker = pool->workers;
 
-	while (any_worker(pool)) {
-		struct pollfd fd = { .fd = pool->link, .events = POLLIN };
-		int64_t now = eddy_now();
+	while (worker < pool->workers + pool->options.workers) {
+		struct pollfd fd = {.fd = pool->link, .events = POLLIN};
 
+		if (worker->state == NONE) {
+			worker++;
+			continue;
+		}
+		now = eddy_now();
 		if (now >= deadline)
 			return -ETIME;
 		eddy__poll(&fd, 1,
@@ -721,63 +678,20 @@ wait_for_workers(struct pool *pool, int64_t duration)
 	return 0;
 }
 
-static void
-free_pool(struct pool *pool)
-{
-	pthread_mutex_destroy(&pool->lock);
-	eddy_executor_fini(&pool->executor);
-	eddy__free(pool->workers);
-	eddy__free(pool);
-}
-
-/* In a forked child: nothing but what only this process has.  The epoll is the
- * parent's too, so nothing is stopped there. */
 static int
-forget(struct pool *pool)
+end_workers(struct pool *pool, int64_t duration)
 {
 	struct worker *worker;
+	int r;
 
-	for (EACH_WORKER(worker, pool)) {
-		eddy__close(worker->bell.fd);
-		eddy__close(worker->pidfd);
-		if (worker->channel != NULL)
-			eddy__unmap(worker->channel, pool->channel_size);
-	}
-	eddy__close(pool->link);
-	if (pool->options.zygote == NULL)
-		eddy_zygote_close(pool->zygote);
-	free_pool(pool);
-	return 0;
-}
-
-static void
-quit_workers(struct pool *pool)
-{
-	struct worker *worker;
-
+	pool->closing = true;
+	open_inbox(pool);
+	fail_queue(pool, EDDY_CANCELLED, 0);
 	for (EACH_WORKER(worker, pool))
 		if (worker->channel != NULL) {
 			A_RELEASE(&worker->channel->quit, 1);
 			eddy__futex_wake(&worker->channel->tail, 1, true);
 		}
-}
-
-static int
-close_pool(struct eddy_executor *executor, int64_t duration)
-{
-	struct pool *pool = pool_of(executor);
-	struct worker *worker;
-	int r;
-
-	if (pool->pid != eddy__getpid())
-		return forget(pool);
-	r = eddy__loop_mine(pool->home);
-	if (r < 0)
-		return r;
-	pool->closing = true;
-	open_inbox(pool);
-	fail_queue(pool, EDDY_CANCELLED, 0);
-	quit_workers(pool);
 	r = wait_for_workers(pool, duration);
 	if (r < 0) {
 		for (EACH_WORKER(worker, pool))
@@ -785,17 +699,43 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 				kill_worker(worker, EDDY_CANCELLED);
 		wait_for_workers(pool, DEATH_DURATION);
 	}
-	for (EACH_WORKER(worker, pool))
-		release(pool, worker);
 	eddy_post_cancel(pool->home, &pool->knock);
 	eddy_timer_stop(pool->home, &pool->timer);
-	if (pool->link >= 0) {
-		eddy_watch_stop(pool->home, &pool->link_watch);
-		eddy__zygote_unlink(pool->zygote, pool->link);
-	}
-	if (pool->options.zygote == NULL)
-		eddy_zygote_close(pool->zygote);
+	eddy_watch_stop(pool->home, &pool->link_watch);
 	pool->home->pools--;
+	return r;
+}
+
+static void
+free_pool(struct pool *pool)
+{
+	if (pool->link >= 0)
+		eddy__zygote_unlink(pool->zygote, pool->link);
+	if (pool->options.zygote == NULL && pool->zygote != NULL)
+		eddy_zygote_close(pool->zygote);
+	pthread_mutex_destroy(&pool->lock);
+	eddy_executor_fini(&pool->executor);
+	eddy__free(pool->workers);
+	eddy__free(pool);
+}
+
+static int
+close_pool(struct eddy_executor *executor, int64_t duration)
+{
+	struct pool *pool = pool_of(executor);
+	bool child = pool->pid != eddy__getpid();
+	struct worker *worker;
+	int r = child ? 0 : eddy__loop_mine(pool->home);
+
+	if (r < 0)
+		return r;
+	if (!child)
+		r = end_workers(pool, duration);
+	for (EACH_WORKER(worker, pool)) {
+		if (child)
+			worker->bell.slot = 0; /* the epoll is the parent's */
+		release(pool, worker);
+	}
 	free_pool(pool);
 	return r;
 }
@@ -829,6 +769,7 @@ static int
 set_options(struct pool *pool, const struct eddy_process_pool_options *options)
 {
 	struct eddy_process_pool_options *own = &pool->options;
+	struct worker *worker;
 
 	if (options != NULL)
 		*own = *options;
@@ -848,7 +789,12 @@ set_options(struct pool *pool, const struct eddy_process_pool_options *options)
 		pool->channel_size, CHANNEL_HEADER, &pool->channel_size))
 		return -EINVAL;
 	pool->workers = eddy__alloc(own->workers * sizeof(*pool->workers));
-	return pool->workers != NULL ? 0 : -ENOMEM;
+	if (pool->workers == NULL)
+		return -ENOMEM;
+	for (EACH_WORKER(worker, pool))
+		*worker = (struct worker){
+		    .pool = pool, .pidfd = -1, .bell.fd = -1};
+	return 0;
 }
 
 static int
@@ -863,40 +809,30 @@ connect_zygote(struct pool *pool)
 		return r;
 	r = pool->link = eddy__zygote_link(pool->zygote);
 	if (r < 0)
-		goto fail_link;
+		return r;
 	eddy_watch_init(
 	    &pool->link_watch, pool->link, on_link, EDDY_WATCH_BACKGROUND);
-	r = eddy_watch_start(pool->home, &pool->link_watch, EPOLLIN);
-	if (r == 0)
-		return 0;
-	eddy__zygote_unlink(pool->zygote, pool->link);
-fail_link:
-	if (pool->options.zygote == NULL)
-		eddy_zygote_close(pool->zygote);
-	return r;
+	return eddy_watch_start(pool->home, &pool->link_watch, EPOLLIN);
 }
 
 int
 eddy_process_pool_open(struct eddy_executor **ret_executor,
     struct eddy_loop *home, const struct eddy_process_pool_options *options)
 {
-	static const struct eddy_executor_ops ops = { "processes", submit,
-		cancel, close_pool, describe };
-	struct worker *worker;
-	struct pool *pool;
+	static const struct eddy_executor_ops ops = {
+	    "processes", submit, cancel, close_pool, describe};
 	int r = eddy__loop_mine(home);
+	struct pool *pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 
-	if (r < 0)
-		return r;
-	pool = eddy__alloc(sizeof(*pool));
 	if (pool == NULL)
-		return -ENOMEM;
+		return r == 0 ? -ENOMEM : r;
 	eddy_executor_init(&pool->executor, &ops);
 	pthread_mutex_init(&pool->lock, NULL);
 	list_init(&pool->inbox);
 	list_init(&pool->queue);
 	eddy_post_init(&pool->knock, on_knock);
 	eddy_timer_init(&pool->timer, on_timer);
+	pool->link = -1;
 	pool->home = home;
 	pool->pid = eddy__getpid();
 	r = set_options(pool, options);
@@ -906,9 +842,6 @@ eddy_process_pool_open(struct eddy_executor **ret_executor,
 		free_pool(pool);
 		return r;
 	}
-	for (EACH_WORKER(worker, pool))
-		*worker =
-		    (struct worker){ .pool = pool, .pidfd = -1, .bell.fd = -1 };
 	home->pools++;
 	refill(pool);
 	*ret_executor = &pool->executor;

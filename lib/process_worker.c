@@ -43,13 +43,12 @@ on_leave(void)
 #define GUARD_EXIT() atexit(on_leave)
 #endif
 
-/* The kernel takes us down with the zygote, and if it went first, we go. */
-static void
-die_with(pid_t zygote)
+void
+eddy__die_with(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != zygote)
-		_exit(0);
+	if (getppid() != parent)
+		_exit(0); /* it died before */
 }
 
 static int
@@ -133,7 +132,7 @@ eddy__worker_main(int memfd, int bell, pid_t zygote, size_t size)
 	uint32_t head, depth;
 	size_t slot_size;
 
-	die_with(zygote);
+	eddy__die_with(zygote);
 	setpgid(0, 0); /* a job's children die with it, as a group */
 	prctl(PR_SET_NAME, "eddy-worker");
 	if (eddy__map(&memory, memfd, size) < 0)
@@ -146,7 +145,7 @@ eddy__worker_main(int memfd, int bell, pid_t zygote, size_t size)
 	GUARD_EXIT();
 	pthread_atfork(NULL, NULL, on_fork);
 	initialise(channel, bell);
-	die_with(zygote); /* again: setresuid(2) in init cleared it */
+	eddy__die_with(zygote); /* again: setresuid(2) in init cleared it */
 	for (head = 0;; head++) {
 		uint32_t i = head % depth;
 

@@ -2,18 +2,17 @@
 /*
  * process_zygote: the fork server.
  *
- * Forked once, early and single-threaded; everything stays blocked in it but
- * what its signalfd reads.  It forks workers when a pool asks, reports each
- * death with its status before anybody else can reap it, and takes all workers
- * with it when the host dies (pidfd) or hangs up.  It never runs user code.
+ * Forked once, early and single-threaded, it forks one more of itself for each
+ * pool; that one forks the pool's workers, reports each death with its status
+ * before anybody else can reap it, and takes its workers along when the host
+ * dies (pidfd) or hangs up.  It never runs user code, and all signals stay
+ * blocked in it; a signalfd reads SIGCHLD.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -25,7 +24,7 @@
 /* The host's side. */
 
 struct eddy_zygote {
-	int master;
+	int socket;
 	pid_t pid, host;
 	uid_t uid;
 	gid_t gid;
@@ -34,181 +33,170 @@ struct eddy_zygote {
 
 #define READY_DURATION EDDY_S(5) /* an idle machine takes 1 ms */
 
-static int
-wait_until_ready(int master)
-{
-	struct pollfd fd = { .fd = master, .events = POLLIN };
-	struct zygote_message message;
-	int r = eddy__poll(&fd, 1, READY_DURATION);
-
-	if (r > 0)
-		r = eddy__recv(master, &message, sizeof(message), NULL, 0, 0);
-	if (r < 0)
-		return r;
-	return r == sizeof(message) ? 0 : -ECHILD;
-}
+static _Noreturn void zygote(int orders, pid_t host);
 
 /* With all signals blocked: no handler of the host may run in the child. */
 static pid_t
-fork_zygote(int host_end, int zygote_end)
+fork_zygote(const int *ends, pid_t host)
 {
-	pid_t host = eddy__getpid(), pid;
 	sigset_t all, old;
+	pid_t pid;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = eddy__fork();
-	if (pid == 0) {
-		eddy__close(host_end);
-		eddy__zygote_main(zygote_end, host);
-	}
+	if (pid == 0)
+		zygote(ends[1], host);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	eddy__close(ends[1]);
 	return pid;
+}
+
+/* Until it has closed what is ours. */
+static int
+wait_until_ready(int socket)
+{
+	struct pollfd fd = {.fd = socket, .events = POLLIN};
+	struct zygote_message ready;
+	int fds[2], r = eddy__poll(&fd, 1, READY_DURATION);
+
+	if (r > 0)
+		r = eddy__recv(socket, &ready, sizeof(ready), fds, 0);
+	return r > 0 ? 0 : r < 0 ? r : -ECHILD;
 }
 
 int
 eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 {
 	bool threaded = eddy__thread_count() > 1;
-	struct eddy_zygote *zygote;
+	struct eddy_zygote *z;
 	int ends[2], r;
 
 	if (threaded && (flags & EDDY_FORK_THREADED) == 0)
 		return -EDEADLK;
-	zygote = eddy__alloc(sizeof(*zygote));
-	if (zygote == NULL)
+	z = eddy__alloc(sizeof(*z));
+	if (z == NULL)
 		return -ENOMEM;
 	r = eddy__socketpair(ends);
 	if (r < 0)
 		goto fail_pair;
 	if (!threaded)
-		fflush(stdout); /* with threads, one may hold its lock */
-	*zygote = (struct eddy_zygote){ .master = ends[0],
-		.host = eddy__getpid(),
-		.uid = geteuid(),
-		.gid = getegid() };
-	r = zygote->pid = fork_zygote(ends[0], ends[1]);
-	eddy__close(ends[1]);
+		fflush(stdout); /* else a thread may hold its lock for long */
+	*z = (struct eddy_zygote){.socket = ends[0], .host = eddy__getpid()};
+	z->uid = geteuid();
+	z->gid = getegid();
+	r = z->pid = fork_zygote(ends, z->host);
 	if (r < 0)
 		goto fail_fork;
-	r = wait_until_ready(zygote->master);
+	r = wait_until_ready(z->socket);
 	if (r < 0) {
-		eddy_zygote_close(zygote);
+		eddy_zygote_close(z);
 		return r;
 	}
-	*ret_zygote = zygote;
+	*ret_zygote = z;
 	return 0;
 
 fail_fork:
 	eddy__close(ends[0]);
 fail_pair:
-	eddy__free(zygote);
+	eddy__free(z);
 	return r;
 }
 
 int
-eddy_zygote_close(struct eddy_zygote *zygote)
+eddy_zygote_close(struct eddy_zygote *z)
 {
-	bool ours = zygote->host == eddy__getpid();
+	bool ours = z->host == eddy__getpid();
 	siginfo_t info;
 
-	if (ours && A_LOAD(&zygote->pools) != 0)
+	if (ours && A_LOAD(&z->pools) != 0)
 		return -EBUSY;
 	if (ours)
-		shutdown(zygote->master, SHUT_RDWR);
-	eddy__close(zygote->master);
+		shutdown(z->socket, SHUT_RDWR);
+	eddy__close(z->socket);
 	if (ours) /* ECHILD: the host reaps all its children */
-		eddy__waitid(P_PID, zygote->pid, &info, WEXITED);
-	eddy__free(zygote);
+		eddy__waitid(P_PID, z->pid, &info, WEXITED);
+	eddy__free(z);
 	return 0;
 }
 
 int
-eddy__zygote_link(struct eddy_zygote *zygote)
+eddy__zygote_link(struct eddy_zygote *z)
 {
-	struct zygote_message message = { .op = Z_POOL };
+	struct zygote_message message = {.op = Z_POOL};
 	int ends[2], r;
 
-	if (zygote->host != eddy__getpid())
+	if (z->host != eddy__getpid())
 		return -ECHILD;
-	if (zygote->uid != geteuid() || zygote->gid != getegid())
+	if (z->uid != geteuid() || z->gid != getegid())
 		return -EPERM;
 	r = eddy__socketpair(ends);
 	if (r < 0)
 		return r;
-	r = eddy__send(zygote->master, &message, sizeof(message), &ends[1], 1);
+	r = eddy__send(z->socket, &message, sizeof(message), &ends[1], 1);
 	eddy__close(ends[1]);
 	if (r < 0) {
 		eddy__close(ends[0]);
 		return r;
 	}
-	A_ADD(&zygote->pools, 1);
+	A_ADD(&z->pools, 1);
 	return ends[0];
 }
 
 void
-eddy__zygote_unlink(struct eddy_zygote *zygote, int link)
+eddy__zygote_unlink(struct eddy_zygote *z, int link)
 {
 	eddy__close(link);
-	A_SUB(&zygote->pools, 1);
+	A_SUB(&z->pools, 1);
 }
 
-/* The zygote's side: a process of its own, so its state is its main's. */
+/* The zygote's side: processes of their own. */
 
-enum { MASTER, HOST, SIGNALS, FIRST_LINK, FDS_MAX = 64, STRAY_ROUNDS = 100 };
+enum { ORDERS, HOST, SIGNALS, FDS, STRAY_ROUNDS = 100 };
 
 struct child {
 	pid_t pid;
-	int link;
 	uint32_t index;
 	uint64_t generation;
 };
 
 struct server {
 	pid_t self;
-	struct pollfd fds[FDS_MAX]; /* the links are pools */
-	int fd_count;
+	struct pollfd fds[FDS];
 	struct child *children;
-	size_t child_count;
+	size_t count;
 };
 
 static void
-kill_child(const struct child *child)
+tell(struct server *server, const struct zygote_message *message, int fd)
 {
-	kill(-child->pid, SIGKILL); /* its group, once it has made one */
-	kill(child->pid, SIGKILL);
+	eddy__send(
+	    server->fds[ORDERS].fd, message, sizeof(*message), &fd, fd >= 0);
 }
 
-static void
-tell(int link, const struct zygote_message *message, int fd)
-{
-	eddy__send(link, message, sizeof(*message), &fd, fd >= 0);
-}
-
-/* A dead child still pins its ids: kill its group, then reap and report. */
+/* A dead child still pins its ids: kill its group, then reap and report.
+ * Others than workers are strays of jobs, ours as their subreaper. */
 static void
 bury(struct server *server, const siginfo_t *dead)
 {
-	struct zygote_message message = { .op = Z_EXITED,
-		.pid = dead->si_pid,
-		.code = dead->si_code,
-		.status = dead->si_status };
-	struct child *child = server->children;
-	struct child *end = child + server->child_count;
+	struct zygote_message message = {.op = Z_EXITED,
+	    .pid = dead->si_pid,
+	    .code = dead->si_code,
+	    .status = dead->si_status};
+	size_t i = 0;
 	siginfo_t info;
 
-	while (child < end && child->pid != dead->si_pid)
-		child++;
-	if (child < end)
-		kill(-child->pid, SIGKILL);
+	while (i < server->count && server->children[i].pid != dead->si_pid)
+		i++;
+	if (i < server->count)
+		kill(-dead->si_pid, SIGKILL);
 	eddy__waitid(P_PID, dead->si_pid, &info, WEXITED);
-	if (child == end)
-		return; /* a stray of some job, ours as its subreaper */
-	message.index = child->index;
-	message.generation = child->generation;
-	tell(child->link, &message, -1);
-	*child = end[-1];
-	server->child_count--;
+	if (i == server->count)
+		return;
+	message.index = server->children[i].index;
+	message.generation = server->children[i].generation;
+	tell(server, &message, -1);
+	server->children[i] = server->children[--server->count];
 }
 
 static void
@@ -225,187 +213,148 @@ reap(struct server *server)
 		bury(server, &dead);
 }
 
-static int
-fork_worker(struct server *server, const struct zygote_message *order,
-    const int *fds, int link)
+static void
+spawn(struct server *server, struct zygote_message *order, const int *fds)
 {
-	size_t bytes = (server->child_count + 1) * sizeof(struct child);
-	struct child *children = eddy__realloc(server->children, bytes);
-	pid_t pid;
+	size_t size = (server->count + 1) * sizeof(struct child);
+	struct child *children = eddy__realloc(server->children, size);
+	int pidfd = -1, pid = -ENOMEM;
 
-	if (children == NULL)
-		return -ENOMEM;
-	server->children = children;
-	if (fds[0] < 0 || fds[1] < 0)
-		return -EMFILE; /* lost on the way: our limit */
-	pid = eddy__fork();
+	if (children != NULL)
+		server->children = children;
+	if (children != NULL && fds[1] < 0)
+		pid = -EMFILE; /* lost on the way: our limit */
+	else if (children != NULL)
+		pid = eddy__fork();
 	if (pid == 0)
 		eddy__worker_main(fds[0], fds[1], server->self, order->size);
-	if (pid < 0)
-		return pid;
-	setpgid(pid, pid); /* it does too; whoever comes first */
-	children[server->child_count++] =
-	    (struct child){ pid, link, order->index, order->generation };
-	return pid;
-}
-
-static void
-spawn(struct server *server, struct zygote_message *message, const int *fds,
-    int link)
-{
-	int pid = fork_worker(server, message, fds, link);
-	int pidfd = pid > 0 ? eddy__pidfd_open(pid) : -1;
-
-	message->op = pid > 0 ? Z_SPAWNED : Z_FAILED;
-	message->pid = pid;
-	message->error = pid;
-	tell(link, message, pidfd);
+	if (pid > 0) {
+		setpgid(pid, pid); /* it does too; whoever comes first */
+		pidfd = eddy__pidfd_open(pid);
+		children[server->count++] = (struct child){
+		    pid, order->index, order->generation};
+	}
+	order->op = pid > 0 ? Z_SPAWNED : Z_FAILED;
+	order->pid = order->error = pid;
+	tell(server, order, pidfd);
 	if (pidfd >= 0)
 		eddy__close(pidfd);
 }
 
+/* What makes a zygote of a fresh child. */
 static void
-drop_link(struct server *server, int i)
+become_server(struct server *server, int orders)
 {
-	int link = server->fds[i].fd;
-	size_t k;
-
-	for (k = 0; k < server->child_count; k++)
-		if (server->children[k].link == link) {
-			server->children[k].link = -1;
-			kill_child(&server->children[k]);
-		}
-	eddy__close(link);
-	server->fds[i] = server->fds[--server->fd_count];
+	server->self = getpid();
+	server->fds[ORDERS].fd = orders;
+	setpgid(0, 0); /* a terminal's Ctrl-C is the host's affair */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	prctl(PR_SET_NAME, "eddy-zygote");
 }
 
-/* An order on fds[i].  False: its other end has hung up. */
+/* False: the host has hung up. */
 static bool
-obey(struct server *server, int i)
+obey(struct server *server)
 {
-	struct zygote_message message;
-	int fds[2], k, link = server->fds[i].fd;
-	int r = eddy__recv(link, &message, sizeof(message), fds, 2, 0);
+	int orders = server->fds[ORDERS].fd, fds[2], i;
+	struct zygote_message order;
 
-	if (r != (int)sizeof(message))
+	if (eddy__recv(orders, &order, sizeof(order), fds, 0) !=
+	    (int)sizeof(order))
 		return false;
-	if (message.op == Z_SPAWN) {
-		spawn(server, &message, fds, link);
-	} else if (fds[0] >= 0 && server->fd_count < FDS_MAX) {
-		server->fds[server->fd_count++] =
-		    (struct pollfd){ .fd = fds[0], .events = POLLIN };
-		fds[0] = -1; /* a pool's link; beyond the limit it is closed */
+	if (order.op == Z_SPAWN) {
+		spawn(server, &order, fds);
+	} else if (eddy__fork() == 0) {
+		eddy__die_with(server->self);
+		eddy__close(orders);
+		become_server(server, fds[0]);
+		return true;
 	}
-	for (k = 0; k < 2; k++)
-		if (fds[k] >= 0)
-			eddy__close(fds[k]);
+	for (i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			eddy__close(fds[i]);
 	return true;
 }
 
-/* What left its worker's group by setsid and fork twice is our child now. */
-static void
-kill_strays(void)
+/* Kill all children: workers, pools' zygotes, and what left a worker's group by
+ * setsid and forking twice.  False: there are none. */
+static bool
+kill_children(void)
 {
-	char pids[4096], *next, *end;
+	char pids[4096], *next = pids, *end;
+	int fd = eddy__open("/proc/thread-self/children", O_RDONLY);
+	int n = fd < 0 ? 0 : eddy__read(fd, pids, sizeof(pids) - 1);
 	siginfo_t info;
-	int fd, n;
 	long pid;
 
-	fd = eddy__open("/proc/thread-self/children", O_RDONLY);
-	n = fd < 0 ? 0 : eddy__read(fd, pids, sizeof(pids) - 1);
-	if (fd >= 0)
-		eddy__close(fd);
+	eddy__close(fd);
 	pids[n > 0 ? n : 0] = '\0';
-	for (next = pids; (pid = strtol(next, &end, 10)) > 0; next = end)
+	for (; (pid = strtol(next, &end, 10)) > 0; next = end)
 		kill((pid_t)pid, SIGKILL);
-	while (eddy__waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 &&
+	while ((n = eddy__waitid(P_ALL, 0, &info, WEXITED | WNOHANG)) == 0 &&
 	       info.si_pid != 0)
 		;
+	return n == 0;
 }
 
 static _Noreturn void
 finish(struct server *server)
 {
-	siginfo_t info;
-	size_t k;
 	int round;
 
-	for (k = 0; k < server->child_count; k++)
-		kill_child(&server->children[k]);
-	for (round = 0; round < STRAY_ROUNDS; round++) {
-		kill_strays();
-		if (eddy__waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) <
-		    0)
-			break; /* ECHILD: none are left */
+	while (server->count > 0)
+		kill(-server->children[--server->count].pid, SIGKILL);
+	for (round = 0; kill_children() && round < STRAY_ROUNDS; round++)
 		eddy__poll(NULL, 0, EDDY_MS(1));
-	}
 	_exit(0);
 }
 
-/* Handlers of the host must not run here; ignored signals stay ignored. */
+/* Keep nothing of the host but 1, 2 and the orders: no descriptor, no handler
+ * (ignored signals stay ignored), no unwritten output. */
 static void
-reset_handlers(void)
+leave_host(struct server *server)
 {
+	int number, orders = server->fds[ORDERS].fd, null;
 	struct sigaction action;
-	int number;
 
 	for (number = 1; number < NSIG; number++)
 		if (sigaction(number, NULL, &action) == 0 &&
 		    (action.sa_handler != SIG_IGN || number == SIGCHLD))
 			signal(number, SIG_DFL);
-}
-
-/* Nothing of the host stays open but 1, 2 and the master. */
-static int
-leave_host(int master)
-{
-	int null;
-
-	setpgid(0, 0); /* a terminal's Ctrl-C is the host's affair */
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	prctl(PR_SET_NAME, "eddy-zygote");
-	reset_handlers();
 	__fpurge(stdout);
-	if (dup2(master, STDERR_FILENO + 1) >= 0)
-		master = STDERR_FILENO + 1;
-	eddy__close_range((unsigned)master + 1, ~0u);
+	if (orders > STDERR_FILENO + 1)
+		orders = dup2(orders, STDERR_FILENO + 1);
+	eddy__close_range((unsigned)orders + 1, ~0u);
+	server->fds[ORDERS].fd = orders;
 	null = eddy__open("/dev/null", O_RDONLY);
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		eddy__close(null);
-	}
-	return master;
+	dup2(null, STDIN_FILENO);
+	eddy__close(null);
 }
 
-_Noreturn void
-eddy__zygote_main(int master, pid_t host)
+static _Noreturn void
+zygote(int orders, pid_t host)
 {
-	struct zygote_message ready = { .op = Z_READY };
-	struct server server = { .self = getpid(), .fd_count = FIRST_LINK };
+	struct zygote_message ready = {.op = Z_READY};
+	struct server server = {.fds = {{.events = POLLIN}, {.events = POLLIN},
+				    {.events = POLLIN}}};
 	sigset_t child;
-	int i;
 
-	master = leave_host(master);
+	become_server(&server, orders);
+	leave_host(&server);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	for (i = 0; i < FIRST_LINK; i++)
-		server.fds[i].events = POLLIN;
-	server.fds[MASTER].fd = master;
 	server.fds[HOST].fd = eddy__pidfd_open(host);
 	server.fds[SIGNALS].fd = eddy__signalfd(&child);
 	if (getppid() != host || server.fds[SIGNALS].fd < 0)
 		_exit(0);
-	tell(master, &ready, -1);
+	tell(&server, &ready, -1);
 	for (;;) {
-		if (eddy__poll(server.fds, server.fd_count, EDDY_FOREVER) < 0)
+		if (eddy__poll(server.fds, FDS, EDDY_FOREVER) < 0)
 			continue;
 		if (server.fds[SIGNALS].revents != 0)
 			reap(&server);
 		if (server.fds[HOST].revents != 0 ||
-		    (server.fds[MASTER].revents != 0 && !obey(&server, MASTER)))
+		    (server.fds[ORDERS].revents != 0 && !obey(&server)))
 			finish(&server);
-		for (i = server.fd_count - 1; i >= FIRST_LINK; i--)
-			if (server.fds[i].revents != 0 && !obey(&server, i))
-				drop_link(&server, i);
 	}
 }

@@ -3,12 +3,13 @@
  * sys: every system call and allocation of the library, one function each.
  *
  * They answer -errno, leave errno alone and hide what differs between kernels
- * and C libraries.  Each is an object-crossing call, so the linker's --wrap can
- * replace it: that is how test/check_fault.c makes them fail.
+ * and C libraries.  Each is a call from one object to another, so the linker's
+ * --wrap can replace it: that is how test/check_fault.c makes them fail.
  */
 #ifndef EDDY_SYS_H
 #define EDDY_SYS_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,7 +18,6 @@
 #include <sys/types.h>
 
 struct epoll_event;
-struct pollfd;
 
 /* Memory.  alloc zeroes. */
 void *eddy__alloc(size_t size);
@@ -28,24 +28,25 @@ void eddy__unmap(void *p, size_t size);
 int eddy__memfd(const char *name, size_t size); /* sealed at size */
 
 /* Descriptors, all close-on-exec. */
+int eddy__open(const char *path, int flags);
+int eddy__read(int fd, void *data, size_t size);
 int eddy__close(int fd);
+int eddy__close_range(unsigned first, unsigned last);
 int eddy__epoll_open(void);
 int eddy__epoll_ctl(int epoll, int op, int fd, uint32_t events, uint64_t data);
 /* Waits at most duration ns; *coarse: no epoll_pwait2, learnt once. */
 int eddy__epoll_wait(int epoll, struct epoll_event *events, int n,
     int64_t duration, bool *coarse);
+int eddy__poll(struct pollfd *fds, int n, int64_t duration);
 int eddy__eventfd(void);
 int eddy__ring(int eventfd);          /* add one; saturated is rung */
 int eddy__socketpair(int ret_fds[2]); /* SOCK_SEQPACKET */
-/* One message with at most 4 descriptors.  recv: bytes, 0 at the end; missing
+/* One message with at most 2 descriptors.  recv: bytes, 0 at the end; missing
  * descriptors are -1. */
 int eddy__send(int fd, const void *data, size_t size, const int *fds, int n);
-int eddy__recv(int fd, void *data, size_t size, int *ret_fds, int n, int flags);
-int eddy__poll(struct pollfd *fds, int n, int64_t duration);
-int eddy__read(int fd, void *data, size_t size);
-int eddy__open(const char *path, int flags);
+int eddy__recv(int fd, void *data, size_t size, int *ret_fds, int flags);
 
-/* Sleeping on a word; shared between processes when asked. */
+/* Sleeping on a word; shared: between processes. */
 int eddy__futex_wait(
     uint32_t *word, uint32_t value, int64_t duration, bool shared);
 void eddy__futex_wake(uint32_t *word, int n, bool shared);
@@ -57,7 +58,7 @@ int eddy__pidfd_open(pid_t pid);
 int eddy__pidfd_kill(int pidfd, int signal);
 int eddy__waitid(int type, int id, siginfo_t *ret_info, int options);
 int eddy__signalfd(const sigset_t *set);
-int eddy__close_range(unsigned first, unsigned last);
+/* Starts with every signal blocked but those that a fault raises. */
 int eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
 int eddy__thread_count(void); /* of this process; -errno without procfs */

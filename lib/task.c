@@ -37,20 +37,20 @@ _Static_assert(sizeof(struct eddy_task) <= 192, "three cache lines");
 static int cancel_callee(struct eddy_task *task, int rc);
 static int cancel_kids(struct eddy_task *task, int rc);
 
-static const struct eddy_op call_op = { "call", cancel_callee };
-static const struct eddy_op join_op = { "join", cancel_callee };
-static const struct eddy_op join_all_op = { "join all", cancel_kids };
-static const struct eddy_op race_op = { "race", cancel_kids };
-static const struct eddy_op leave_op = { "leave", cancel_kids };
-static const struct eddy_op sleep_op = { "sleep", eddy_unpark };
+static const struct eddy_op call_op = {"call", cancel_callee};
+static const struct eddy_op join_op = {"join", cancel_callee};
+static const struct eddy_op join_all_op = {"join all", cancel_kids};
+static const struct eddy_op race_op = {"race", cancel_kids};
+static const struct eddy_op leave_op = {"leave", cancel_kids};
+static const struct eddy_op sleep_op = {"sleep", eddy_unpark};
 
 /* Running. */
 
 static void
 resume(struct eddy_loop *loop, struct eddy_ready *ready)
 {
-	struct eddy_task *task =
-	    CONTAINER_OF(ready, struct eddy_task, timer.ready);
+	struct eddy_task *task = CONTAINER_OF(
+	    ready, struct eddy_task, timer.ready);
 
 	loop->resuming = true;
 	loop->budget = BUDGET;
@@ -103,17 +103,17 @@ EDDY_ASYNC
 eddy_park(struct eddy_task *self, const struct eddy_op *op)
 {
 	self->op = op;
-	return (eddy_async){ EDDY_PENDING, NULL };
+	return (eddy_async){EDDY_PENDING, NULL};
 }
 
 EDDY_ASYNC
 eddy_complete(struct eddy_task *self, int rc)
 {
 	if (--self->loop->budget > 0)
-		return (eddy_async){ rc, NULL };
+		return (eddy_async){rc, NULL};
 	self->rc = rc;
 	make_ready(self);
-	return (eddy_async){ EDDY_PENDING, NULL };
+	return (eddy_async){EDDY_PENDING, NULL};
 }
 
 static void
@@ -144,8 +144,8 @@ eddy_prepare(struct eddy_task *task, eddy_task_fn *fn, const char *name)
 struct eddy_task *
 eddy_new_frame(size_t size, eddy_task_fn *fn, const char *name)
 {
-	struct eddy_task *task =
-	    eddy__alloc(size > sizeof(*task) ? size : sizeof(*task));
+	struct eddy_task *task = eddy__alloc(
+	    size > sizeof(*task) ? size : sizeof(*task));
 
 	if (task == NULL)
 		return NULL;
@@ -270,7 +270,7 @@ eddy_call(struct eddy_task *self, struct eddy_task *callee)
 	callee->up.parent = self;
 	self->op = &call_op;
 	self->use.callee = callee;
-	return (eddy_async){ EDDY_PENDING, callee };
+	return (eddy_async){EDDY_PENDING, callee};
 }
 
 /* The coroutine of EDDY_START: its one await is over. */
@@ -567,7 +567,7 @@ eddy_step
 eddy_end_(struct eddy_task *self)
 {
 	struct eddy_task *owned = (self->flags & OWNED) != 0 ? self : NULL;
-	eddy_step step = { NULL };
+	eddy_step step = {NULL};
 
 	self->flags |= DONE;
 	if ((self->flags & CALLED) != 0) {
@@ -590,7 +590,7 @@ eddy_yield(struct eddy_task *self)
 {
 	self->rc = eddy_cancelled(self) ? -ECANCELED : 0;
 	make_ready(self);
-	return (eddy_async){ EDDY_PENDING, NULL };
+	return (eddy_async){EDDY_PENDING, NULL};
 }
 
 EDDY_ASYNC

@@ -75,7 +75,7 @@ struct over {
 static struct over
 run(struct eddy_job *job)
 {
-	struct over over = { job, EDDY_EXPIRED, 0 };
+	struct over over = {job, EDDY_EXPIRED, 0};
 
 	if (job_expired(job))
 		return over;
@@ -174,7 +174,7 @@ work(void *arg)
 {
 	struct worker *worker = arg;
 	struct pool *pool = worker->pool;
-	struct over over = { 0 };
+	struct over over = {0};
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	worker->thread = pthread_self();
@@ -296,8 +296,8 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 static struct timespec
 timespec_of(int64_t deadline)
 {
-	return (struct timespec){ .tv_sec = (time_t)(deadline / EDDY_S(1)),
-		.tv_nsec = (long)(deadline % EDDY_S(1)) };
+	return (struct timespec){.tv_sec = (time_t)(deadline / EDDY_S(1)),
+	    .tv_nsec = (long)(deadline % EDDY_S(1))};
 }
 
 /* Wait until all workers have left; with the lock held. */
@@ -380,8 +380,8 @@ int
 eddy_thread_pool_open(struct eddy_executor **ret_executor,
     const struct eddy_thread_pool_options *options)
 {
-	static const struct eddy_executor_ops ops = { "threads", submit, cancel,
-		close_pool, describe };
+	static const struct eddy_executor_ops ops = {
+	    "threads", submit, cancel, close_pool, describe};
 	struct pool *pool = eddy__alloc(sizeof(*pool));
 	pthread_condattr_t monotonic;
 

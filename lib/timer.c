@@ -87,7 +87,7 @@ settle(struct eddy_loop *loop, uint32_t i, struct heap_entry entry)
 static struct heap_entry
 entry_of(struct eddy_timer *timer)
 {
-	return (struct heap_entry){ timer->deadline, timer->sequence, timer };
+	return (struct heap_entry){timer->deadline, timer->sequence, timer};
 }
 
 static void
@@ -119,8 +119,8 @@ make_room(struct eddy_loop *loop)
 static void
 fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
-	struct eddy_timer *timer =
-	    CONTAINER_OF(ready, struct eddy_timer, ready);
+	struct eddy_timer *timer = CONTAINER_OF(
+	    ready, struct eddy_timer, ready);
 
 	timer->fn(loop, timer);
 }
@@ -128,7 +128,7 @@ fire(struct eddy_loop *loop, struct eddy_ready *ready)
 void
 eddy_timer_init(struct eddy_timer *timer, eddy_timer_fn *fn)
 {
-	*timer = (struct eddy_timer){ .fn = fn };
+	*timer = (struct eddy_timer){.fn = fn};
 }
 
 bool

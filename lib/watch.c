@@ -18,8 +18,8 @@ enum { FIRST_SLOTS = 16 };
 static void
 fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
-	struct eddy_watch *watch =
-	    CONTAINER_OF(ready, struct eddy_watch, ready);
+	struct eddy_watch *watch = CONTAINER_OF(
+	    ready, struct eddy_watch, ready);
 
 	watch->fn(loop, watch, watch->got);
 }
@@ -29,8 +29,7 @@ eddy_watch_init(
     struct eddy_watch *watch, int fd, eddy_watch_fn *fn, unsigned flags)
 {
 	*watch = (struct eddy_watch){
-		.ready.run = fire, .fn = fn, .fd = fd, .flags = flags
-	};
+	    .ready.run = fire, .fn = fn, .fd = fd, .flags = flags};
 }
 
 void
@@ -64,7 +63,7 @@ take_slot(struct eddy_loop *loop, uint32_t *ret_slot)
 		loop->slots = slots;
 		loop->slot_room = room;
 	}
-	loop->slots[loop->slot_count] = (struct watch_slot){ 0 };
+	loop->slots[loop->slot_count] = (struct watch_slot){0};
 	*ret_slot = ++loop->slot_count;
 	return 0;
 }
