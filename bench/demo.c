@@ -70,9 +70,12 @@ crash(void *arg)
 static int
 hang(void *arg)
 {
+	volatile bool for_ever = true;
+
 	(void)arg;
-	for (;;)
+	while (for_ever)
 		;
+	return 0;
 }
 
 /* What there is to do. */
@@ -164,7 +167,7 @@ note_file(struct file *f)
 		way->bytes += f->digest.bytes;
 		way->digest += f->digest.sum;
 	} else if (f->rc == -EOWNERDEAD || f->rc == -ETIME ||
-	    f->rc == -EPROTO || f->rc == -EPIPE) {
+		   f->rc == -EPROTO || f->rc == -EPIPE) {
 		way->failed++; /* the worker, not the file */
 	} else {
 		way->unreadable++;
@@ -184,7 +187,7 @@ file(struct eddy_task *self)
 		f->rc = hash_file(&f->digest);
 	else
 		EDDY_AWAIT(f->rc, eddy_offload(self, f->way->executor,
-		    hash_file, &f->digest));
+				      hash_file, &f->digest));
 	note_file(f);
 	EDDY_END;
 }
@@ -201,13 +204,13 @@ culprit(struct eddy_task *self)
 {
 	EDDY_BEGIN(self, struct culprit, f);
 	f->way->hostile_job[f->which] = (struct eddy_job){
-		.fn = f->which == 0 ? crash : hang,
-		.arg = f->nothing,
-		.size = sizeof(f->nothing)
-	};
+	    .fn = f->which == 0 ? crash : hang,
+	    .arg = f->nothing,
+	    .size = sizeof(f->nothing)};
 	EDDY_AWAIT(f->way->hostile_rc[f->which],
-	    eddy_timeout(self, HANG_LIMIT, eddy_job_run(self, f->way->executor,
-	        &f->way->hostile_job[f->which])));
+	    eddy_timeout(self, HANG_LIMIT,
+		eddy_job_run(
+		    self, f->way->executor, &f->way->hostile_job[f->which])));
 	f->way->failed += f->way->hostile_rc[f->which] < 0;
 	EDDY_END;
 }
@@ -224,14 +227,14 @@ pass(struct eddy_task *self)
 	EDDY_BEGIN(self, struct pass, f);
 	for (f->i = 0; f->i < path_count; f->i++) {
 		if (f->way->hostile && f->i == path_count / 3)
-			eddy_spawn(self,
-			    EDDY_NEW(culprit, .way = f->way, .which = 0));
+			eddy_spawn(
+			    self, EDDY_NEW(culprit, .way = f->way, .which = 0));
 		if (f->way->hostile && f->i == path_count / 2)
-			eddy_spawn(self,
-			    EDDY_NEW(culprit, .way = f->way, .which = 1));
+			eddy_spawn(
+			    self, EDDY_NEW(culprit, .way = f->way, .which = 1));
 		EDDY_TRY(eddy_throttle(self, f->way->limit));
-		if (eddy_spawn(self, EDDY_NEW(file, .way = f->way,
-		        .path = paths[f->i])) < 0)
+		if (eddy_spawn(self,
+			EDDY_NEW(file, .way = f->way, .path = paths[f->i])) < 0)
 			EDDY_RETURN(-ENOMEM);
 	}
 	EDDY_TRY(eddy_join_all(self));
@@ -316,23 +319,23 @@ struct app {
 static int
 open_executors(struct app *f)
 {
-	struct eddy_thread_pool_options threads = { .workers_max = f->cpus };
-	struct eddy_process_pool_options processes = { .zygote = f->zygote,
-		.workers = f->cpus };
+	struct eddy_thread_pool_options threads = {.workers_max = f->cpus};
+	struct eddy_process_pool_options processes = {
+	    .zygote = f->zygote, .workers = f->cpus};
 	int r = eddy_thread_pool_open(&f->threads, &threads);
 
 	if (r == 0)
 		r = eddy_process_pool_open(
 		    &f->processes, f->task.loop, &processes);
-	f->ways[WARM_UP] = (struct way){ "warm-up", f->threads, false,
-		2 * f->cpus, .files = 0 };
-	f->ways[INLINE] = (struct way){ "inline", NULL, false, 1, .files = 0 };
-	f->ways[THREADS] = (struct way){ "threads", f->threads, false,
-		2 * f->cpus, .files = 0 };
-	f->ways[PROCESSES] = (struct way){ "processes", f->processes, false,
-		2 * f->cpus, .files = 0 };
-	f->ways[HOSTILE] = (struct way){ "hostile", f->processes, true,
-		2 * f->cpus, .files = 0 };
+	f->ways[WARM_UP] = (struct way){
+	    "warm-up", f->threads, false, 2 * f->cpus, .files = 0};
+	f->ways[INLINE] = (struct way){"inline", NULL, false, 1, .files = 0};
+	f->ways[THREADS] = (struct way){
+	    "threads", f->threads, false, 2 * f->cpus, .files = 0};
+	f->ways[PROCESSES] = (struct way){
+	    "processes", f->processes, false, 2 * f->cpus, .files = 0};
+	f->ways[HOSTILE] = (struct way){
+	    "hostile", f->processes, true, 2 * f->cpus, .files = 0};
 	return r;
 }
 
@@ -342,8 +345,8 @@ app(struct eddy_task *self)
 	EDDY_BEGIN(self, struct app, f);
 	EDDY_TRY(eddy_complete(self, open_executors(f)));
 	for (f->i = 0; f->i < WAYS; f->i++)
-		EDDY_TRY(eddy_call(self,
-		    EDDY_INIT(&f->run, run, .way = &f->ways[f->i])));
+		EDDY_TRY(eddy_call(
+		    self, EDDY_INIT(&f->run, run, .way = &f->ways[f->i])));
 	EDDY_FINALLY;
 	if (f->threads != NULL)
 		eddy_executor_close(f->threads, EDDY_S(5));
@@ -382,8 +385,8 @@ print_table(struct way *ways)
 	for (i = INLINE; i < WAYS; i++) {
 		struct way *way = &ways[i];
 
-		printf("%-10s %8.0f %8.0f %8.2f %8.2f %8.2f %8.2f\n",
-		    way->name, way->files / way->seconds,
+		printf("%-10s %8.0f %8.0f %8.2f %8.2f %8.2f %8.2f\n", way->name,
+		    way->files / way->seconds,
 		    (double)way->bytes / 1e6 / way->seconds, way->seconds,
 		    beat_at(way, 0.5) / 1e3, beat_at(way, 0.99) / 1e3,
 		    beat_at(way, 1) / 1e3);
@@ -394,22 +397,22 @@ print_table(struct way *ways)
 static void
 print_picture(const struct way *ways)
 {
-	static const uint32_t edges[] = { 100, 250, 500, 1000, 2500, 5000,
-		10000, 25000, 50000, 100000, UINT32_MAX };
-	static const char *const labels[] = { ".1", ".25", ".5", "1", "2.5",
-		"5", "10", "25", "50", "100", "more" };
-	static const char *const blocks[] = { "   .  ", "   _  ", "   ▂  ",
-		"   ▄  ", "   ▆  ", "   █  " };
-	static const char *const ascii[] = { "   .  ", "   -  ", "   =  ",
-		"   +  ", "   *  ", "   #  " };
+	static const uint32_t edges[] = {100, 250, 500, 1000, 2500, 5000, 10000,
+	    25000, 50000, 100000, UINT32_MAX};
+	static const char *const labels[] = {".1", ".25", ".5", "1", "2.5", "5",
+	    "10", "25", "50", "100", "more"};
+	static const char *const blocks[] = {
+	    "   .  ", "   _  ", "   ▂  ", "   ▄  ", "   ▆  ", "   █  "};
+	static const char *const ascii[] = {
+	    "   .  ", "   -  ", "   =  ", "   +  ", "   *  ", "   #  "};
 	bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	size_t e, b, n = sizeof(edges) / sizeof(edges[0]);
 	int i;
 
-	printf("\n%-10s", "late by");
+	printf("\n%-10s", "beats, ms");
 	for (e = 0; e < n; e++)
 		printf("%5s ", labels[e]);
-	printf("ms at most\n");
+	putchar('\n');
 	for (i = INLINE; i < WAYS; i++) {
 		const struct way *way = &ways[i];
 
@@ -422,19 +425,19 @@ print_picture(const struct way *ways)
 			while (b < way->beat_count && way->beats[b] <= edges[e])
 				b++;
 			share = (double)(b - from) / (double)way->beat_count;
-			level = share <= 0 ? 0 :
-			    share < 0.001  ? 1 :
-			    share < 0.01   ? 2 :
-			    share < 0.1    ? 3 :
-			    share < 0.5    ? 4 :
-			                     5;
+			level = share <= 0      ? 0
+			        : share < 0.001 ? 1
+			        : share < 0.01  ? 2
+			        : share < 0.1   ? 3
+			        : share < 0.5   ? 4
+			                        : 5;
 			fputs(utf8 ? blocks[level] : ascii[level], stdout);
 		}
 		putchar('\n');
 	}
 	printf("%s\n",
-	    utf8 ? "(. none  _ under 0.1 %  ▂ 1 %  ▄ 10 %  ▆ 50 %  █ more)" :
-	           "(. none  - under 0.1 %  = 1 %  + 10 %  * 50 %  # more)");
+	    utf8 ? "(. none  _ under 0.1 %  ▂ 1 %  ▄ 10 %  ▆ 50 %  █ more)"
+		 : "(. none  - under 0.1 %  = 1 %  + 10 %  * 50 %  # more)");
 }
 
 static int
@@ -446,13 +449,13 @@ write_tsv(const char *path, const struct way *ways)
 	if (out == NULL)
 		return -errno;
 	fprintf(out, "way\tfiles\tbytes\tseconds\tdigest\tbeat_p50_us\t"
-	             "beat_p99_us\tbeat_max_us\tfailed\n");
+		     "beat_p99_us\tbeat_max_us\tfailed\n");
 	for (i = INLINE; i < WAYS; i++)
 		fprintf(out,
 		    "%s\t%u\t%" PRIu64 "\t%.6f\t%016" PRIx64
 		    "\t%u\t%u\t%u\t%u\n",
-		    ways[i].name, ways[i].files, ways[i].bytes,
-		    ways[i].seconds, ways[i].digest, beat_at(&ways[i], 0.5),
+		    ways[i].name, ways[i].files, ways[i].bytes, ways[i].seconds,
+		    ways[i].digest, beat_at(&ways[i], 0.5),
 		    beat_at(&ways[i], 0.99), beat_at(&ways[i], 1),
 		    ways[i].failed);
 	error = ferror(out) ? EIO : 0;
@@ -473,21 +476,22 @@ judge(const struct way *ways)
 
 	for (i = INLINE; i < WAYS; i++)
 		same = same && ways[i].digest == ways[INLINE].digest &&
-		    ways[i].files == ways[INLINE].files &&
-		    ways[i].failed == (i == HOSTILE ? 2 : 0);
+		       ways[i].files == ways[INLINE].files &&
+		       ways[i].failed == (i == HOSTILE ? 2 : 0);
 	contained = hostile->hostile_rc[0] == -EOWNERDEAD &&
-	    crashed->outcome == EDDY_CRASHED && crashed->result == SIGSEGV &&
-	    hostile->hostile_rc[1] == -ETIME;
-	printf("\nThe slowest file took %.1f ms inline; %u could not be read.\n",
+	            crashed->outcome == EDDY_CRASHED &&
+	            crashed->result == SIGSEGV &&
+	            hostile->hostile_rc[1] == -ETIME;
+	printf(
+	    "\nThe slowest file took %.1f ms inline; %u could not be read.\n",
 	    (double)ways[INLINE].slowest / 1e6, last->unreadable);
 	printf("Digest %016" PRIx64 ": %s.\n", ways[INLINE].digest,
 	    same ? "all ways agree" : "THE WAYS DISAGREE");
-	printf("The hostile jobs: one crashed (%s, signal %d), one ran into "
-	       "its limit (%s);\n%u of %u jobs failed.\n",
+	printf("Hostile: one job crashed (%s, signal %d), one hung (%s);\n"
+	       "%u of %u jobs failed.\n",
 	    hostile->hostile_rc[0] == -EOWNERDEAD ? "-EOWNERDEAD" : "?",
-	    crashed->result,
-	    hostile->hostile_rc[1] == -ETIME ? "-ETIME" : "?", hostile->failed,
-	    hostile->files + hostile->unreadable + 2);
+	    crashed->result, hostile->hostile_rc[1] == -ETIME ? "-ETIME" : "?",
+	    hostile->failed, hostile->files + hostile->unreadable + 2);
 	return same && contained;
 }
 
@@ -505,8 +509,8 @@ report(struct app *f, const char *dir, const char *tsv)
 	int i, r;
 
 	for (i = 0; i < WAYS; i++)
-		qsort(f->ways[i].beats, f->ways[i].beat_count,
-		    sizeof(uint32_t), ascending);
+		qsort(f->ways[i].beats, f->ways[i].beat_count, sizeof(uint32_t),
+		    ascending);
 	printf("%u files, %.1f MB below %s; %u CPUs, as many workers\n\n",
 	    f->ways[INLINE].files, (double)f->ways[INLINE].bytes / 1e6, dir,
 	    f->cpus);
@@ -523,8 +527,7 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "tsv", required_argument, NULL, 't' }, { NULL, 0, NULL, 0 }
-	};
+	    {"tsv", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
 	static struct app f;
 	const char *dir, *why, *tsv = NULL;
 	int c, r;

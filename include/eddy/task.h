@@ -179,7 +179,7 @@ struct eddy_task {
 #define EDDY_INIT(...) EDDY_INIT_(__VA_ARGS__, )
 #define EDDY_INIT_(ptr, name, ...) \
 	(*(ptr) = (struct name){ EDDY_FRAME_(name), __VA_ARGS__ }, \
-	    EDDY_SMALL_(name), &(ptr)->task)
+	    EDDY_SMALL_(name), eddy_self_(&(ptr)->task))
 #define EDDY_NEW(...) EDDY_NEW_(__VA_ARGS__, )
 #define EDDY_NEW_(name, ...) (EDDY_SMALL_(name), eddy_new_( \
 	&((struct name){ EDDY_FRAME_(name), __VA_ARGS__ }).task, \
@@ -257,6 +257,11 @@ EDDY_ASYNC eddy_park(struct eddy_task *self, const struct eddy_op *op);
 int eddy_unpark(struct eddy_task *task, int rc);
 
 /* For the macros. */
+static inline struct eddy_task *
+eddy_self_(struct eddy_task *task) /* a value that may go unused */
+{
+	return task;
+}
 bool eddy_leave_children_(struct eddy_task *self);
 eddy_step eddy_end_(struct eddy_task *self);
 int eddy_slot_(struct eddy_task *scope, struct eddy_task *t,

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * bench: what every bench_* program shares.
+ *
+ * A program has cases that answer the same question in different ways, the raw
+ * floor among them.  They run interleaved, so that the noise of the machine
+ * hits all alike; the table shows the median of the rounds with the least and
+ * the most.  QUICK=1 in the environment makes it short, for correctness only.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { BENCH_ROUNDS = 9, BENCH_CASES = 16 };
+
+struct bench_case {
+	const char *name;
+	double (*run)(long n); /* ns an operation, over n of them */
+	double median;         /* filled in, as what follows */
+	double rounds[BENCH_ROUNDS];
+};
+
+bool bench_quick(void);
+
+/* n, or a hundredth of it when quick. */
+long bench_count(long n);
+
+/* Run the cases (the last has no name) and print their table. */
+void bench_compare(const char *title, struct bench_case *cases, long n);
+
+/* A bar: tab-separated, for machines; met when measured is at most limit. */
+void bench_bar(const char *subject, double measured, double limit);
+void bench_skip(const char *subject, const char *missing);
+
+/* Bind this thread, and those it starts, to one CPU (-1: all again). */
+void bench_pin(int cpu);
+
+/* Leave with a message when r is an error. */
+void bench_check(int r, const char *what);
+
+#endif
