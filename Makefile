@@ -18,7 +18,9 @@ V            ?= 0
 
 VERSION := $(shell sed -n 's/.define EDDY_VERSION *"\(.*\)"/\1/p' \
 	include/eddy/base.h)
-B       := build$(if $(SAN),/$(SAN))
+# Other compilers and sanitized builds have directories of their own.
+B       := build$(addprefix /,$(filter-out cc gcc,$(notdir $(CC))) $(SAN))
+B       := $(subst $() ,,$(B))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wconversion -Wvla -Wundef -Wpointer-arith -Wwrite-strings

@@ -66,7 +66,7 @@ struct eddy_loop {
 	int budget;      /* awaits that may yet complete at once in this step */
 	int main_result; /* run.c */
 
-	struct eddy_ready spare_jobs; /* job_run.c */
+	struct eddy_ready spare_jobs; /* offload_job.c */
 	struct attachment *offload;   /* offload.c */
 	struct eddy_loop_options options;
 };

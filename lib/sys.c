@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +31,7 @@
 #else
 #define FUTEX SYS_futex
 #endif
+enum { FUTEX_WAIT, FUTEX_WAKE, FUTEX_PRIVATE_FLAG = 128 }; /* futex(2) */
 
 /* 0 or a count, or -errno; the caller's errno comes back. */
 static int
@@ -221,10 +221,10 @@ eddy__send(int fd, const void *data, size_t size, const int *fds, int n)
 
 	if (n > 0) {
 		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(bytes);
+		message.msg_controllen = (socklen_t)CMSG_SPACE(bytes);
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(bytes);
+		control.header.cmsg_len = (socklen_t)CMSG_LEN(bytes);
 		memcpy(CMSG_DATA(&control.header), fds, bytes);
 	}
 	return result(RETRY(sendmsg(fd, &message, MSG_NOSIGNAL)), saved);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * job_run: a task awaits a job, and waits for room first when it must.
+ * offload_job: a task awaits a job, and waits for room first when it must.
  *
  * It becomes visible as a waiter before it finds the queue full, so whoever
  * makes room afterwards tells it: by a post to its loop, which tries again.
