@@ -137,7 +137,7 @@ eddy_loop_close(struct eddy_loop *loop)
 	eddy__close(loop->epoll);
 	eddy__door_drop(loop->door);
 	eddy__free(loop->heap);
-	eddy__free(loop->slots);
+	eddy__free(loop->watched);
 	eddy__free(loop);
 	return r;
 }

@@ -21,10 +21,10 @@ struct heap_entry {
 	struct eddy_timer *timer;
 };
 
-struct watch_slot {
-	struct eddy_watch *watch; /* NULL: free */
+/* The loop's table of watches, by descriptor. */
+struct watched {
+	struct eddy_watch *watch; /* NULL: none */
 	uint32_t generation;      /* of the last start; tags its events */
-	uint32_t next_free;
 };
 
 /* What another module keeps in a loop; called when the loop closes. */
@@ -58,8 +58,8 @@ struct eddy_loop {
 	uint64_t sequence;
 
 	/* watch.c */
-	struct watch_slot *slots;
-	uint32_t slot_count, slot_room, slot_free; /* slot_free: 1 + index */
+	struct watched *watched;
+	uint32_t watched_room;
 
 	/* task.c */
 	struct eddy_task *roots;
@@ -101,7 +101,7 @@ int eddy__task_refuse(struct eddy_task *task, int r);
 int64_t eddy__timer_next(struct eddy_loop *loop); /* or EDDY_FOREVER */
 void eddy__timer_collect(struct eddy_loop *loop); /* due ones to pending */
 
-/* watch.c: an event whose tag is data, to pending unless it is stale. */
-void eddy__watch_collect(struct eddy_loop *loop, uint64_t data, uint32_t got);
+/* watch.c: an event with our tag, to pending unless it is stale. */
+void eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got);
 
 #endif

@@ -733,7 +733,8 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 		r = end_workers(pool, duration);
 	for (EACH_WORKER(worker, pool)) {
 		if (child)
-			worker->bell.slot = 0; /* the epoll is the parent's */
+			worker->bell
+			    .started = false; /* the epoll is the parent's */
 		release(pool, worker);
 	}
 	free_pool(pool);

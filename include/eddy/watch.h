@@ -25,9 +25,9 @@ struct eddy_watch {
 	struct eddy_ready ready; /* private, as all that follows */
 	eddy_watch_fn *fn;
 	int fd;
-	uint32_t wanted, got; /* EPOLL* bits */
-	uint32_t slot;        /* 1 + index in the loop's table; 0: stopped */
+	uint32_t got; /* EPOLL* bits */
 	unsigned flags;
+	bool started;
 };
 
 void eddy_watch_init(
