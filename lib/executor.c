@@ -22,8 +22,13 @@ void
 eddy_executor_init(
     struct eddy_executor *executor, const struct eddy_executor_ops *ops)
 {
+	pthread_mutexattr_t recursive; /* room may be made inside a submit */
+
 	*executor = (struct eddy_executor){.ops = ops};
-	pthread_mutex_init(&executor->lock, NULL);
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&executor->lock, &recursive);
+	pthread_mutexattr_destroy(&recursive);
 	list_init(&executor->waiters);
 }
 
@@ -114,7 +119,6 @@ eddy_executor_room(struct eddy_executor *executor, unsigned n)
 		return;
 	list_init(&room);
 	pthread_mutex_lock(&executor->lock);
-	executor->rooms++;
 	for (; n > 0 && (ready = list_pop(&executor->waiters)) != NULL; n--) {
 		A_STORE(&executor->waiting, executor->waiting - 1);
 		A_STORE(&job_of(ready)->state, JOB_RETRYING);

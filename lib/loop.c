@@ -123,9 +123,6 @@ eddy_loop_close(struct eddy_loop *loop)
 		if (A_LOAD(&loop->running) || loop->roots != NULL ||
 		    loop->pools != 0 || eddy__loop_jobs(loop))
 			return -EBUSY;
-		r = eddy__loop_mine(loop);
-		if (r < 0)
-			return r;
 		if (loop->offload != NULL)
 			r = loop->offload->close(
 			    loop->offload, loop->options.close_duration);

@@ -42,7 +42,6 @@ struct eddy_loop {
 	struct eddy_ready pending; /* runs in the next batch */
 	struct eddy_ready batch;   /* runs now */
 	bool dispatching;          /* the batch is being run */
-	bool resuming;             /* inside a task's step */
 	bool stopping;
 	bool coarse; /* no epoll_pwait2 here */
 	int epoll;
@@ -63,6 +62,8 @@ struct eddy_loop {
 
 	/* task.c */
 	struct eddy_task *roots;
+	struct eddy_task *current; /* takes a step just now */
+	bool draining;             /* run.c: new roots start cancelled */
 	int budget;      /* awaits that may yet complete at once in this step */
 	int main_result; /* run.c */
 
@@ -82,7 +83,7 @@ bool eddy__loop_jobs(const struct eddy_loop *loop);
 static inline void
 eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 {
-	bool inside = loop->dispatching && !loop->resuming;
+	bool inside = loop->dispatching && loop->current == NULL;
 
 	list_push(inside ? &loop->batch : &loop->pending, ready);
 }

@@ -2,8 +2,8 @@
 /*
  * offload_job: a task awaits a job, and waits for room first when it must.
  *
- * It becomes visible as a waiter before it finds the queue full, so whoever
- * makes room afterwards tells it: by a post to its loop, which tries again.
+ * It counts as a waiter before it finds the queue full, so whoever makes room
+ * afterwards comes to the lock, and tells it: by its loop, which tries again.
  */
 #include <eddy/offload.h>
 
@@ -39,48 +39,30 @@ wake(struct eddy_loop *loop, struct eddy_ready *ready)
 	eddy_unpark(task, rc);
 }
 
-/* Try, and if there is still no room, wait (0) in front of the others. */
-static int
-try_or_wait(struct eddy_job *job)
-{
-	struct eddy_executor *executor = job->executor;
-	uint32_t seen;
-	int r;
-
-	for (;;) {
-		seen = executor->rooms;
-		pthread_mutex_unlock(&executor->lock);
-		job->ready.run = wake;
-		A_STORE(&job->state, JOB_QUEUED);
-		r = executor->ops->submit(executor, job);
-		pthread_mutex_lock(&executor->lock);
-		if (r != -EAGAIN) {
-			A_STORE(&executor->waiting, executor->waiting - 1);
-			return r;
-		}
-		if (executor->rooms == seen)
-			break;
-	}
-	job->ready.run = retry;
-	A_STORE(&job->state, JOB_WAITING);
-	list_push_front(&executor->waiters, &job->ready);
-	return 0;
-}
-
+/* Try under the lock that eddy_executor_room takes; without room, wait (0). */
 static int
 queue_up(struct eddy_job *job, bool again)
 {
 	struct eddy_executor *executor = job->executor;
-	int r = 0;
+	int r = -EAGAIN;
 
 	pthread_mutex_lock(&executor->lock);
 	A_STORE(&executor->waiting, executor->waiting + 1);
 	if (again || executor->waiting == 1) {
-		r = try_or_wait(job);
+		job->ready.run = wake;
+		A_STORE(&job->state, JOB_QUEUED);
+		r = executor->ops->submit(executor, job);
+	}
+	if (r != -EAGAIN) {
+		A_STORE(&executor->waiting, executor->waiting - 1);
 	} else {
 		job->ready.run = retry;
 		A_STORE(&job->state, JOB_WAITING);
-		list_push(&executor->waiters, &job->ready);
+		if (again)
+			list_push_front(&executor->waiters, &job->ready);
+		else
+			list_push(&executor->waiters, &job->ready);
+		r = 0;
 	}
 	pthread_mutex_unlock(&executor->lock);
 	return r;

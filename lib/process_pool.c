@@ -681,6 +681,7 @@ wait_for_workers(struct pool *pool, int64_t duration)
 static int
 end_workers(struct pool *pool, int64_t duration)
 {
+	struct zygote_message death = {0};
 	struct worker *worker;
 	int r;
 
@@ -698,6 +699,9 @@ end_workers(struct pool *pool, int64_t duration)
 			if (worker->state != NONE)
 				kill_worker(worker, EDDY_CANCELLED);
 		wait_for_workers(pool, DEATH_DURATION);
+		for (EACH_WORKER(worker, pool))
+			if (worker->state != NONE) /* it will not die */
+				settle(pool, worker, &death);
 	}
 	eddy_post_cancel(pool->home, &pool->knock);
 	eddy_timer_stop(pool->home, &pool->timer);

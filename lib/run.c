@@ -23,6 +23,7 @@ drain(struct eddy_loop *loop)
 	struct eddy_task *task;
 	int r = 1;
 
+	loop->draining = true;
 	for (task = loop->roots; task != NULL; task = task->next)
 		eddy_cancel(task);
 	while (r > 0 && (loop->roots != NULL || eddy__loop_jobs(loop))) {

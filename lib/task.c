@@ -28,6 +28,7 @@ enum {
 	SHIELD = 512,
 	TIMED = 1024,   /* the timer is eddy_timeout's, not eddy_sleep's */
 	EXPIRED = 2048, /* it fired: the operation is giving up */
+	STARVED = 4096, /* no memory for that timer: as EXPIRED */
 
 	BUDGET = 256, /* awaits of one step that complete at once */
 };
@@ -36,6 +37,7 @@ _Static_assert(sizeof(struct eddy_task) <= 192, "three cache lines");
 
 static int cancel_callee(struct eddy_task *task, int rc);
 static int cancel_kids(struct eddy_task *task, int rc);
+static void resume(struct eddy_loop *loop, struct eddy_ready *ready);
 
 static const struct eddy_op call_op = {"call", cancel_callee};
 static const struct eddy_op join_op = {"join", cancel_callee};
@@ -46,19 +48,11 @@ static const struct eddy_op sleep_op = {"sleep", eddy_unpark};
 
 /* Running. */
 
-static void
-resume(struct eddy_loop *loop, struct eddy_ready *ready)
+bool
+eddy_cancelled(const struct eddy_task *self)
 {
-	struct eddy_task *task = CONTAINER_OF(
-	    ready, struct eddy_task, timer.ready);
-
-	loop->resuming = true;
-	loop->budget = BUDGET;
-	do {
-		task->resumes++;
-		task = task->fn(task).next;
-	} while (task != NULL);
-	loop->resuming = false;
+	return (self->flags & (CANCELLED | FAILED)) != 0 &&
+	       (self->flags & (FINAL | SHIELD)) == 0;
 }
 
 static void
@@ -68,33 +62,56 @@ make_ready(struct eddy_task *task)
 	eddy__loop_push(task->loop, &task->timer.ready);
 }
 
-bool
-eddy_cancelled(const struct eddy_task *self)
+/* A timeout gave up.  Its own outcome wins; and as this is decided only when
+ * the task resumes, a cancel in the same batch beats the deadline. */
+static void
+expire(struct eddy_task *task)
 {
-	return (self->flags & (CANCELLED | FAILED)) != 0 &&
-	       (self->flags & (FINAL | SHIELD)) == 0;
+	if (task->rc == -ECANCELED && !eddy_cancelled(task))
+		task->rc = (task->flags & STARVED) != 0 ? -ENOMEM : -ETIME;
+	task->flags &= ~(unsigned)(EXPIRED | STARVED);
 }
 
-/* The operation is over: stop its timeout and say what its result is.  Its own
- * outcome wins; a cancel from outside beats the deadline. */
-static int
+/* The trampoline: calls and returns are steps of the same loop. */
+static void
+resume(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	struct eddy_task *task = CONTAINER_OF(
+	    ready, struct eddy_task, timer.ready);
+
+	loop->budget = BUDGET;
+	do {
+		if ((task->flags & (EXPIRED | STARVED)) != 0)
+			expire(task);
+		loop->current = task;
+		task->resumes++;
+		task = task->fn(task).next;
+	} while (task != NULL && --loop->budget > 0);
+	if (task != NULL)
+		make_ready(task); /* others first */
+	loop->current = NULL;
+}
+
+/* The operation is over. */
+static void
 settle(struct eddy_task *task, int rc)
 {
-	if (rc == -ECANCELED && (task->flags & EXPIRED) != 0 &&
-	    !eddy_cancelled(task))
-		rc = -ETIME;
 	eddy_timer_stop(task->loop, &task->timer);
-	task->flags &= ~(unsigned)(TIMED | EXPIRED);
+	task->flags &= ~(unsigned)TIMED;
 	task->op = NULL;
-	return rc;
+	task->rc = rc;
 }
 
 int
 eddy_unpark(struct eddy_task *task, int rc)
 {
+	int r = task->loop != NULL ? eddy__loop_mine(task->loop) : 0;
+
+	if (r < 0)
+		return r;
 	if (task->op == NULL)
 		return -EALREADY;
-	task->rc = settle(task, rc);
+	settle(task, rc);
 	make_ready(task);
 	return 0;
 }
@@ -249,7 +266,8 @@ int
 eddy_loop_spawn(
     struct eddy_loop *loop, struct eddy_task *task, eddy_task_done_fn *done)
 {
-	int r = task != NULL ? start(loop, task, ROOT) : -ENOMEM;
+	unsigned flags = loop->draining ? ROOT | CANCELLED : ROOT;
+	int r = task != NULL ? start(loop, task, flags) : -ENOMEM;
 
 	if (r < 0)
 		return eddy__task_refuse(task, r);
@@ -290,24 +308,6 @@ eddy_slot_(
 	return adopt(scope, t);
 }
 
-int
-eddy_started_(struct eddy_task *t, eddy_async op)
-{
-	if (op.next != NULL) {
-		make_ready(op.next); /* a call: its first step is due */
-	} else if (op.rc != EDDY_PENDING) {
-		t->rc = op.rc;
-		make_ready(t);
-	} else if (t->op == NULL && t->timer.ready.next == NULL) {
-		t->rc = -EINVAL; /* the operation is not this task's */
-		make_ready(t);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-/* Cancelling. */
-
 static bool
 waits_for_tasks(const struct eddy_task *task)
 {
@@ -315,11 +315,59 @@ waits_for_tasks(const struct eddy_task *task)
 	       task->op->cancel == cancel_kids;
 }
 
+static bool
+pending(const struct eddy_task *task)
+{
+	return task->op != NULL || task->timer.ready.next != NULL;
+}
+
+/* Take back what a running task began but does not await. */
+static void
+withdraw(struct eddy_task *task)
+{
+	struct eddy_task *callee = task->use.callee;
+
+	if (task->op == &call_op) {
+		settle(task, 0);
+		callee->flags &= ~(unsigned)(STARTED | CALLED);
+		eddy__task_refuse(callee, 0);
+	} else if (task->op != NULL && !waits_for_tasks(task)) {
+		task->op->cancel(task, -EINVAL);
+	}
+	if (task->op != NULL)
+		settle(task, 0);
+	list_remove(&task->timer.ready); /* a yield */
+}
+
+int
+eddy_started_(struct eddy_task *t, eddy_async op)
+{
+	struct eddy_task *other = t->loop->current;
+
+	if (op.rc == EDDY_PENDING && !pending(t)) {
+		t->rc = -EINVAL; /* the operation is not this task's */
+		make_ready(t);
+		if (other != NULL && pending(other))
+			withdraw(other);
+		return -EINVAL;
+	}
+	if (op.next != NULL) {
+		make_ready(op.next); /* a call: its first step is due */
+	} else if (op.rc != EDDY_PENDING) {
+		t->rc = op.rc;
+		make_ready(t);
+	}
+	return 0;
+}
+
+/* Cancelling. */
+
 /* Mark one task and end its wait.  The first task below it, or NULL. */
 static struct eddy_task *
 give_up(struct eddy_task *task)
 {
-	if ((task->flags & (FINAL | DONE)) != 0)
+	/* One that was told before tells those below it itself. */
+	if ((task->flags & (FINAL | DONE | CANCELLED)) != 0)
 		return NULL;
 	task->flags |= CANCELLED;
 	if ((task->flags & SHIELD) != 0 || task->op == NULL)
@@ -404,20 +452,20 @@ eddy_done(const struct eddy_task *task)
 
 /* Waiting for children. */
 
-/* No child is left: a failure among them is told once, unless rc is one. */
+/* No child is left: a failure among them is told once, instead of rc. */
 static int
 tell_failure(struct eddy_task *task, int rc)
 {
 	if ((task->flags & FAILED) == 0)
 		return rc;
 	task->flags &= ~(unsigned)FAILED;
-	return rc >= 0 || rc == -ECANCELED ? task->failure : rc;
+	return task->failure;
 }
 
 static bool
 giving_up(const struct eddy_task *task)
 {
-	return eddy_cancelled(task) || (task->flags & EXPIRED) != 0;
+	return eddy_cancelled(task) || (task->flags & (EXPIRED | STARVED)) != 0;
 }
 
 static int
@@ -440,13 +488,16 @@ race_step(struct eddy_task *task, struct eddy_task *kid)
 		    task, task->rc == EDDY_PENDING ? -ECANCELED : task->rc);
 }
 
-/* The first failure nobody was waiting for stops the whole scope. */
+/* The first failure nobody was waiting for stops the whole scope.  A scope that
+ * is leaving with an error of its own keeps that. */
 static void
 fail_scope(struct eddy_task *task, int failure)
 {
 	bool deaf = (task->flags & (FINAL | SHIELD)) != 0;
+	bool left = (task->flags & (FINAL | LEAVING)) != 0 &&
+	            task->result < 0 && task->result != -ECANCELED;
 
-	task->failure = failure;
+	task->failure = left ? task->result : failure;
 	task->flags |= FAILED;
 	cancel_kids(task, -ECANCELED);
 	if (task->op == &call_op && !deaf)
@@ -572,7 +623,7 @@ eddy_end_(struct eddy_task *self)
 	self->flags |= DONE;
 	if ((self->flags & CALLED) != 0) {
 		step.next = self->up.parent;
-		step.next->rc = settle(step.next, self->result);
+		settle(step.next, self->result);
 	} else if ((self->flags & ROOT) != 0) {
 		root_ended(self);
 	} else {
@@ -620,9 +671,8 @@ eddy_timeout(struct eddy_task *self, int64_t duration, eddy_async op)
 	if (eddy_timer_active(&self->timer) && self->timer.deadline <= deadline)
 		return op; /* an inner limit, or the sleep's end, is sooner */
 	r = eddy_timer_start(self->loop, &self->timer, deadline);
+	self->flags |= r < 0 ? STARVED : TIMED;
 	if (r < 0)
-		self->op->cancel(self, r);
-	else
-		self->flags |= TIMED;
+		self->op->cancel(self, -ECANCELED);
 	return op;
 }

@@ -36,9 +36,9 @@ struct eddy_loop_options {
 int eddy_loop_open_version(struct eddy_loop **ret_loop,
     const struct eddy_loop_options *options, unsigned version);
 
-/* Free the loop.  -EBUSY while it runs, or while it has tasks or accepted jobs;
- * armed timers, watches and posts are forgotten.  In a forked child it only
- * drops descriptors and memory. */
+/* Free the loop, in any thread.  -EBUSY while it runs, or while it has tasks,
+ * accepted jobs or process pools; armed timers, watches and posts are forgotten.
+ * In a forked child it only drops descriptors and memory. */
 int eddy_loop_close(struct eddy_loop *loop);
 
 /* Turn until stopped, or until nothing is armed, in flight or held: 0. */
@@ -52,7 +52,7 @@ int eddy_loop_step(struct eddy_loop *loop, int64_t duration);
 int eddy_loop_stop(struct eddy_loop *loop);
 
 /* While held, a loop with nothing to do waits instead of returning: for a
- * thread that will post later.  Holds count. */
+ * thread that will post later.  Holds count; -EINVAL: there was none. */
 int eddy_loop_hold(struct eddy_loop *loop);
 int eddy_loop_release(struct eddy_loop *loop);
 

@@ -26,7 +26,7 @@ void eddy_post_init(struct eddy_post *post, eddy_post_fn *fn);
 /* Have fn called by the loop, soon.  Any thread; also in a signal handler and
  * in the loop's own thread.  The loop must be open: hold it.  The post is the
  * loop's until fn is called.  -EALREADY: it is pending, and this post is part
- * of that call; -ECHILD: forked child. */
+ * of that call; -ECHILD: forked child, noticed where it would ring. */
 int eddy_post(struct eddy_loop *loop, struct eddy_post *post);
 
 /* Take a pending post back.  Loop thread.  -EALREADY: it was not pending. */

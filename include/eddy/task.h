@@ -45,8 +45,9 @@ struct eddy_site {
 };
 
 /* How to give up an operation: take the wait out of wherever it is, then
- * eddy_unpark(task, rc), now or when that is possible.  eddy_unpark itself
- * will do where nobody else holds the task. */
+ * eddy_unpark(task, rc), now or when that is possible.  May be called again
+ * until then.  eddy_unpark itself will do where nobody else holds the task;
+ * the answer is ignored. */
 struct eddy_op {
 	const char *name;
 	int (*cancel)(struct eddy_task *task, int rc);
@@ -247,7 +248,7 @@ EDDY_ASYNC eddy_join_all(struct eddy_task *self);
 /* Until fewer than limit children run: bounded concurrency in one line. */
 EDDY_ASYNC eddy_throttle(struct eddy_task *self, unsigned limit);
 /* The result of the first child to end; the others are cancelled and awaited.
- * -ECHILD: there are none. */
+ * A winner from EDDY_NEW is gone by then.  -ECHILD: there are none. */
 EDDY_ASYNC eddy_race(struct eddy_task *self, struct eddy_task **ret_winner);
 
 /* To make operations: check eddy_cancelled, then complete at once or wait

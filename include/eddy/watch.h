@@ -35,7 +35,7 @@ void eddy_watch_init(
 
 /* Wait for events (EPOLLIN, EPOLLOUT, EPOLLET ...), or change what a started
  * watch waits for.  -EPERM also for a regular file (always ready), -EEXIST:
- * the descriptor has a watch already. */
+ * the descriptor has a watch already; -ECHILD: forked child. */
 int eddy_watch_start(
     struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events);
 

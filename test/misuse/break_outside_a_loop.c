@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/* expect: error break */
+#include <eddy/task.h>
+
+struct frame {
+	struct eddy_task task;
+	int n;
+};
+
+eddy_step frame(struct eddy_task *self);
+
+eddy_step
+frame(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct frame, f);
+#ifndef RIGHT
+	if (f->n != 0)
+		break;
+#else
+	if (f->n != 0)
+		EDDY_RETURN(0);
+#endif
+	EDDY_END;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* expect: warning deprecated-declarations */
+#include <eddy/task.h>
+
+struct frame {
+	struct eddy_task task;
+	int n;
+};
+
+eddy_step frame(struct eddy_task *self);
+
+eddy_step
+frame(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct frame, f);
+	EDDY_FINALLY;
+#ifndef RIGHT
+	EDDY_TRY(eddy_sleep(self, 1));
+#else
+	EDDY_AWAIT(f->n, eddy_sleep(self, 1));
+#endif
+	EDDY_END;
+}
