@@ -47,7 +47,8 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 {
 	uint32_t state = A_ACQUIRE(&job->state);
 
-	if (state != JOB_IDLE && state != JOB_DONE)
+	/* With a loop it is out until its outcome was heard. */
+	if (state != JOB_IDLE && (state != JOB_DONE || job->door != NULL))
 		return -EBUSY;
 	job->executor = executor;
 	job->door = loop != NULL ? loop->door : NULL;
@@ -68,10 +69,14 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 	struct door *door = job->door;
 
 	A_STORE(&job->state, JOB_IDLE);
-	if (door != NULL) {
-		A_SUB(&door->accepted, 1);
-		eddy__door_drop(door);
-	}
+	if (door == NULL)
+		return r;
+	A_SUB(&door->accepted, 1);
+	/* Its loop may be about to sleep for this job; pairs with door_park. */
+	A_FENCE(&door->parked);
+	if (A_LOAD(&door->parked) != 0)
+		eddy__ring(door->bell);
+	eddy__door_drop(door);
 	return r;
 }
 
@@ -85,12 +90,19 @@ eddy__job_submit(struct eddy_job *job)
 	return executor->ops->submit(executor, job);
 }
 
+void
+eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
+{
+	loop->delivered++;
+	A_STORE(&job->state, JOB_IDLE);
+}
+
 static void
 deliver(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_job *job = job_of(ready);
 
-	loop->delivered++;
+	eddy__job_heard(loop, job);
 	job->to.done(loop, job);
 }
 
@@ -113,20 +125,29 @@ eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 void
 eddy_executor_room(struct eddy_executor *executor, unsigned n)
 {
-	struct eddy_ready *ready, room;
+	struct eddy_ready *ready;
+	int r;
 
 	if (A_LOAD(&executor->waiting) == 0)
 		return;
-	list_init(&room);
 	pthread_mutex_lock(&executor->lock);
-	for (; n > 0 && (ready = list_pop(&executor->waiters)) != NULL; n--) {
+	while (n > 0 && (ready = list_pop(&executor->waiters)) != NULL) {
+		struct eddy_job *job = job_of(ready);
+
+		A_STORE(&job->state, JOB_QUEUED);
+		r = executor->ops->submit(executor, job);
+		if (r == -EAGAIN) {
+			A_STORE(&job->state, JOB_WAITING);
+			list_push_front(&executor->waiters, ready);
+			break;
+		}
 		A_STORE(&executor->waiting, executor->waiting - 1);
-		A_STORE(&job_of(ready)->state, JOB_RETRYING);
-		list_push(&room, ready);
+		if (r < 0)
+			eddy_job_end(job, EDDY_LOST, r);
+		else
+			n--;
 	}
 	pthread_mutex_unlock(&executor->lock);
-	while ((ready = list_pop(&room)) != NULL)
-		eddy__door_send(job_of(ready)->door, ready);
 }
 
 /* Ending. */
@@ -231,17 +252,17 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 
 	if (state == JOB_IDLE || state == JOB_DONE)
 		return -EALREADY;
-	if (state == JOB_QUEUED || state == JOB_RUNNING)
-		return executor->ops->cancel(executor, job, outcome);
-	pthread_mutex_lock(&executor->lock);
-	if (A_LOAD(&job->state) != JOB_WAITING) {
-		A_STORE(&job->stop, 1); /* its retry will see it */
+	if (state == JOB_WAITING) {
+		pthread_mutex_lock(&executor->lock);
+		state = A_LOAD(&job->state);
+		if (state == JOB_WAITING) {
+			list_remove(&job->ready);
+			A_STORE(&executor->waiting, executor->waiting - 1);
+		}
 		pthread_mutex_unlock(&executor->lock);
-		return 0;
 	}
-	list_remove(&job->ready);
-	A_STORE(&executor->waiting, executor->waiting - 1);
-	pthread_mutex_unlock(&executor->lock);
+	if (state != JOB_WAITING)
+		return executor->ops->cancel(executor, job, outcome);
 	eddy_job_end(job, outcome, 0);
 	return 0;
 }
@@ -271,16 +292,12 @@ eddy_executor_close(struct eddy_executor *executor, int64_t duration)
 {
 	struct eddy_ready *ready;
 
-	for (;;) {
-		pthread_mutex_lock(&executor->lock);
-		ready = list_pop(&executor->waiters);
-		if (ready != NULL)
-			A_STORE(&executor->waiting, executor->waiting - 1);
-		pthread_mutex_unlock(&executor->lock);
-		if (ready == NULL)
-			break;
+	pthread_mutex_lock(&executor->lock);
+	executor->closing = true;
+	while ((ready = list_pop(&executor->waiters)) != NULL)
 		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
-	}
+	A_STORE(&executor->waiting, 0);
+	pthread_mutex_unlock(&executor->lock);
 	return executor->ops->close(executor, duration);
 }
 

@@ -2,10 +2,10 @@
 /*
  * executor_impl: what the executors of this library share.
  *
- * IDLE -> QUEUED -> RUNNING -> DONE, with WAITING -> RETRYING before QUEUED for
- * a job that waits for room.  begin and cancel leave QUEUED by compare-and-swap
- * or under the executor's lock; DONE is the release store that publishes
- * result, outcome and bytes.
+ * IDLE -> QUEUED -> RUNNING -> DONE, and IDLE again once its loop has heard;
+ * WAITING before QUEUED for a job that waits for room.  begin and cancel leave
+ * QUEUED by compare-and-swap or under the executor's lock; DONE is the release
+ * store that publishes result, outcome and bytes.
  */
 #ifndef EDDY_EXECUTOR_IMPL_H
 #define EDDY_EXECUTOR_IMPL_H
@@ -17,8 +17,7 @@
 
 enum job_state {
 	JOB_IDLE,
-	JOB_WAITING,  /* in executor->waiters */
-	JOB_RETRYING, /* room was made; on its way to its loop */
+	JOB_WAITING, /* for room, in executor->waiters */
 	JOB_QUEUED,
 	JOB_RUNNING,
 	JOB_DONE,
@@ -55,6 +54,9 @@ int eddy__job_submit(struct eddy_job *job);
 /* eddy_job_end in the thread of loop: no detour through its own door. */
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
+
+/* Its outcome has arrived: the job is its owner's again. */
+void eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job);
 
 /* eddy_job_cancel with an outcome to choose. */
 int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);

@@ -181,7 +181,9 @@ collect(struct eddy_loop *loop, int64_t duration)
 	int i, n;
 
 	duration = patience(loop, duration);
-	if (duration != 0 && !door_park(loop->door))
+	/* A job that was refused meanwhile may have been all we waited for. */
+	if (duration != 0 && (!door_park(loop->door) ||
+				 (duration == EDDY_FOREVER && !alive(loop))))
 		duration = 0;
 	n = eddy__epoll_wait(
 	    loop->epoll, events, EVENTS, duration, &loop->coarse);

@@ -3,7 +3,7 @@
  * offload_job: a task awaits a job, and waits for room first when it must.
  *
  * It counts as a waiter before it finds the queue full, so whoever makes room
- * afterwards comes to the lock, and tells it: by its loop, which tries again.
+ * afterwards comes to the lock and submits it.
  */
 #include <eddy/offload.h>
 
@@ -11,8 +11,6 @@
 
 #include "executor_impl.h"
 #include "loop_impl.h"
-
-static void retry(struct eddy_loop *loop, struct eddy_ready *ready);
 
 static int
 give_up(struct eddy_task *task, int rc)
@@ -33,57 +31,35 @@ wake(struct eddy_loop *loop, struct eddy_ready *ready)
 	struct eddy_task *task = job->to.task;
 	int rc = eddy_job_rc(job);
 
-	loop->delivered++;
+	eddy__job_heard(loop, job);
 	if ((job->flags & JOB_STORED) != 0)
 		list_push(&loop->spare_jobs, &job->ready);
 	eddy_unpark(task, rc);
 }
 
-/* Try under the lock that eddy_executor_room takes; without room, wait (0). */
+/* Try once more under the lock that eddy_executor_room takes; without room,
+ * wait for it (0). */
 static int
-queue_up(struct eddy_job *job, bool again)
+queue_up(struct eddy_job *job)
 {
 	struct eddy_executor *executor = job->executor;
 	int r = -EAGAIN;
 
 	pthread_mutex_lock(&executor->lock);
 	A_STORE(&executor->waiting, executor->waiting + 1);
-	if (again || executor->waiting == 1) {
-		job->ready.run = wake;
-		A_STORE(&job->state, JOB_QUEUED);
+	if (executor->closing)
+		r = -ESHUTDOWN;
+	else if (executor->waiting == 1)
 		r = executor->ops->submit(executor, job);
-	}
-	if (r != -EAGAIN) {
-		A_STORE(&executor->waiting, executor->waiting - 1);
-	} else {
-		job->ready.run = retry;
+	if (r == -EAGAIN) {
 		A_STORE(&job->state, JOB_WAITING);
-		if (again)
-			list_push_front(&executor->waiters, &job->ready);
-		else
-			list_push(&executor->waiters, &job->ready);
+		list_push(&executor->waiters, &job->ready);
 		r = 0;
+	} else {
+		A_STORE(&executor->waiting, executor->waiting - 1);
 	}
 	pthread_mutex_unlock(&executor->lock);
 	return r;
-}
-
-static void
-retry(struct eddy_loop *loop, struct eddy_ready *ready)
-{
-	struct eddy_job *job = job_of(ready);
-	int r;
-
-	if (A_ACQUIRE(&job->state) == JOB_DONE) {
-		wake(loop, ready); /* cancelled while it waited */
-		return;
-	}
-	r = A_LOAD(&job->stop) != 0 ? -ECANCELED : queue_up(job, true);
-	if (r < 0) {
-		job->ready.run = wake;
-		eddy__job_end_on(
-		    loop, job, r == -ECANCELED ? EDDY_CANCELLED : EDDY_LOST, r);
-	}
 }
 
 static int
@@ -102,7 +78,7 @@ submit(struct eddy_task *self, struct eddy_executor *executor,
 	job->to.task = self;
 	r = eddy__job_submit(job);
 	if (r == -EAGAIN && (job->flags & EDDY_JOB_NOWAIT) == 0)
-		r = queue_up(job, false);
+		r = queue_up(job);
 	return r < 0 ? eddy__job_withdraw(job, r) : 0;
 }
 

@@ -11,6 +11,7 @@
 #include <eddy/process_pool.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -106,7 +107,6 @@ unqueue(struct pool *pool, struct eddy_job *job)
 {
 	list_remove(&job->ready);
 	A_SUB(&pool->queued, 1);
-	eddy_executor_room(&pool->executor, 1);
 }
 
 static void
@@ -118,6 +118,7 @@ fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
 		unqueue(pool, job);
 		end_job(pool, job, outcome, result);
 	}
+	eddy_executor_room(&pool->executor, UINT_MAX);
 }
 
 static void
@@ -322,6 +323,7 @@ dispatch(struct pool *pool)
 {
 	struct worker *worker;
 	uint32_t level;
+	unsigned room = 0;
 
 	for (level = 0; level < pool->options.depth; level++)
 		for (EACH_WORKER(worker, pool)) {
@@ -333,10 +335,12 @@ dispatch(struct pool *pool)
 			if (!list_empty(&pool->queue)) {
 				unqueue(pool, job);
 				put(pool, worker, job);
+				room++;
 			} else if (level == 0) {
 				balance(pool, worker);
 			}
 		}
+	eddy_executor_room(&pool->executor, room);
 }
 
 /* What a worker says it has done.  False: it cannot be true. */
@@ -528,6 +532,7 @@ stop(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
 	if (A_LOAD(&job->state) == JOB_QUEUED) {
 		unqueue(pool, job);
 		end_job(pool, job, outcome, 0);
+		eddy_executor_room(&pool->executor, 1);
 		return 0;
 	}
 	for (EACH_WORKER(worker, pool))

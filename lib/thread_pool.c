@@ -224,23 +224,20 @@ pool_of(struct eddy_executor *executor)
 static int
 admit(struct pool *pool)
 {
-	unsigned looking = pool->asleep + pool->claims;
+	struct eddy_executor_stats *stats = &pool->stats;
 	int r;
 
 	if (pool->closing)
 		return -ESHUTDOWN;
-	if (pool->stats.queued >= pool->options.queue_limit)
+	if (stats->queued >= pool->options.queue_limit)
 		return -EAGAIN;
-	/* Where a futex is rung or a thread made, its threads must be here. */
-	if (pool->stats.queued >= looking &&
-	    pool->stats.workers >= pool->options.workers_max)
-		return 0;
-	if (pool->pid != eddy__getpid())
-		return -ECHILD;
-	if (looking > pool->stats.queued)
+	if (stats->workers - stats->running > stats->queued ||
+	    stats->workers >= pool->options.workers_max)
 		return 0;
 	r = add_worker(pool);
-	return pool->stats.workers != 0 ? 0 : r; /* those there are will do */
+	if (stats->workers != 0)
+		return 0;                  /* those there are will do */
+	return r == -EAGAIN ? -ENOMEM : r; /* not a queue that is full */
 }
 
 static int
@@ -250,6 +247,8 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	bool wake = false;
 	int r;
 
+	if (pool->pid != eddy__getpid())
+		return -ECHILD; /* its threads are not here */
 	pthread_mutex_lock(&pool->lock);
 	r = admit(pool);
 	if (r == 0) {
@@ -300,20 +299,23 @@ timespec_of(int64_t deadline)
 	    .tv_nsec = (long)(deadline % EDDY_S(1))};
 }
 
-/* Wait until all workers have left; with the lock held. */
+/* Wait until all workers have left; with the lock held.  Only jobs are late:
+ * workers that have none leave at once. */
 static int
 wait_for_leave(struct pool *pool, int64_t duration)
 {
 	int64_t deadline = eddy_after(duration);
 	struct timespec until = timespec_of(deadline);
+	int r = 0;
 
 	while (pool->stats.workers != 0) {
-		if (deadline == EDDY_FOREVER)
-			pthread_cond_wait(&pool->left, &pool->lock);
-		else if (pthread_cond_timedwait(
-			     &pool->left, &pool->lock, &until) == ETIMEDOUT &&
-			 pool->stats.workers != 0)
+		if (pool->stats.running != 0 && r == ETIMEDOUT)
 			return -ETIME;
+		if (pool->stats.running == 0 || deadline == EDDY_FOREVER)
+			pthread_cond_wait(&pool->left, &pool->lock);
+		else
+			r = pthread_cond_timedwait(
+			    &pool->left, &pool->lock, &until);
 	}
 	return 0;
 }

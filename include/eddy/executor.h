@@ -74,8 +74,9 @@ struct eddy_executor_stats {
 /* Make an executor: embed struct eddy_executor first and fill the table.
  * submit may be called in any thread and is the only call that may refuse a
  * job: -EAGAIN when full, -ESHUTDOWN when closing.  Later the executor calls
- * eddy_job_begin, fn and eddy_job_end, and after each job that left its queue
- * eddy_executor_room, without a lock that submit takes. */
+ * eddy_job_begin, fn and eddy_job_end; and when its queue has room for n jobs
+ * again eddy_executor_room, which submits those that wait (so it must not hold
+ * a lock that submit takes). */
 struct eddy_executor_ops {
 	const char *name;
 	int (*submit)(struct eddy_executor *executor, struct eddy_job *job);
@@ -93,6 +94,7 @@ struct eddy_executor {
 	pthread_mutex_t lock;      /* private: guards waiters */
 	struct eddy_ready waiters; /* private: jobs that wait for room, FIFO */
 	uint32_t waiting;          /* private: how many */
+	bool closing;              /* private */
 };
 
 void eddy_executor_init(
