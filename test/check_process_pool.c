@@ -1,0 +1,2428 @@
+/* SPDX-License-Identifier: ISC */
+#include <eddy/offload.h>
+#include <eddy/post.h>
+#include <eddy/process_pool.h>
+#include <eddy/thread_pool.h>
+#include <eddy/timer.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "census.h"
+#include "process_channel.h"
+
+enum {
+	SLOW = CENSUS_TSAN || CENSUS_ASAN,
+	STORM = SLOW ? 2000 : 20000, /* jobs */
+	KILLS = SLOW ? 50 : 500,
+	AFTER = 20, /* jobs that a pool must still do at the end of a test */
+};
+
+/* Memory that the tests and their workers share. */
+static struct board {
+	uint32_t ran[STORM]; /* how often, by the number of the call */
+	uint32_t here;       /* jobs that have come to hold() */
+	uint32_t gate;       /* futex: they stay while it is 0 */
+	uint32_t inits, handlers;
+	int pid;
+} * board;
+
+/* A loop with a pool that lives on it. */
+struct rig {
+	struct eddy_loop *loop;
+	struct eddy_executor *pool;
+};
+
+/* A job, its bytes and how often it was answered. */
+struct call {
+	struct eddy_job job;
+	struct bytes {
+		uint32_t number;
+		int in, out;
+	} bytes;
+	int answers;
+};
+
+/* Jobs. */
+
+static int
+count(void *arg)
+{
+	struct bytes *bytes = arg;
+
+	A_ADD(&board->ran[bytes->number], 1);
+	bytes->out = bytes->in * 2 + 1;
+	return bytes->in;
+}
+
+/* Counted, and held until the gate opens. */
+static int
+hold(void *arg)
+{
+	board->pid = getpid();
+	A_ADD(&board->here, 1);
+	while (A_ACQUIRE(&board->gate) == 0)
+		syscall(SYS_futex, &board->gate, FUTEX_WAIT, 0, NULL);
+	return count(arg);
+}
+
+static int __attribute__((noreturn)) hang(void *arg)
+{
+	sigset_t all;
+
+	((struct bytes *)arg)->out = -1;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	board->pid = getpid();
+	A_ADD(&board->here, 1);
+	for (;;)
+		pause();
+}
+
+static void
+open_gate(void)
+{
+	A_RELEASE(&board->gate, 1);
+	syscall(SYS_futex, &board->gate, FUTEX_WAKE, INT_MAX);
+}
+
+/* The rig. */
+
+#define rig_open(rig, ...) \
+	rig_open_with(rig, &(struct eddy_process_pool_options){__VA_ARGS__})
+
+static void
+board_open(void)
+{
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(board, MAP_FAILED);
+}
+
+static void
+rig_open_with(struct rig *rig, const struct eddy_process_pool_options *options)
+{
+	if (board == NULL)
+		board_open();
+	rig->loop = census_loop();
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&rig->pool, rig->loop, options), 0);
+}
+
+static void
+rig_step(struct rig *rig)
+{
+	ck_assert_int_ge(eddy_loop_step(rig->loop, EDDY_MS(1)), 0);
+}
+
+#define rig_until(rig, condition)      \
+	do                             \
+		while (!(condition))   \
+			rig_step(rig); \
+	while (0)
+
+static void
+on_call(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	((struct call *)job)->answers++;
+}
+
+/* For a job that is no call. */
+static void
+on_other(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	(void)job;
+}
+
+static void
+call_init(struct call *call, eddy_job_fn *fn, uint32_t number)
+{
+	*call = (struct call){.bytes = {number, 7, 0}};
+	call->job = (struct eddy_job)EDDY_JOB(fn, &call->bytes);
+}
+
+static void
+call_submit(struct rig *rig, struct call *call)
+{
+	ck_assert_int_eq(
+	    eddy_submit(rig->pool, &call->job, rig->loop, on_call), 0);
+}
+
+static void
+call_start(struct rig *rig, struct call *call, eddy_job_fn *fn, uint32_t number)
+{
+	call_init(call, fn, number);
+	call_submit(rig, call);
+}
+
+static void
+call_finish(struct rig *rig, struct call *call)
+{
+	rig_until(rig, call->answers != 0);
+	ck_assert_int_eq(call->answers, 1);
+}
+
+/* Finish, and demand this outcome; result, where the outcome has one. */
+static void
+call_expect(
+    struct rig *rig, struct call *call, enum eddy_outcome outcome, int result)
+{
+	call_finish(rig, call);
+	ck_assert_int_eq(call->job.outcome, outcome);
+	if (outcome != EDDY_EXPIRED && outcome != EDDY_CANCELLED &&
+	    outcome != EDDY_PROTOCOL)
+		ck_assert_int_eq(call->job.result, result);
+	ck_assert_int_eq(call->bytes.out, outcome == EDDY_RETURNED ? 15 : 0);
+}
+
+/* Run fn alone. */
+static void
+expect(struct rig *rig, eddy_job_fn *fn, enum eddy_outcome outcome, int result)
+{
+	struct call call;
+
+	call_start(rig, &call, fn, 0);
+	call_expect(rig, &call, outcome, result);
+}
+
+/* How every test ends: the pool is fit, and nobody is answered twice. */
+static void
+rig_fit(struct rig *rig)
+{
+	struct call calls[AFTER];
+	int i;
+
+	for (i = 0; i < AFTER; i++)
+		call_start(rig, &calls[i], count, 0);
+	for (i = 0; i < AFTER; i++)
+		call_expect(rig, &calls[i], EDDY_RETURNED, 7);
+	rig_step(rig);
+	for (i = 0; i < AFTER; i++)
+		ck_assert_int_eq(calls[i].answers, 1);
+}
+
+static void
+rig_close(struct rig *rig)
+{
+	rig_fit(rig);
+	ck_assert_int_eq(eddy_executor_close(rig->pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig->loop), 0);
+}
+
+static void
+rig_ready(struct rig *rig, int workers)
+{
+	rig_until(rig, eddy_process_pool_pids(rig->pool, NULL, 0) == workers);
+}
+
+static bool
+gone(pid_t pid)
+{
+	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Until process pid, of whatever parent, has ended. */
+static void
+await_end(pid_t pid)
+{
+	struct pollfd fd = {
+	    .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+
+	if (fd.fd < 0)
+		return;
+	ck_assert_int_eq(poll(&fd, 1, 30000), 1);
+	close(fd.fd);
+}
+
+static pid_t
+zygote_pid(void)
+{
+	FILE *file = fopen("/proc/thread-self/children", "re");
+	int pid = 0;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%d", &pid), 1);
+	fclose(file);
+	return pid;
+}
+
+/* Bytes and results. */
+
+struct text {
+	char word[61];
+	int length;
+};
+
+static int
+reverse(void *arg)
+{
+	struct text *text = arg;
+	int i;
+
+	for (i = 0; i < text->length / 2; i++) {
+		char c = text->word[i];
+
+		text->word[i] = text->word[text->length - 1 - i];
+		text->word[text->length - 1 - i] = c;
+	}
+	return text->length;
+}
+
+struct same {
+	struct eddy_task task;
+	struct eddy_executor *executor;
+	struct text text;
+	int rc;
+};
+
+static eddy_step
+same(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct same, f);
+	EDDY_AWAIT(f->rc, eddy_offload(self, f->executor, reverse, &f->text));
+	EDDY_END;
+}
+
+START_TEST(one_line_gives_the_same_bytes_on_threads_and_processes)
+{
+	struct same frames[3];
+	struct eddy_executor *threads;
+	struct rig rig;
+	size_t i;
+
+	rig_open(&rig, .workers = 1);
+	ck_assert_int_eq(eddy_thread_pool_open(&threads, NULL), 0);
+	for (i = 0; i < COUNT_OF(frames); i++) {
+		EDDY_INIT(&frames[i], same, .text = {"stressed", 8});
+		frames[i].executor = i == 0   ? rig.pool
+		                     : i == 1 ? threads
+		                              : NULL;
+		ck_assert_int_eq(
+		    eddy_loop_spawn(rig.loop, &frames[i].task, NULL), 0);
+	}
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	for (i = 0; i < COUNT_OF(frames); i++) {
+		ck_assert_int_eq(frames[i].rc, 8);
+		ck_assert_str_eq(frames[i].text.word, "desserts");
+		ck_assert_mem_eq(
+		    &frames[i].text, &frames[0].text, sizeof(frames[i].text));
+	}
+	ck_assert_int_eq(eddy_executor_close(threads, EDDY_S(30)), 0);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(bytes_come_back_whatever_the_function_returned)
+{
+	static const int results[] = {0, 7, INT_MAX, -1, -EIO, -4095};
+	struct call call;
+	struct rig rig;
+	size_t i;
+
+	rig_open(&rig, .workers = 1);
+	for (i = 0; i < COUNT_OF(results); i++) {
+		call_init(&call, count, 0);
+		call.bytes.in = results[i] == INT_MAX ? 1 : results[i];
+		call_submit(&rig, &call);
+		call_finish(&rig, &call);
+		ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);
+		ck_assert_int_eq(call.job.result, call.bytes.in);
+		ck_assert_int_eq(eddy_job_rc(&call.job), call.bytes.in);
+		ck_assert_int_eq(call.bytes.out, call.bytes.in * 2 + 1);
+	}
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_result_below_the_errors_is_refused)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	call_init(&call, count, 0);
+	call.bytes.in = -4096;
+	call_submit(&rig, &call);
+	call_expect(&rig, &call, EDDY_PROTOCOL, 0);
+	ck_assert_int_eq(eddy_job_rc(&call.job), -EPROTO);
+	rig_close(&rig);
+}
+END_TEST
+
+struct block {
+	uint32_t size;
+	unsigned char bytes[8192];
+};
+
+static int
+complement(void *arg)
+{
+	struct block *block = arg;
+	uint32_t i, size = block->size;
+
+	for (i = 0; i < size; i++)
+		block->bytes[i] = (unsigned char)~block->bytes[i];
+	return 0;
+}
+
+START_TEST(any_size_up_to_the_slot_travels_both_ways)
+{
+	static const uint32_t sizes[] = {4, 5, 63, 64, 65, 4095, 4096};
+	struct block block;
+	struct eddy_job job = EDDY_JOB(complement, &block);
+	struct rig rig;
+	uint32_t i, k;
+
+	rig_open(&rig, .workers = 1, .slot_size = 4096);
+	for (i = 0; i < COUNT_OF(sizes); i++) {
+		block.size = sizes[i] - 4;
+		for (k = 0; k < sizeof(block.bytes); k++)
+			block.bytes[k] = (unsigned char)k;
+		job.size = sizes[i];
+		ck_assert_int_eq(
+		    eddy_submit(rig.pool, &job, rig.loop, on_other), 0);
+		rig_until(&rig, job.outcome != EDDY_NONE);
+		ck_assert_int_eq(job.outcome, EDDY_RETURNED);
+		for (k = 0; k < sizeof(block.bytes); k++)
+			ck_assert_int_eq(block.bytes[k],
+			    (unsigned char)(k < block.size ? ~k : k));
+	}
+	job.size = 4097;
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &job, rig.loop, on_other), -EMSGSIZE);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+no_bytes(void *arg)
+{
+	(void)arg;
+	return 3;
+}
+
+START_TEST(a_job_needs_no_bytes)
+{
+	struct eddy_job job = {.fn = no_bytes};
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	ck_assert_int_eq(eddy_submit(rig.pool, &job, rig.loop, on_other), 0);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &job, rig.loop, on_other), -EBUSY);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(job.outcome, EDDY_RETURNED);
+	ck_assert_int_eq(job.result, 3);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(wrong_options_are_refused)
+{
+	struct eddy_process_pool_options deep = {.depth = 9},
+					 big = {.slot_size = 64,
+					     .init_size = 65},
+					 huge = {.slot_size = SIZE_MAX / 2,
+					     .depth = 8},
+					 most = {.slot_size = SIZE_MAX};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &deep), -EINVAL);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &big), -EINVAL);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &huge), -EINVAL);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &most), -EINVAL);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+/* Crashes and exits. */
+
+static int
+spoil(void *arg)
+{
+	((struct bytes *)arg)->out = 1;
+	return 0;
+}
+
+static volatile int *volatile nowhere;
+
+static int
+segv(void *arg)
+{
+	spoil(arg);
+	*nowhere = 0;
+	return 0;
+}
+
+static int
+abrt(void *arg)
+{
+	spoil(arg);
+	abort();
+}
+
+static int
+fpe(void *arg)
+{
+	spoil(arg);
+	return raise(SIGFPE);
+}
+
+static int
+bus(void *arg)
+{
+	int fd = memfd_create("short", 0);
+
+	spoil(arg);
+	*(volatile int *)mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0) = 1;
+	return 0;
+}
+
+static int
+killed(void *arg)
+{
+	spoil(arg);
+	return raise(SIGKILL);
+}
+
+static int
+leave(void *arg)
+{
+	spoil(arg);
+	exit(5);
+}
+
+static int
+leave_at_once(void *arg)
+{
+	spoil(arg);
+	_exit(6);
+}
+
+static const struct death {
+	eddy_job_fn *fn;
+	enum eddy_outcome outcome;
+	int result;
+} deaths[] = {
+    {segv, EDDY_CRASHED, SIGSEGV},
+    {abrt, EDDY_CRASHED, SIGABRT},
+    {fpe, EDDY_CRASHED, SIGFPE},
+    {bus, EDDY_CRASHED, SIGBUS},
+    {killed, EDDY_CRASHED, SIGKILL},
+    {leave, EDDY_EXITED, 5},
+    {leave_at_once, EDDY_EXITED, 6},
+};
+
+enum { DEATHS = COUNT_OF(deaths) };
+
+START_TEST(each_way_to_die_is_told_and_spoils_no_bytes)
+{
+	struct rig rig;
+	size_t i;
+
+	rig_open(&rig, .workers = 1);
+	for (i = 0; i < DEATHS; i++) {
+		struct call call;
+
+		call_start(&rig, &call, deaths[i].fn, 0);
+		call_expect(&rig, &call, deaths[i].outcome, deaths[i].result);
+		ck_assert_int_eq(eddy_job_rc(&call.job), -EOWNERDEAD);
+	}
+	rig_close(&rig);
+}
+END_TEST
+
+/* Each crash between jobs that wait, run or are prefetched beside it. */
+START_TEST(a_crash_costs_one_job)
+{
+	const int n = 10 * DEATHS;
+	struct call crashes[10 * DEATHS], others[10 * DEATHS];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2, .depth = 1 + (unsigned)_i);
+	for (i = 0; i < n; i++) {
+		call_start(&rig, &others[i], count, (uint32_t)i);
+		call_start(&rig, &crashes[i], deaths[i % DEATHS].fn, 0);
+	}
+	for (i = 0; i < n; i++) {
+		const struct death *death = &deaths[i % DEATHS];
+
+		call_expect(&rig, &crashes[i], death->outcome, death->result);
+		call_expect(&rig, &others[i], EDDY_RETURNED, 7);
+		if (i > 0)
+			ck_assert_uint_eq(board->ran[i], 1);
+	}
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_worker_killed_from_outside_is_a_crash)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	call_start(&rig, &call, hang, 0);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	ck_assert_int_eq(kill(board->pid, SIGKILL), 0);
+	call_expect(&rig, &call, EDDY_CRASHED, SIGKILL);
+	ck_assert(gone(board->pid));
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(an_idle_worker_that_dies_is_replaced)
+{
+	struct rig rig;
+	int pid, next;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &pid, 1), 1);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	await_end(pid);
+	expect(&rig, count, EDDY_RETURNED, 7);
+	ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &next, 1), 1);
+	ck_assert_int_ne(pid, next);
+	rig_close(&rig);
+}
+END_TEST
+
+static void
+handler(void)
+{
+	A_ADD(&board->handlers, 1);
+}
+
+START_TEST(handlers_of_the_host_do_not_run_in_workers)
+{
+	struct rig rig;
+
+	board_open();
+	ck_assert_int_eq(atexit(handler), 0);
+	rig_open(&rig, .workers = 2);
+	expect(&rig, leave, EDDY_EXITED, 5);
+	expect(&rig, leave_at_once, EDDY_EXITED, 6);
+	rig_close(&rig);
+	ck_assert_uint_eq(board->handlers, 0);
+}
+END_TEST
+
+/* What a job published before it died; stored as its worker would have. */
+static struct channel *
+find_channel(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	char line[512];
+	void *start = NULL;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (strstr(line, "rw-s") != NULL &&
+		    strstr(line, "memfd:") != NULL)
+			sscanf(line, "%p", &start);
+	if (file != NULL)
+		fclose(file);
+	return start;
+}
+
+static int
+done_and_dead(void *arg)
+{
+	struct channel *channel = find_channel();
+
+	count(arg);
+	channel->slots[0].result = 7;
+	A_RELEASE(&channel->slots[0].state, SLOT_DONE);
+	return raise(SIGKILL);
+}
+
+START_TEST(what_was_done_before_death_is_delivered)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	expect(&rig, done_and_dead, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Deadlines and cancellation. */
+
+/* A job that is running when this returns; the next one may follow it. */
+static void
+start_here(struct rig *rig, struct call *call, eddy_job_fn *fn, uint32_t number)
+{
+	uint32_t here = A_LOAD(&board->here);
+
+	call_start(rig, call, fn, number);
+	rig_until(rig, A_LOAD(&board->here) == here + 1);
+}
+
+static bool dead_when_answered;
+
+static void
+on_death(struct eddy_loop *loop, struct eddy_job *job)
+{
+	dead_when_answered = gone(board->pid);
+	on_call(loop, job);
+}
+
+/* Submitted with a deadline, answered by on_death. */
+static void
+start_limited(struct rig *rig, struct call *call, eddy_job_fn *fn)
+{
+	call_init(call, fn, 0);
+	call->job.deadline = eddy_after(EDDY_MS(30));
+	ck_assert_int_eq(
+	    eddy_submit(rig->pool, &call->job, rig->loop, on_death), 0);
+}
+
+static int
+stop_itself(void *arg)
+{
+	board->pid = getpid();
+	spoil(arg);
+	return raise(SIGSTOP);
+}
+
+START_TEST(a_deadline_kills_what_runs)
+{
+	static eddy_job_fn *const fns[] = {hang, stop_itself};
+	struct call call;
+	struct rig rig;
+	size_t i;
+
+	rig_open(&rig, .workers = 1);
+	for (i = 0; i < COUNT_OF(fns); i++) {
+		rig_ready(&rig, 1);
+		start_limited(&rig, &call, fns[i]);
+		call_expect(&rig, &call, EDDY_EXPIRED, 0);
+		ck_assert_int_ge(eddy_now(), call.job.deadline);
+		ck_assert_int_eq(eddy_job_rc(&call.job), -ETIME);
+		ck_assert(dead_when_answered);
+	}
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_deadline_holds_in_the_queue)
+{
+	struct call first, call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 1);
+	start_here(&rig, &first, hold, 0);
+	call_init(&call, count, 1);
+	call.job.deadline = eddy_after(EDDY_MS(1));
+	call_submit(&rig, &call);
+	call_expect(&rig, &call, EDDY_EXPIRED, 0);
+	open_gate();
+	call_expect(&rig, &first, EDDY_RETURNED, 7);
+	rig_close(&rig);
+	ck_assert_uint_eq(board->ran[1], 0);
+}
+END_TEST
+
+START_TEST(a_past_deadline_never_runs)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 1);
+	call_init(&call, count, 1);
+	call.job.deadline = 1;
+	call_submit(&rig, &call);
+	call_expect(&rig, &call, EDDY_EXPIRED, 0);
+	ck_assert_uint_eq(board->ran[1], 0);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Else the test times out. */
+START_TEST(a_deadline_of_a_finished_job_does_not_keep_the_loop)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	call_init(&call, count, 0);
+	call.job.deadline = eddy_after(EDDY_S(3600));
+	call_submit(&rig, &call);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+struct limited {
+	struct eddy_task task;
+	struct eddy_executor *pool;
+	struct bytes bytes;
+	int rc;
+};
+
+static eddy_step
+limited(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct limited, f);
+	EDDY_AWAIT(f->rc, eddy_timeout(self, EDDY_MS(30),
+			      eddy_offload(self, f->pool, hang, &f->bytes)));
+	EDDY_END;
+}
+
+static eddy_step
+unlimited(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct limited, f);
+	EDDY_AWAIT(f->rc, eddy_offload(self, f->pool, hang, &f->bytes));
+	EDDY_END;
+}
+
+START_TEST(a_timeout_kills_what_runs)
+{
+	int64_t start = eddy_now();
+	struct limited frame;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	EDDY_INIT(&frame, limited, .pool = rig.pool);
+	ck_assert_int_eq(eddy_loop_spawn(rig.loop, &frame.task, NULL), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(frame.rc, -ETIME);
+	ck_assert_int_eq(frame.bytes.out, 0);
+	ck_assert_int_ge(eddy_now(), start + EDDY_MS(30));
+	if (board->pid != 0)
+		ck_assert(gone(board->pid));
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_cancelled_task_takes_its_job_along)
+{
+	struct limited frame;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	eddy_prepare(&frame.task, unlimited, "unlimited");
+	frame.pool = rig.pool;
+	frame.bytes = (struct bytes){0};
+	ck_assert_int_eq(eddy_loop_spawn(rig.loop, &frame.task, NULL), 0);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	ck_assert_int_eq(eddy_cancel(&frame.task), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(frame.rc, -ECANCELED);
+	ck_assert_int_eq(frame.bytes.out, 0);
+	ck_assert(gone(board->pid));
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_cancel_kills_what_runs)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	call_init(&call, hang, 0);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &call.job, rig.loop, on_death), 0);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	ck_assert_int_eq(eddy_job_cancel(&call.job), 0);
+	ck_assert_int_eq(call.answers, 0);
+	call_expect(&rig, &call, EDDY_CANCELLED, 0);
+	ck_assert(dead_when_answered);
+	ck_assert_int_eq(eddy_job_rc(&call.job), -ECANCELED);
+	ck_assert_int_eq(eddy_job_cancel(&call.job), -EALREADY);
+	rig_close(&rig);
+}
+END_TEST
+
+/* One runs, the others are prefetched or queued. */
+START_TEST(a_cancelled_job_that_waits_never_runs)
+{
+	struct call calls[12];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1, .depth = 1u << _i);
+	start_here(&rig, &calls[0], hold, 0);
+	for (i = 1; i < 12; i++)
+		call_start(&rig, &calls[i], count, (uint32_t)i);
+	for (i = 1; i < 12; i += 2)
+		ck_assert_int_eq(eddy_job_cancel(&calls[i].job), 0);
+	for (i = 1; i < 12; i += 2)
+		call_expect(&rig, &calls[i], EDDY_CANCELLED, 0);
+	open_gate();
+	for (i = 0; i < 12; i += 2)
+		call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+	rig_close(&rig);
+	for (i = 1; i < 12; i++)
+		ck_assert_uint_eq(board->ran[i], i % 2 == 0);
+}
+END_TEST
+
+/* The first cancel kills the worker; the second job waits behind it. */
+START_TEST(a_job_behind_a_cancelled_one_can_be_cancelled)
+{
+	struct call first, second, third;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 4);
+	start_here(&rig, &first, hang, 0);
+	call_start(&rig, &second, count, 1);
+	call_start(&rig, &third, count, 2);
+	ck_assert_int_eq(eddy_job_cancel(&first.job), 0);
+	ck_assert_int_eq(eddy_job_cancel(&second.job), 0);
+	call_expect(&rig, &first, EDDY_CANCELLED, 0);
+	call_expect(&rig, &second, EDDY_CANCELLED, 0);
+	call_expect(&rig, &third, EDDY_RETURNED, 7);
+	rig_close(&rig);
+	ck_assert_uint_eq(board->ran[1], 0);
+	ck_assert_uint_eq(board->ran[2], 1);
+}
+END_TEST
+
+/* Both deadlines pass in the same turn, so one finds the worker dying. */
+START_TEST(a_job_behind_an_expired_one_expires)
+{
+	struct call first, second;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 2);
+	call_init(&first, hang, 0);
+	first.job.deadline = eddy_after(EDDY_MS(20));
+	call_submit(&rig, &first);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	call_init(&second, count, 1);
+	second.job.deadline = first.job.deadline;
+	call_submit(&rig, &second);
+	while (eddy_now() < first.job.deadline)
+		;
+	call_expect(&rig, &first, EDDY_EXPIRED, 0);
+	call_expect(&rig, &second, EDDY_EXPIRED, 0);
+	rig_close(&rig);
+	ck_assert_uint_eq(board->ran[1], 0);
+}
+END_TEST
+
+static int
+busy(void *arg)
+{
+	struct bytes *bytes = arg;
+	int64_t until = eddy_now() + bytes->in * 1000;
+
+	while (eddy_now() < until)
+		;
+	return count(arg);
+}
+
+/* Its deadline is as long as it is; the job behind it has none. */
+START_TEST(a_deadline_at_the_end_of_a_job_hits_nobody_else)
+{
+	struct call limit, other;
+	int i, expired = 0;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 2);
+	rig_ready(&rig, 1);
+	for (i = 1; i < (SLOW ? 100 : 1000); i++) {
+		rig_ready(&rig, 1);
+		call_init(&limit, busy, 0);
+		limit.bytes.in = 150 + i % 100;
+		limit.job.deadline = eddy_after(EDDY_US(200));
+		call_init(&other, busy, (uint32_t)i);
+		other.bytes.in = 50;
+		call_submit(&rig, &limit);
+		call_submit(&rig, &other);
+		call_finish(&rig, &limit);
+		call_finish(&rig, &other);
+		expired += limit.job.outcome == EDDY_EXPIRED;
+		if (limit.job.outcome != EDDY_EXPIRED)
+			ck_assert_int_eq(limit.job.outcome, EDDY_RETURNED);
+		ck_assert_int_eq(other.job.outcome, EDDY_RETURNED);
+		ck_assert_uint_eq(board->ran[i], 1);
+	}
+	ck_assert_int_gt(expired, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Queue and dispatch. */
+
+START_TEST(any_depth_runs_each_job_once)
+{
+	static struct call calls[400];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2, .depth = 1u << _i);
+	for (i = 0; i < 400; i++)
+		call_start(&rig, &calls[i], count, (uint32_t)i);
+	for (i = 0; i < 400; i++)
+		call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+	rig_close(&rig);
+	for (i = 1; i < 400; i++)
+		ck_assert_uint_eq(board->ran[i], 1);
+}
+END_TEST
+
+static uint32_t next_answer;
+
+static void
+on_next(struct eddy_loop *loop, struct eddy_job *job)
+{
+	ck_assert_uint_eq(((struct call *)job)->bytes.number, next_answer++);
+	on_call(loop, job);
+}
+
+START_TEST(one_worker_keeps_the_order)
+{
+	static struct call calls[200];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1, .depth = 4);
+	for (i = 0; i < 200; i++) {
+		call_init(&calls[i], count, (uint32_t)i);
+		ck_assert_int_eq(
+		    eddy_submit(rig.pool, &calls[i].job, rig.loop, on_next), 0);
+	}
+	call_expect(&rig, &calls[199], EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Those that a long job has behind it in its worker must not wait for it. */
+START_TEST(jobs_behind_a_long_one_go_to_an_idle_worker)
+{
+	struct call calls[20], block;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2, .depth = 2u << _i);
+	rig_ready(&rig, 2);
+	start_here(&rig, &block, hold, 0);
+	for (i = 1; i < 20; i++)
+		call_start(&rig, &calls[i], count, (uint32_t)i);
+	for (i = 1; i < 20; i++)
+		call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+	ck_assert_int_eq(block.answers, 0);
+	open_gate();
+	call_expect(&rig, &block, EDDY_RETURNED, 7);
+	rig_close(&rig);
+	for (i = 1; i < 20; i++)
+		ck_assert_uint_eq(board->ran[i], 1);
+}
+END_TEST
+
+START_TEST(a_full_queue_refuses)
+{
+	struct call calls[4], more;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1, .depth = 1, .queue_limit = 3);
+	start_here(&rig, &calls[0], hold, 0);
+	for (i = 1; i < 4; i++)
+		call_start(&rig, &calls[i], count, 0);
+	call_init(&more, count, 0);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &more.job, rig.loop, on_call), -EAGAIN);
+	ck_assert_int_eq(eddy_job_cancel(&calls[1].job), 0);
+	call_submit(&rig, &more);
+	open_gate();
+	call_expect(&rig, &more, EDDY_RETURNED, 7);
+	call_expect(&rig, &calls[1], EDDY_CANCELLED, 0);
+	for (i = 2; i < 4; i++)
+		call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+	rig_step(&rig);
+	for (i = 0; i < AFTER; i++)
+		expect(&rig, count, EDDY_RETURNED, 7);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+/* Await a job of one's own. */
+struct waiter {
+	struct eddy_task task;
+	struct eddy_executor *pool;
+	struct call call;
+	int rc;
+};
+
+static eddy_step
+waiter(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct waiter, f);
+	EDDY_AWAIT(f->rc, eddy_job_run(self, f->pool, &f->call.job));
+	EDDY_END;
+}
+
+static void
+waiter_start(struct rig *rig, struct waiter *frame, uint32_t number)
+{
+	EDDY_INIT(frame, waiter, .pool = rig->pool);
+	call_init(&frame->call, count, number);
+	ck_assert_int_eq(eddy_loop_spawn(rig->loop, &frame->task, NULL), 0);
+}
+
+/* A pool with one job that runs, one queued and so no room; n wait for it. */
+static void
+crowd_open(
+    struct rig *rig, struct call *first, struct waiter *frames, uint32_t n)
+{
+	static struct call queued;
+	uint32_t i;
+
+	rig_open(rig, .workers = 1, .depth = 1, .queue_limit = 1);
+	start_here(rig, first, hold, 0);
+	call_start(rig, &queued, count, 0);
+	for (i = 0; i < n; i++)
+		waiter_start(rig, &frames[i], i + 1);
+	rig_step(rig);
+	for (i = 0; i < n; i++)
+		ck_assert(!eddy_done(&frames[i].task));
+}
+
+static void
+crowd_close(struct rig *rig)
+{
+	ck_assert_int_eq(eddy_executor_close(rig->pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_run(rig->loop), 0);
+	ck_assert_int_eq(eddy_loop_close(rig->loop), 0);
+}
+
+START_TEST(tasks_wait_for_room_in_turn)
+{
+	struct waiter frames[20];
+	struct call first;
+	struct rig rig;
+	int i;
+
+	crowd_open(&rig, &first, frames, 20);
+	open_gate();
+	for (i = 0; i < 20; i++) {
+		rig_until(&rig, eddy_done(&frames[i].task));
+		ck_assert_int_eq(frames[i].rc, 7);
+		ck_assert_int_eq(frames[i].call.bytes.out, 15);
+	}
+	call_expect(&rig, &first, EDDY_RETURNED, 7);
+	for (i = 0; i < 20; i++)
+		ck_assert_uint_eq(board->ran[i + 1], 1);
+	crowd_close(&rig);
+}
+END_TEST
+
+START_TEST(a_deadline_holds_while_waiting_for_room)
+{
+	struct waiter frames[3], late;
+	struct call first;
+	struct rig rig;
+	int i;
+
+	crowd_open(&rig, &first, frames, 3);
+	EDDY_INIT(&late, waiter, .pool = rig.pool);
+	call_init(&late.call, count, 9);
+	late.call.job.deadline = eddy_after(EDDY_MS(5));
+	ck_assert_int_eq(eddy_loop_spawn(rig.loop, &late.task, NULL), 0);
+	rig_until(&rig, eddy_done(&late.task));
+	ck_assert_int_eq(late.rc, -ETIME);
+	ck_assert_int_eq(late.call.job.outcome, EDDY_EXPIRED);
+	ck_assert_int_ge(eddy_now(), late.call.job.deadline);
+	ck_assert_int_eq(eddy_cancel(&frames[1].task), 0);
+	open_gate();
+	rig_until(&rig, eddy_done(&frames[2].task));
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(frames[i].rc, i == 1 ? -ECANCELED : 7);
+	call_expect(&rig, &first, EDDY_RETURNED, 7);
+	ck_assert_uint_eq(board->ran[2], 0);
+	ck_assert_uint_eq(board->ran[9], 0);
+	crowd_close(&rig);
+}
+END_TEST
+
+START_TEST(all_that_wait_for_room_hear_of_the_end_of_the_zygote)
+{
+	struct waiter frames[5];
+	struct call first;
+	struct rig rig;
+	int i;
+
+	crowd_open(&rig, &first, frames, 5);
+	ck_assert_int_eq(kill(zygote_pid(), SIGKILL), 0);
+	for (i = 0; i < 5; i++) {
+		rig_until(&rig, eddy_done(&frames[i].task));
+		ck_assert_int_eq(frames[i].rc, -EPIPE);
+	}
+	call_expect(&rig, &first, EDDY_LOST, -EPIPE);
+	crowd_close(&rig);
+}
+END_TEST
+
+START_TEST(all_that_wait_for_room_hear_of_the_close)
+{
+	struct waiter frames[5];
+	struct call first;
+	struct rig rig;
+	int i;
+
+	crowd_open(&rig, &first, frames, 5);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, 0), -ETIME);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	for (i = 0; i < 5; i++) {
+		ck_assert(eddy_done(&frames[i].task));
+		ck_assert_int_eq(frames[i].rc, -ECANCELED);
+	}
+	ck_assert_int_eq(first.job.outcome, EDDY_CANCELLED);
+	ck_assert(gone(board->pid));
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+START_TEST(stats_add_up)
+{
+	struct eddy_executor_stats stats;
+	struct call calls[10], block, cancelled, late, crash;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1, .depth = 1);
+	start_here(&rig, &block, hold, 0);
+	for (i = 0; i < 10; i++)
+		call_start(&rig, &calls[i], count, 0);
+	call_start(&rig, &cancelled, count, 0);
+	ck_assert_int_eq(eddy_job_cancel(&cancelled.job), 0);
+	call_init(&late, count, 0);
+	late.job.deadline = eddy_after(EDDY_MS(1));
+	call_submit(&rig, &late);
+	call_start(&rig, &crash, killed, 0);
+	call_finish(&rig, &late);
+	eddy_executor_stats(rig.pool, &stats);
+	ck_assert_uint_eq(stats.submitted, 14);
+	ck_assert_uint_eq(stats.queued, 11);
+	ck_assert_uint_eq(stats.running, 1);
+	ck_assert_uint_eq(stats.workers, 1);
+	ck_assert_uint_eq(stats.cancelled, 1);
+	ck_assert_uint_eq(stats.expired, 1);
+	open_gate();
+	call_finish(&rig, &crash);
+	eddy_executor_stats(rig.pool, &stats);
+	ck_assert_uint_eq(stats.returned, 11);
+	ck_assert_uint_eq(stats.failed, 1);
+	ck_assert_uint_eq(stats.queued, 0);
+	ck_assert_uint_eq(stats.running, 0);
+	ck_assert_uint_eq(stats.submitted, 14);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Other threads. */
+
+struct guest {
+	pthread_t thread;
+	struct eddy_executor *pool;
+	struct call calls[100];
+	int rc, accepted;
+	uint32_t over; /* 1: the thread is about to end */
+};
+
+static void
+guest_run(struct rig *rig, struct guest *guest, void *(*fn)(void *))
+{
+	guest->pool = rig->pool;
+	guest->rc = -1;
+	guest->over = 0;
+	ck_assert_int_eq(pthread_create(&guest->thread, NULL, fn, guest), 0);
+	rig_until(rig, A_ACQUIRE(&guest->over) == 1);
+	ck_assert_int_eq(pthread_join(guest->thread, NULL), 0);
+}
+
+static void *
+with_loop(void *arg)
+{
+	struct guest *guest = arg;
+	struct eddy_loop *loop;
+	int i;
+
+	guest->rc = eddy_loop_open(&loop, NULL);
+	for (i = 0; i < 100 && guest->rc == 0; i++) {
+		call_init(&guest->calls[i], count, (uint32_t)i);
+		guest->rc = eddy_submit(
+		    guest->pool, &guest->calls[i].job, loop, on_call);
+	}
+	if (guest->rc == 0)
+		guest->rc = eddy_loop_run(loop);
+	if (guest->rc == 0)
+		guest->rc = eddy_loop_close(loop);
+	A_RELEASE(&guest->over, 1);
+	return NULL;
+}
+
+START_TEST(another_thread_hears_on_its_own_loop)
+{
+	static struct guest guest;
+	struct eddy_executor_stats stats;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2);
+	guest_run(&rig, &guest, with_loop);
+	ck_assert_int_eq(guest.rc, 0);
+	for (i = 0; i < 100; i++) {
+		ck_assert_int_eq(guest.calls[i].answers, 1);
+		ck_assert_int_eq(guest.calls[i].job.outcome, EDDY_RETURNED);
+		ck_assert_int_eq(guest.calls[i].bytes.out, 15);
+	}
+	eddy_executor_stats(rig.pool, &stats);
+	ck_assert_uint_eq(stats.submitted, 100);
+	ck_assert_uint_eq(stats.returned, 100);
+	rig_close(&rig);
+}
+END_TEST
+
+static void *
+without_loop(void *arg)
+{
+	struct guest *guest = arg;
+	int i, r = 0;
+
+	for (i = 0; i < 100 && r == 0; i++) {
+		struct call *call = &guest->calls[i];
+
+		call_init(call, i % 10 == 9 ? killed : count, (uint32_t)i);
+		r = eddy_submit(guest->pool, &call->job, NULL, NULL);
+		if (r == 0 && eddy_job_wait(&call->job, EDDY_FOREVER) !=
+				  (i % 10 == 9 ? -EOWNERDEAD : 7))
+			r = i + 1;
+	}
+	guest->rc = r;
+	A_RELEASE(&guest->over, 1);
+	return NULL;
+}
+
+START_TEST(another_thread_waits_without_a_loop)
+{
+	static struct guest guest;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 2);
+	guest_run(&rig, &guest, without_loop);
+	ck_assert_int_eq(guest.rc, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+static void *
+wait_and_cancel(void *arg)
+{
+	struct guest *guest = arg;
+	struct call *call = &guest->calls[0];
+
+	call_init(call, hang, 0);
+	guest->rc = eddy_submit(guest->pool, &call->job, NULL, NULL);
+	if (guest->rc == 0)
+		guest->rc = eddy_job_wait(&call->job, eddy_after(EDDY_MS(5)));
+	while (guest->rc == -ETIME && A_LOAD(&board->here) == 0)
+		sched_yield();
+	if (guest->rc == -ETIME)
+		guest->rc = eddy_job_cancel(&call->job);
+	if (guest->rc == 0)
+		guest->rc = eddy_job_wait(&call->job, EDDY_FOREVER);
+	A_RELEASE(&guest->over, 1);
+	return NULL;
+}
+
+START_TEST(another_thread_cancels_what_runs)
+{
+	static struct guest guest;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	guest_run(&rig, &guest, wait_and_cancel);
+	ck_assert_int_eq(guest.rc, -ECANCELED);
+	ck_assert_int_eq(guest.calls[0].job.outcome, EDDY_CANCELLED);
+	ck_assert(gone(board->pid));
+	rig_close(&rig);
+}
+END_TEST
+
+/* Submits until it is told that the pool closes, or often enough; then lets the
+ * job go that the close waits for. */
+static void *
+submit_on(void *arg)
+{
+	struct guest *guest = arg;
+	int i, r = 0;
+
+	for (i = 0; i < 100 && r == 0; i++) {
+		call_init(&guest->calls[i], count, (uint32_t)i);
+		r = eddy_submit(guest->pool, &guest->calls[i].job, NULL, NULL);
+		guest->accepted += r == 0;
+		poll(NULL, 0, 1);
+	}
+	guest->rc = r;
+	open_gate();
+	return NULL;
+}
+
+START_TEST(a_submit_during_the_close_is_refused_or_answered)
+{
+	static struct guest guest;
+	struct call block;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1);
+	start_here(&rig, &block, hold, 0);
+	guest.pool = rig.pool;
+	ck_assert_int_eq(
+	    pthread_create(&guest.thread, NULL, submit_on, &guest), 0);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(pthread_join(guest.thread, NULL), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(block.job.outcome, EDDY_RETURNED);
+	if (guest.rc != 0)
+		ck_assert_int_eq(guest.rc, -ESHUTDOWN);
+	for (i = 0; i < guest.accepted; i++)
+		ck_assert_int_ne(guest.calls[i].job.outcome, EDDY_NONE);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+/* The first thing in a worker. */
+
+static struct bytes given;
+
+static int
+take(void *arg)
+{
+	given = *(struct bytes *)arg;
+	A_ADD(&board->inits, 1);
+	return 1;
+}
+
+static int
+tell_given(void *arg)
+{
+	struct bytes *bytes = arg;
+
+	bytes->out = given.out;
+	return given.in;
+}
+
+START_TEST(bytes_for_init_reach_each_worker)
+{
+	struct bytes bytes = {1, 7, 15};
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .init = take, .init_arg = &bytes,
+	    .init_size = sizeof(bytes));
+	expect(&rig, tell_given, EDDY_RETURNED, 7);
+	ck_assert_uint_eq(board->inits, 1);
+	expect(&rig, killed, EDDY_CRASHED, SIGKILL);
+	expect(&rig, tell_given, EDDY_RETURNED, 7);
+	ck_assert_uint_eq(board->inits, 2);
+	ck_assert_int_eq(given.in, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+no_init(void *arg)
+{
+	A_ADD(&board->inits, 1);
+	return arg == NULL ? -ENOKEY : -EBADE;
+}
+
+static void
+lost_open(struct rig *rig, eddy_job_fn *init, int error)
+{
+	struct call calls[10];
+	int i;
+
+	rig_open(rig, .workers = 1, .init = init);
+	for (i = 0; i < 10; i++)
+		call_start(rig, &calls[i], count, 1);
+	for (i = 0; i < 10; i++)
+		call_expect(rig, &calls[i], EDDY_LOST, error);
+	ck_assert_int_eq(eddy_job_rc(&calls[0].job), error);
+	ck_assert_uint_eq(board->ran[1], 0);
+	ck_assert_int_eq(eddy_executor_close(rig->pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig->loop), 0);
+}
+
+START_TEST(an_error_of_init_is_the_error_of_the_jobs)
+{
+	struct rig rig;
+
+	lost_open(&rig, no_init, -ENOKEY);
+	ck_assert_uint_gt(board->inits, 1);
+}
+END_TEST
+
+static int
+crash_init(void *arg)
+{
+	(void)arg;
+	return raise(SIGKILL);
+}
+
+START_TEST(a_crash_of_init_loses_the_jobs)
+{
+	struct rig rig;
+
+	lost_open(&rig, crash_init, -ECHILD);
+}
+END_TEST
+
+static int
+second_init(void *arg)
+{
+	(void)arg;
+	return A_ADD(&board->inits, 1) == 0 ? -EIO : 0;
+}
+
+START_TEST(a_pool_recovers_from_a_failed_init)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .init = second_init);
+	expect(&rig, count, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* The first worker hangs in it. */
+static int
+slow_init(void *arg)
+{
+	struct bytes bytes = {0};
+
+	(void)arg;
+	if (A_ADD(&board->inits, 1) == 0)
+		hold(&bytes);
+	return 0;
+}
+
+START_TEST(a_worker_killed_in_init_is_replaced)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .init = slow_init);
+	call_start(&rig, &call, count, 1);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	ck_assert_int_eq(call.answers, 0);
+	ck_assert_int_eq(kill(board->pid, SIGKILL), 0);
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+	ck_assert_uint_eq(board->ran[1], 1);
+}
+END_TEST
+
+static int
+drop_privileges(void *arg)
+{
+	(void)arg;
+	return setresuid(65534, 65534, 65534) == 0 ? 0 : -errno;
+}
+
+static int
+death_signal(void *arg)
+{
+	int number = 0;
+
+	((struct bytes *)arg)->out = (int)getuid();
+	prctl(PR_GET_PDEATHSIG, &number);
+	return number;
+}
+
+/* Dropping privileges clears the signal that ties it to the zygote. */
+START_TEST(a_worker_without_privileges_still_dies_with_its_zygote)
+{
+	struct call call;
+	struct rig rig;
+
+	if (geteuid() != 0)
+		return;
+	rig_open(&rig, .workers = 1, .init = drop_privileges);
+	call_start(&rig, &call, death_signal, 0);
+	call_finish(&rig, &call);
+	ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);
+	ck_assert_int_eq(call.job.result, SIGKILL);
+	ck_assert_int_eq(call.bytes.out, 65534);
+	rig_close(&rig);
+}
+END_TEST
+
+/* What a worker has. */
+
+struct descriptors {
+	int n, numbers[8];
+	char targets[8][64];
+};
+
+static int
+list_descriptors(void *arg)
+{
+	struct descriptors *list = arg;
+	char path[32];
+	int fd;
+
+	for (fd = 0; fd < 20000; fd++) {
+		ssize_t length;
+
+		if (fcntl(fd, F_GETFD) < 0)
+			continue;
+		if (list->n == 8)
+			return -E2BIG;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		length = readlink(path, list->targets[list->n], 63);
+		if (length < 0)
+			return -errno;
+		list->numbers[list->n++] = fd;
+	}
+	return list->n;
+}
+
+/* The list of a worker of a new pool, made with the descriptors of now. */
+static void
+worker_descriptors(struct rig *rig, struct descriptors *list)
+{
+	struct eddy_job job = EDDY_JOB(list_descriptors, list);
+
+	*list = (struct descriptors){0};
+	rig_open(rig, .workers = 1);
+	ck_assert_int_eq(eddy_submit(rig->pool, &job, rig->loop, on_other), 0);
+	rig_until(rig, job.outcome != EDDY_NONE);
+	ck_assert_int_eq(job.outcome, EDDY_RETURNED);
+}
+
+START_TEST(a_worker_has_four_descriptors)
+{
+	struct descriptors list;
+	struct rig rig;
+	int i, others[20];
+
+	for (i = 0; i < 20; i++) /* without close-on-exec */
+		others[i] = dup(0);
+	worker_descriptors(&rig, &list);
+	ck_assert_int_eq(list.n, 4);
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(list.numbers[i], i);
+	ck_assert_str_eq(list.targets[0], "/dev/null");
+	ck_assert_str_eq(list.targets[3], "anon_inode:[eventfd]");
+	for (i = 0; i < 20; i++)
+		close(others[i]);
+	rig_close(&rig);
+}
+END_TEST
+
+static const char *
+bad_target(const struct descriptors *list)
+{
+	int i, bells = 0;
+
+	for (i = 0; i < list->n; i++) {
+		const char *target = list->targets[i];
+
+		bells += strcmp(target, "anon_inode:[eventfd]") == 0;
+		if (list->numbers[i] <= 2 &&
+		    (strstr(target, "memfd") != NULL ||
+			strstr(target, "anon") != NULL ||
+			strstr(target, "socket") != NULL))
+			return target;
+	}
+	return bells == 1 ? NULL : "no bell";
+}
+
+/* As after a careless daemonisation.  What eddy opened must not become the
+ * standard output of a job. */
+START_TEST(a_host_without_standard_descriptors_makes_clean_workers)
+{
+	struct descriptors list;
+	const char *bad;
+	int i, saved[3];
+	struct rig rig;
+
+	for (i = 0; i < 3; i++) {
+		saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 50);
+		if ((_i >> i & 1) != 0)
+			close(i);
+	}
+	worker_descriptors(&rig, &list);
+	rig_close(&rig);
+	for (i = 0; i < 3; i++) {
+		dup2(saved[i], i);
+		close(saved[i]);
+	}
+	bad = bad_target(&list);
+	ck_assert_msg(bad == NULL, "a worker has %s as 0, 1 or 2", bad);
+	ck_assert_int_eq(list.numbers[0], 0);
+	ck_assert_str_eq(list.targets[0], "/dev/null");
+}
+END_TEST
+
+static int
+read_stdin(void *arg)
+{
+	char c;
+
+	((struct bytes *)arg)->out = 15;
+	return read(0, &c, 1) == 0 ? 7 : -EIO;
+}
+
+START_TEST(a_worker_reads_nothing)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	expect(&rig, read_stdin, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+close_all(void *arg)
+{
+	int fd;
+
+	for (fd = 0; fd < 20000; fd++)
+		close(fd);
+	return count(arg);
+}
+
+START_TEST(a_job_may_close_all_descriptors)
+{
+	struct call calls[10];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1);
+	for (i = 0; i < 10; i++)
+		call_start(&rig, &calls[i], i % 2 ? count : close_all, 0);
+	for (i = 0; i < 10; i++)
+		call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+fork_and_return(void *arg)
+{
+	pid_t pid = fork();
+
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return count(arg);
+}
+
+static int
+fork_and_exit(void *arg)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		exit(3);
+	if (waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 3)
+		return -ECHILD;
+	return count(arg);
+}
+
+static int
+fork_and_return_later(void *arg)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		while (A_ACQUIRE(&board->gate) == 0)
+			sched_yield();
+	return count(arg);
+}
+
+START_TEST(a_child_of_a_job_may_return_or_exit)
+{
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1);
+	for (i = 0; i < 10; i++) {
+		expect(&rig, fork_and_return, EDDY_RETURNED, 7);
+		expect(&rig, fork_and_exit, EDDY_RETURNED, 7);
+	}
+	expect(&rig, fork_and_return_later, EDDY_RETURNED, 7);
+	open_gate();
+	rig_close(&rig);
+}
+END_TEST
+
+/* out: the child, which stays. */
+static int
+leave_child(void *arg)
+{
+	struct bytes *bytes = arg;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	bytes->out = pid;
+	return pid > 0 ? 0 : -EAGAIN;
+}
+
+static int
+leave_daemon(void *arg)
+{
+	int ends[2], pid = -1;
+
+	if (pipe(ends) < 0)
+		return -errno;
+	if (fork() == 0) {
+		setsid();
+		pid = fork();
+		if (pid == 0)
+			for (;;)
+				pause();
+		(void)!write(ends[1], &pid, sizeof(pid));
+		_exit(0);
+	}
+	(void)!read(ends[0], &pid, sizeof(pid));
+	close(ends[0]);
+	close(ends[1]);
+	wait(NULL);
+	((struct bytes *)arg)->out = pid;
+	return pid > 0 ? 0 : -EAGAIN;
+}
+
+static pid_t
+leave_behind(struct rig *rig, eddy_job_fn *fn)
+{
+	struct call call;
+
+	call_start(rig, &call, fn, 0);
+	call_finish(rig, &call);
+	ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);
+	ck_assert_int_eq(call.job.result, 0);
+	ck_assert_int_eq(kill(call.bytes.out, 0), 0);
+	return call.bytes.out;
+}
+
+START_TEST(a_child_left_behind_ends_with_the_worker)
+{
+	struct rig rig;
+	pid_t pid;
+
+	rig_open(&rig, .workers = 1);
+	pid = leave_behind(&rig, leave_child);
+	expect(&rig, killed, EDDY_CRASHED, SIGKILL);
+	await_end(pid);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(what_jobs_left_behind_ends_with_the_pool)
+{
+	pid_t child, daemon;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	child = leave_behind(&rig, leave_child);
+	daemon = leave_behind(&rig, leave_daemon);
+	rig_close(&rig);
+	await_end(child);
+	await_end(daemon);
+}
+END_TEST
+
+static int
+use_shell(void *arg)
+{
+	char line[8] = "";
+	FILE *file;
+
+	if (WEXITSTATUS(system("exit 3")) != 3)
+		return -ECHILD;
+	file = popen("echo shell", "r");
+	if (file == NULL || fgets(line, sizeof(line), file) == NULL ||
+	    pclose(file) != 0 || strcmp(line, "shell\n") != 0)
+		return -EPIPE;
+	return count(arg);
+}
+
+START_TEST(a_job_may_use_the_shell)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	expect(&rig, use_shell, EDDY_RETURNED, 7);
+	expect(&rig, use_shell, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+block_signals(void *arg)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	return count(arg);
+}
+
+/* How many signals are blocked, ignored or handled. */
+static int
+see_signals(void *arg)
+{
+	struct sigaction action;
+	sigset_t mask;
+	int number, n = 0;
+
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	for (number = 1; number < NSIG; number++)
+		if (sigismember(&mask, number) == 1 ||
+		    (sigaction(number, NULL, &action) == 0 &&
+			action.sa_handler != SIG_DFL && number != SIGPIPE))
+			n++;
+	((struct bytes *)arg)->out = 15;
+	return n;
+}
+
+static void
+ignore(int number)
+{
+	(void)number;
+}
+
+START_TEST(each_job_starts_with_its_signals_in_order)
+{
+	sigset_t some, old;
+	struct rig rig;
+
+	sigemptyset(&some);
+	sigaddset(&some, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &some, &old);
+	signal(SIGUSR2, ignore);
+	rig_open(&rig, .workers = 1);
+	signal(SIGUSR2, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	expect(&rig, see_signals, EDDY_RETURNED, 0);
+	expect(&rig, block_signals, EDDY_RETURNED, 7);
+	expect(&rig, see_signals, EDDY_RETURNED, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+print(void *arg)
+{
+	printf("job %u\n", ((struct bytes *)arg)->number);
+	return count(arg);
+}
+
+static int
+times(const char *text, const char *word)
+{
+	int n = 0;
+
+	while ((text = strstr(text, word)) != NULL) {
+		text += strlen(word);
+		n++;
+	}
+	return n;
+}
+
+START_TEST(what_is_printed_appears_once)
+{
+	char text[512] = "";
+	int saved = dup(1), ends[2];
+	struct rig rig;
+
+	fflush(stdout);
+	ck_assert_int_eq(pipe(ends), 0);
+	dup2(ends[1], 1);
+	setvbuf(stdout, NULL, _IOFBF, 4096);
+	printf("before\n");
+	rig_open(&rig, .workers = 1);
+	printf("after\n");
+	expect(&rig, print, EDDY_RETURNED, 7);
+	expect(&rig, killed, EDDY_CRASHED, SIGKILL);
+	expect(&rig, leave, EDDY_EXITED, 5);
+	rig_close(&rig);
+	fflush(stdout);
+	dup2(saved, 1);
+	close(saved);
+	close(ends[1]);
+	ck_assert_int_gt(read(ends[0], text, sizeof(text) - 1), 0);
+	close(ends[0]);
+	ck_assert_int_eq(times(text, "before"), 1);
+	ck_assert_int_eq(times(text, "job 0"), 1);
+	ck_assert_int_eq(times(text, "after"), 1);
+}
+END_TEST
+
+/* Hostile workers. */
+
+static int
+scribble(void *arg)
+{
+	struct bytes *bytes = arg;
+	unsigned char *page = (unsigned char *)find_channel();
+	unsigned seed = bytes->number, i, from, n;
+
+	if (page == NULL)
+		return -ENOENT;
+	from = seed % 3 == 0 ? 0 : (unsigned)rand_r(&seed) % 512;
+	n = seed % 2 == 0 ? 4096 - from : (unsigned)rand_r(&seed) % 64;
+	for (i = 0; i < n; i++)
+		page[from + i] = (unsigned char)rand_r(&seed);
+	return 7;
+}
+
+/* number: which word gets which value. */
+static int
+forge(void *arg)
+{
+	static const uint32_t values[] = {0, 1, 2, 0x7fffffff, UINT32_MAX};
+	struct bytes *bytes = arg;
+	uint32_t number = bytes->number, *page = (uint32_t *)find_channel();
+
+	if (page == NULL)
+		return -ENOENT;
+	page[number / COUNT_OF(values)] = values[number % COUNT_OF(values)];
+	return 7;
+}
+
+/* n hostile jobs beside good ones; what they get is up to them, but it comes,
+ * and the good ones do not notice. */
+static void
+endure(eddy_job_fn *fn, int n, unsigned workers)
+{
+	struct call bad, good[3];
+	struct rig rig;
+	int i, k;
+
+	rig_open(&rig, .workers = workers, .depth = 1);
+	for (i = 0; i < n; i++) {
+		call_init(&bad, fn, (uint32_t)i);
+		bad.job.deadline = eddy_after(EDDY_MS(20 * (1 + SLOW * 4)));
+		call_submit(&rig, &bad);
+		for (k = 0; k < 3; k++)
+			call_start(&rig, &good[k], count, 0);
+		call_finish(&rig, &bad);
+		ck_assert_int_ne(bad.job.outcome, EDDY_NONE);
+		ck_assert_int_ne(bad.job.result, -ENOENT);
+		for (k = 0; k < 3; k++)
+			call_expect(&rig, &good[k], EDDY_RETURNED, 7);
+	}
+	rig_close(&rig);
+}
+
+START_TEST(a_host_survives_workers_that_scribble_over_their_channel)
+{
+	endure(scribble, SLOW ? 20 : 100, 2);
+}
+END_TEST
+
+START_TEST(a_host_survives_each_word_of_the_channel_forged)
+{
+	const size_t words = offsetof(struct channel, slots[1]) / 4;
+
+	endure(forge, (int)words * (SLOW ? 1 : 5), 2);
+}
+END_TEST
+
+/* While the jobs of others are in the same channel. */
+START_TEST(a_deep_channel_survives_scribbling)
+{
+	struct call calls[10];
+	struct rig rig;
+	int i, k;
+
+	rig_open(&rig, .workers = 2, .depth = 8);
+	for (i = 0; i < (SLOW ? 10 : 50); i++) {
+		for (k = 0; k < 10; k++) {
+			call_init(&calls[k], k == 3 ? scribble : count,
+			    (uint32_t)(i + 1));
+			calls[k].job.deadline = eddy_after(EDDY_MS(30));
+			call_submit(&rig, &calls[k]);
+		}
+		for (k = 0; k < 10; k++)
+			call_finish(&rig, &calls[k]);
+	}
+	rig_close(&rig);
+}
+END_TEST
+
+static int __attribute__((noreturn)) ring_for_ever(void *arg)
+{
+	uint64_t one = 1;
+	int fd;
+
+	(void)arg;
+	for (fd = 3; fcntl(fd, F_GETFD) < 0; fd++)
+		;
+	for (;;)
+		(void)!write(fd, &one, sizeof(one));
+}
+
+static void
+on_timer(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	(void)loop;
+	(void)timer;
+}
+
+START_TEST(a_worker_that_rings_for_ever_is_ended)
+{
+	struct eddy_timer timer;
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	call_start(&rig, &call, ring_for_ever, 0);
+	eddy_timer_init(&timer, on_timer);
+	ck_assert_int_eq(
+	    eddy_timer_start(rig.loop, &timer, eddy_after(EDDY_MS(1))), 0);
+	rig_until(&rig, !eddy_timer_active(&timer));
+	call_expect(&rig, &call, EDDY_PROTOCOL, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Want of descriptors. */
+
+static struct rlimit
+limit_descriptors(rlim_t soft)
+{
+	struct rlimit old, now;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	now = old;
+	now.rlim_cur = soft;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &now), 0);
+	return old;
+}
+
+START_TEST(a_pool_recovers_from_want_of_descriptors)
+{
+	struct call call;
+	struct rlimit old;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	old = limit_descriptors(3);
+	expect(&rig, killed, EDDY_CRASHED, SIGKILL);
+	expect(&rig, count, EDDY_LOST, -EMFILE);
+	call_start(&rig, &call, count, 0);
+	rig_step(&rig);
+	setrlimit(RLIMIT_NOFILE, &old);
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* The message with the new worker's pidfd comes while there is no room. */
+START_TEST(a_worker_whose_handle_was_lost_obeys_deadlines)
+{
+	struct call call;
+	struct rlimit old;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1);
+	old = limit_descriptors(3);
+	for (i = 0; i < 100; i++)
+		rig_step(&rig);
+	setrlimit(RLIMIT_NOFILE, &old);
+	start_limited(&rig, &call, hang);
+	call_finish(&rig, &call);
+	ck_assert_int_eq(call.job.outcome, EDDY_EXPIRED);
+	rig_close(&rig);
+}
+END_TEST
+
+/* The one of the pool; the other only forks those. */
+static pid_t
+inner_zygote_pid(void)
+{
+	char path[64];
+	int outer = zygote_pid(), inner = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", outer, outer);
+	file = fopen(path, "re");
+	if (file != NULL) {
+		if (fscanf(file, "%d", &inner) != 1)
+			inner = 0;
+		fclose(file);
+	}
+	return inner != 0 ? inner : outer;
+}
+
+START_TEST(a_pool_recovers_from_want_in_the_zygote)
+{
+	struct rlimit old, none;
+	struct call call;
+	struct rig rig;
+	pid_t zygote;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	zygote = inner_zygote_pid();
+	ck_assert_int_eq(prlimit(zygote, RLIMIT_NOFILE, NULL, &old), 0);
+	none = old;
+	none.rlim_cur = 3;
+	ck_assert_int_eq(prlimit(zygote, RLIMIT_NOFILE, &none, NULL), 0);
+	expect(&rig, killed, EDDY_CRASHED, SIGKILL);
+	expect(&rig, count, EDDY_LOST, -EMFILE);
+	call_start(&rig, &call, count, 0);
+	rig_step(&rig);
+	ck_assert_int_eq(prlimit(zygote, RLIMIT_NOFILE, &old, NULL), 0);
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Storms. */
+
+enum { WINDOW = 64 };
+
+/* Each call is answered once and ran as its outcome says. */
+static bool
+fits(const struct call *call)
+{
+	uint32_t ran = A_LOAD(&board->ran[call->bytes.number]);
+
+	if (call->answers != 1)
+		return false;
+	switch ((enum eddy_outcome)call->job.outcome) {
+	case EDDY_RETURNED:
+		return ran == 1 && call->bytes.out == 15;
+	case EDDY_CRASHED:
+		return ran <= 1 && call->job.result == SIGKILL &&
+		       call->bytes.out == 0;
+	case EDDY_LOST: /* three workers in a row, before it was started */
+		return ran == 0 && call->job.result == -EPIPE;
+	case EDDY_CANCELLED:
+		return ran <= 1 && call->bytes.out == 0;
+	default:
+		return false;
+	}
+}
+
+static bool
+kill_one(struct rig *rig, unsigned *seed)
+{
+	int pids[4], n = eddy_process_pool_pids(rig->pool, pids, 4);
+
+	return n > 0 && kill(pids[rand_r(seed) % n], SIGKILL) == 0;
+}
+
+/* Keep WINDOW calls under way, from number on; kill at random, cancel some. */
+static int
+storm(struct rig *rig, struct call *calls, int n, int kills, bool cancels)
+{
+	int i, sent = 0, answered = 0, killed_so_far = 0;
+	unsigned seed = 1;
+
+	while (answered < n) {
+		for (; sent < n && sent - answered < WINDOW; sent++)
+			call_start(rig, &calls[sent], busy, (uint32_t)sent);
+		if (cancels && rand_r(&seed) % 4 == 0)
+			eddy_job_cancel(
+			    &calls[answered + rand_r(&seed) % WINDOW / 2].job);
+		if (killed_so_far * 4 * (int64_t)n <=
+			answered * 5 * (int64_t)kills &&
+		    rand_r(&seed) % 3 == 0)
+			killed_so_far += kill_one(rig, &seed);
+		rig_step(rig);
+		for (i = answered; i < sent && calls[i].answers != 0; i++)
+			;
+		answered = i;
+	}
+	return killed_so_far;
+}
+
+static void
+weather(unsigned depth, int n, int kills, bool cancels)
+{
+	static struct call calls[STORM];
+	int i, done, lost = 0;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 3, .depth = depth);
+	memset(board, 0, sizeof(*board));
+	done = storm(&rig, calls, n, kills, cancels);
+	for (i = 0; i < n; i++) {
+		ck_assert_msg(fits(&calls[i]),
+		    "job %d: outcome %d, result %d, %d answers, ran %u", i,
+		    calls[i].job.outcome, calls[i].job.result, calls[i].answers,
+		    board->ran[i]);
+		lost += calls[i].job.outcome == EDDY_LOST;
+	}
+	ck_assert_int_ge(done, kills);
+	ck_assert_int_le(lost, 1 + done / 20);
+	rig_close(&rig);
+}
+
+START_TEST(a_storm_of_kills_loses_no_answer_and_runs_nothing_twice)
+{
+	weather(1, STORM / 3, KILLS / 3 + 1, false);
+	weather(2, STORM / 3, KILLS / 3 + 1, false);
+	weather(4, STORM / 3, KILLS / 3 + 1, false);
+}
+END_TEST
+
+START_TEST(a_storm_of_kills_and_cancels_does_not_either)
+{
+	weather(2, STORM / 10, KILLS / 10, true);
+	weather(4, STORM / 10, KILLS / 10, true);
+}
+END_TEST
+
+/* Cost.  The binary itself, traced: with 300 lone jobs and with 100. */
+
+static int
+lone(int n)
+{
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	for (i = 0; i < n; i++)
+		expect(&rig, count, EDDY_RETURNED, 7);
+	rig_close(&rig);
+	return 0;
+}
+
+/* Calls of all processes, or -1 where nothing can be traced. */
+static long
+trace(const char *n)
+{
+	char command[256], line[256], *total, *end;
+	long calls = -1;
+	FILE *file;
+
+	snprintf(command, sizeof(command),
+	    "strace -f -c -U calls,name /proc/%d/exe --lone %s 2>&1 "
+	    "</dev/null",
+	    getpid(), n);
+	file = popen(command, "r");
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		total = strstr(line, "total");
+		if (total != NULL)
+			calls = strtol(line, &end, 10);
+	}
+	return file != NULL && pclose(file) == 0 ? calls : -1;
+}
+
+START_TEST(a_lone_round_trip_takes_six_system_calls)
+{
+	long few = trace("100"), many = trace("300");
+
+	if (few <= 0 || many <= 0)
+		return; /* no strace here */
+	ck_assert_msg(many - few <= 200 * 6 + 50, "%.2f system calls a job",
+	    (double)(many - few) / 200);
+}
+END_TEST
+
+int
+main(int argc, char **argv)
+{
+	Suite *suite = suite_create("process_pool");
+	TCase *tcase;
+
+	if (argc == 3 && strcmp(argv[1], "--lone") == 0)
+		return lone(atoi(argv[2]));
+	census_add(census_case(suite, "bytes", 10),
+	    one_line_gives_the_same_bytes_on_threads_and_processes,
+	    bytes_come_back_whatever_the_function_returned,
+	    a_result_below_the_errors_is_refused,
+	    any_size_up_to_the_slot_travels_both_ways, a_job_needs_no_bytes,
+	    wrong_options_are_refused);
+	tcase = census_case(suite, "crashes", 20);
+	census_add(tcase, each_way_to_die_is_told_and_spoils_no_bytes,
+	    a_worker_killed_from_outside_is_a_crash,
+	    an_idle_worker_that_dies_is_replaced,
+	    handlers_of_the_host_do_not_run_in_workers,
+	    what_was_done_before_death_is_delivered);
+	tcase_add_loop_test(tcase, a_crash_costs_one_job, 0, 4);
+	tcase = census_case(suite, "limits", 20);
+	census_add(tcase, a_deadline_kills_what_runs,
+	    a_deadline_holds_in_the_queue, a_past_deadline_never_runs,
+	    a_deadline_of_a_finished_job_does_not_keep_the_loop,
+	    a_timeout_kills_what_runs, a_cancelled_task_takes_its_job_along,
+	    a_cancel_kills_what_runs,
+	    a_job_behind_a_cancelled_one_can_be_cancelled,
+	    a_job_behind_an_expired_one_expires,
+	    a_deadline_at_the_end_of_a_job_hits_nobody_else);
+	tcase_add_loop_test(tcase, a_cancelled_job_that_waits_never_runs, 0, 4);
+	tcase = census_case(suite, "queue", 10);
+	census_add(tcase, one_worker_keeps_the_order, a_full_queue_refuses,
+	    tasks_wait_for_room_in_turn,
+	    a_deadline_holds_while_waiting_for_room,
+	    all_that_wait_for_room_hear_of_the_end_of_the_zygote,
+	    all_that_wait_for_room_hear_of_the_close, stats_add_up);
+	tcase_add_loop_test(tcase, any_depth_runs_each_job_once, 0, 4);
+	tcase_add_loop_test(
+	    tcase, jobs_behind_a_long_one_go_to_an_idle_worker, 0, 3);
+	census_add(census_case(suite, "threads", 10),
+	    another_thread_hears_on_its_own_loop,
+	    another_thread_waits_without_a_loop,
+	    another_thread_cancels_what_runs,
+	    a_submit_during_the_close_is_refused_or_answered);
+	census_add(census_case(suite, "init", 10),
+	    bytes_for_init_reach_each_worker,
+	    an_error_of_init_is_the_error_of_the_jobs,
+	    a_crash_of_init_loses_the_jobs, a_pool_recovers_from_a_failed_init,
+	    a_worker_killed_in_init_is_replaced,
+	    a_worker_without_privileges_still_dies_with_its_zygote);
+	tcase = census_case(suite, "worker", 10);
+	census_add(tcase, a_worker_has_four_descriptors, a_worker_reads_nothing,
+	    a_job_may_close_all_descriptors,
+	    a_child_of_a_job_may_return_or_exit,
+	    a_child_left_behind_ends_with_the_worker,
+	    what_jobs_left_behind_ends_with_the_pool, a_job_may_use_the_shell,
+	    each_job_starts_with_its_signals_in_order,
+	    what_is_printed_appears_once);
+	tcase_add_loop_test(tcase,
+	    a_host_without_standard_descriptors_makes_clean_workers, 0, 8);
+	census_add(census_case(suite, "hostile", 40),
+	    a_host_survives_workers_that_scribble_over_their_channel,
+	    a_host_survives_each_word_of_the_channel_forged,
+	    a_deep_channel_survives_scribbling,
+	    a_worker_that_rings_for_ever_is_ended);
+	census_add(census_case(suite, "want", 10),
+	    a_pool_recovers_from_want_of_descriptors,
+	    a_worker_whose_handle_was_lost_obeys_deadlines,
+	    a_pool_recovers_from_want_in_the_zygote);
+	census_add(census_case(suite, "storm", 60),
+	    a_storm_of_kills_loses_no_answer_and_runs_nothing_twice,
+	    a_storm_of_kills_and_cancels_does_not_either,
+	    a_lone_round_trip_takes_six_system_calls);
+	return suite_main(suite);
+}

@@ -1,0 +1,1001 @@
+/* SPDX-License-Identifier: ISC */
+#include <eddy/process_pool.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "atomics.h"
+#include "census.h"
+
+enum {
+	/* ms that the death of a host may take to reach the last worker */
+	LAST_WORKER = CENSUS_TSAN || CENSUS_ASAN ? 5000 : 1000,
+};
+
+/* Memory that the tests and their workers share. */
+static struct board {
+	uint32_t here; /* jobs that have come to hold() */
+	uint32_t gate; /* futex: they stay while it is 0 */
+	int pids[16];  /* of those, in the order of their coming */
+	int child;
+} * board;
+
+struct rig {
+	struct eddy_loop *loop;
+	struct eddy_executor *pool;
+};
+
+struct call {
+	struct eddy_job job;
+	int in, answers;
+};
+
+/* Jobs. */
+
+static int
+give(void *arg)
+{
+	return *(int *)arg;
+}
+
+static int
+hold(void *arg)
+{
+	board->pids[A_ADD(&board->here, 1) % 16] = getpid();
+	while (A_ACQUIRE(&board->gate) == 0)
+		syscall(SYS_futex, &board->gate, FUTEX_WAIT, 0, NULL);
+	return *(int *)arg;
+}
+
+/* Deaf to all but SIGKILL, and with a child. */
+static int
+hold_fast(void *arg)
+{
+	sigset_t all;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	board->child = pid;
+	return hold(arg);
+}
+
+static int
+crash(void *arg)
+{
+	(void)arg;
+	return raise(SIGSEGV);
+}
+
+static int
+leave(void *arg)
+{
+	exit(*(int *)arg);
+}
+
+static void
+open_gate(void)
+{
+	A_RELEASE(&board->gate, 1);
+	syscall(SYS_futex, &board->gate, FUTEX_WAKE, INT_MAX);
+}
+
+/* The rig. */
+
+#define rig_open(rig, ...) \
+	rig_open_with(rig, &(struct eddy_process_pool_options){__VA_ARGS__})
+
+static void
+board_open(void)
+{
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(board, MAP_FAILED);
+}
+
+static void
+rig_open_with(struct rig *rig, const struct eddy_process_pool_options *options)
+{
+	rig->loop = census_loop();
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&rig->pool, rig->loop, options), 0);
+}
+
+static void
+rig_step(struct rig *rig)
+{
+	ck_assert_int_ge(eddy_loop_step(rig->loop, EDDY_MS(1)), 0);
+}
+
+#define rig_until(rig, condition)      \
+	do                             \
+		while (!(condition))   \
+			rig_step(rig); \
+	while (0)
+
+static void
+on_call(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	((struct call *)job)->answers++;
+}
+
+static int
+call_try(struct rig *rig, struct call *call, eddy_job_fn *fn)
+{
+	*call = (struct call){.in = 7};
+	call->job = (struct eddy_job)EDDY_JOB(fn, &call->in);
+	return eddy_submit(rig->pool, &call->job, rig->loop, on_call);
+}
+
+static void
+call_start(struct rig *rig, struct call *call, eddy_job_fn *fn)
+{
+	ck_assert_int_eq(call_try(rig, call, fn), 0);
+}
+
+static void
+call_expect(
+    struct rig *rig, struct call *call, enum eddy_outcome outcome, int result)
+{
+	rig_until(rig, call->answers != 0);
+	ck_assert_int_eq(call->answers, 1);
+	ck_assert_int_eq(call->job.outcome, outcome);
+	if (outcome != EDDY_CANCELLED)
+		ck_assert_int_eq(call->job.result, result);
+}
+
+static void
+expect(struct rig *rig, eddy_job_fn *fn, enum eddy_outcome outcome, int result)
+{
+	struct call call;
+
+	call_start(rig, &call, fn);
+	call_expect(rig, &call, outcome, result);
+}
+
+static void
+rig_close(struct rig *rig)
+{
+	int i;
+
+	for (i = 0; i < 20; i++)
+		expect(rig, give, EDDY_RETURNED, 7);
+	ck_assert_int_eq(eddy_executor_close(rig->pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig->loop), 0);
+}
+
+static bool
+gone(pid_t pid)
+{
+	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* A handle of process pid, whoever its parent is; -1: it has ended. */
+static int
+handle(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* It ends, within ms. */
+static void
+await_end(int pidfd, int ms)
+{
+	struct pollfd fd = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd < 0)
+		return;
+	ck_assert_int_eq(poll(&fd, 1, ms), 1);
+	close(pidfd);
+}
+
+/* The last child of the process, or 0. */
+static pid_t
+child_of(pid_t parent)
+{
+	char path[64];
+	int pid = 0;
+	FILE *file;
+
+	snprintf(
+	    path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return 0;
+	while (fscanf(file, "%d", &pid) == 1)
+		;
+	fclose(file);
+	return pid;
+}
+
+/* The end of a zygote. */
+
+static void
+lose(struct rig *rig, pid_t victim)
+{
+	struct call busy[2], waiting[20], more;
+	struct eddy_executor_stats stats;
+	int i, pids[2], workers[2];
+
+	for (i = 0; i < 2; i++)
+		call_start(rig, &busy[i], hold);
+	rig_until(rig, A_LOAD(&board->here) == 2);
+	for (i = 0; i < 20; i++)
+		call_start(rig, &waiting[i], give);
+	ck_assert_int_eq(eddy_process_pool_pids(rig->pool, pids, 2), 2);
+	for (i = 0; i < 2; i++)
+		workers[i] = handle(pids[i]);
+	ck_assert_int_eq(kill(victim, SIGKILL), 0);
+	for (i = 0; i < 2; i++) {
+		call_expect(rig, &busy[i], EDDY_LOST, -EPIPE);
+		await_end(workers[i], 0);
+	}
+	for (i = 0; i < 20; i++)
+		call_expect(rig, &waiting[i], EDDY_LOST, -EPIPE);
+	ck_assert_int_eq(call_try(rig, &more, give), -EPIPE);
+	eddy_executor_stats(rig->pool, &stats);
+	ck_assert_uint_eq(stats.workers, 0);
+	ck_assert_uint_eq(stats.running, 0);
+	ck_assert_uint_eq(stats.queued, 0);
+	ck_assert_uint_eq(stats.failed, 22);
+	ck_assert_int_eq(eddy_process_pool_pids(rig->pool, NULL, 0), 0);
+	ck_assert_int_eq(eddy_executor_close(rig->pool, EDDY_S(30)), 0);
+}
+
+START_TEST(without_its_zygote_a_pool_answers_every_job)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 2);
+	lose(&rig, child_of(getpid()));
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	rig_open(&rig, .workers = 2);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Each pool has one of its own, below the one that was opened. */
+START_TEST(the_end_of_its_own_zygote_hits_one_pool)
+{
+	struct eddy_zygote *zygote;
+	struct rig one, other;
+
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	rig_open(&other, .zygote = zygote, .workers = 1);
+	expect(&other, give, EDDY_RETURNED, 7);
+	rig_open(&one, .zygote = zygote, .workers = 2);
+	expect(&one, give, EDDY_RETURNED, 7);
+	lose(&one, child_of(child_of(getpid())));
+	ck_assert_int_eq(eddy_loop_close(one.loop), 0);
+	expect(&other, crash, EDDY_CRASHED, SIGSEGV);
+	rig_close(&other);
+	open_gate();
+	rig_open(&one, .zygote = zygote, .workers = 1);
+	rig_close(&one);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+}
+END_TEST
+
+/* It dies before it has heard of the pool: no worker was ever started. */
+START_TEST(a_zygote_that_dies_first_answers_too)
+{
+	struct eddy_executor_stats stats;
+	struct eddy_zygote *zygote;
+	struct call calls[5];
+	struct rig rig;
+	int i;
+
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	ck_assert_int_eq(kill(child_of(getpid()), SIGSTOP), 0);
+	rig_open(&rig, .zygote = zygote, .workers = 8);
+	for (i = 0; i < 5; i++)
+		call_start(&rig, &calls[i], give);
+	ck_assert_int_eq(kill(child_of(getpid()), SIGKILL), 0);
+	for (i = 0; i < 5; i++)
+		call_expect(&rig, &calls[i], EDDY_LOST, -EPIPE);
+	eddy_executor_stats(rig.pool, &stats);
+	ck_assert_uint_eq(stats.workers, 0);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+}
+END_TEST
+
+START_TEST(a_dead_zygote_takes_no_pool)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+	int zygote;
+
+	ck_assert_int_eq(eddy_zygote_open(&options.zygote, 0), 0);
+	zygote = handle(child_of(getpid()));
+	ck_assert_int_eq(kill(child_of(getpid()), SIGKILL), 0);
+	await_end(zygote, 10000);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &options), -EPIPE);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	ck_assert_int_eq(eddy_zygote_close(options.zygote), 0);
+}
+END_TEST
+
+/* The end of a host.  What happens to it, once its workers are busy. */
+
+enum end { KILLED, KILLED_IDLE, KILLED_WITH_SIBLING, EXITED, EXECUTED, ENDS };
+
+static void
+end_host(enum end end, int report)
+{
+	static char name[] = "sleep", time[] = "60";
+	char *argv[] = {name, time, NULL};
+	pid_t sibling;
+
+	if (end == KILLED_WITH_SIBLING) {
+		sibling = fork(); /* holds all descriptors of the host */
+		if (sibling == 0) {
+			while (A_ACQUIRE(&board->gate) == 0)
+				syscall(SYS_futex, &board->gate, FUTEX_WAIT, 0,
+				    NULL);
+			_exit(0);
+		}
+	}
+	(void)!write(report, "r", 1);
+	if (end == EXITED)
+		_exit(0);
+	if (end == EXECUTED)
+		execvp(argv[0], argv);
+	for (;;)
+		pause();
+}
+
+static void
+host(enum end end, int report)
+{
+	struct call calls[2];
+	struct rig rig;
+	int i, pids[2];
+
+	rig_open(&rig, .workers = 2);
+	rig_until(&rig, eddy_process_pool_pids(rig.pool, pids, 2) == 2);
+	for (i = 0; i < 2; i++)
+		board->pids[i] = pids[i];
+	board->pids[2] = child_of(getpid());
+	board->pids[3] = child_of(board->pids[2]);
+	if (end != KILLED_IDLE) {
+		for (i = 0; i < 2; i++)
+			call_start(&rig, &calls[i], hold_fast);
+		rig_until(&rig, A_LOAD(&board->here) >= 2);
+		board->pids[2] = child_of(getpid());
+	}
+	end_host(end, report);
+}
+
+START_TEST(workers_die_with_their_host)
+{
+	int i, report[2], handles[6];
+	char c;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(report), 0);
+	pid = fork();
+	if (pid == 0) {
+		host((enum end)_i, report[1]);
+		_exit(1);
+	}
+	ck_assert_int_eq(read(report[0], &c, 1), 1);
+	for (i = 0; i < 4; i++)
+		handles[i] = handle(board->pids[i]);
+	handles[4] = board->child != 0 ? handle(board->child) : -1;
+	if (_i != EXITED && _i != EXECUTED)
+		ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	for (i = 0; i < 5; i++)
+		await_end(handles[i], LAST_WORKER);
+	open_gate();
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	close(report[0]);
+	close(report[1]);
+}
+END_TEST
+
+/* The pool of a job: its host is a worker. */
+static int
+pool_in_job(void *arg)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct eddy_loop *loop;
+	struct eddy_executor *pool;
+	struct eddy_job job = {.fn = hold, .arg = arg, .size = sizeof(int)};
+	int r;
+
+	r = eddy_loop_open(&loop, NULL);
+	if (r == 0)
+		r = eddy_process_pool_open(&pool, loop, &options);
+	if (r == 0)
+		r = eddy_submit(pool, &job, loop, on_call);
+	if (r == 0)
+		r = eddy_loop_run(loop);
+	return r;
+}
+
+START_TEST(a_pool_in_a_job_dies_with_its_worker)
+{
+	struct call call;
+	struct rig rig;
+	int inner;
+
+	rig_open(&rig, .workers = 1);
+	call_start(&rig, &call, pool_in_job);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	inner = handle(board->pids[0]);
+	ck_assert_int_ge(inner, 0);
+	ck_assert_int_eq(eddy_job_cancel(&call.job), 0);
+	call_expect(&rig, &call, EDDY_CANCELLED, 0);
+	await_end(inner, 30000);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Threads. */
+
+struct thread {
+	pthread_t id;
+	pthread_mutex_t stay;
+	struct eddy_zygote *zygote;
+	struct rig *rig;
+	int rc[2];
+};
+
+static void *
+stay(void *arg)
+{
+	struct thread *thread = arg;
+
+	pthread_mutex_lock(&thread->stay);
+	pthread_mutex_unlock(&thread->stay);
+	return NULL;
+}
+
+START_TEST(a_threaded_host_is_refused_unless_it_insists)
+{
+	struct thread thread = {.stay = PTHREAD_MUTEX_INITIALIZER};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+	struct eddy_zygote *zygote, *early;
+	struct rig rig;
+
+	ck_assert_int_eq(eddy_zygote_open(&early, 0), 0);
+	pthread_mutex_lock(&thread.stay);
+	ck_assert_int_eq(pthread_create(&thread.id, NULL, stay, &thread), 0);
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), -EDEADLK);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, NULL), -EDEADLK);
+	rig_open(&rig, .workers = 1, .flags = EDDY_FORK_THREADED);
+	rig_close(&rig);
+	ck_assert_int_eq(eddy_zygote_open(&zygote, EDDY_FORK_THREADED), 0);
+	rig_open(&rig, .workers = 1, .zygote = zygote);
+	rig_close(&rig);
+	rig_open(&rig, .workers = 1, .zygote = early);
+	rig_close(&rig);
+	pthread_mutex_unlock(&thread.stay);
+	ck_assert_int_eq(pthread_join(thread.id, NULL), 0);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+	ck_assert_int_eq(eddy_zygote_close(early), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+static void *
+open_zygote(void *arg)
+{
+	struct thread *thread = arg;
+
+	thread->rc[0] = eddy_zygote_open(&thread->zygote, EDDY_FORK_THREADED);
+	return NULL;
+}
+
+START_TEST(a_zygote_outlives_the_thread_that_opened_it)
+{
+	struct thread thread = {.rc = {-1}};
+	struct rig rig;
+
+	ck_assert_int_eq(
+	    pthread_create(&thread.id, NULL, open_zygote, &thread), 0);
+	ck_assert_int_eq(pthread_join(thread.id, NULL), 0);
+	ck_assert_int_eq(thread.rc[0], 0);
+	rig_open(&rig, .workers = 1, .zygote = thread.zygote);
+	expect(&rig, crash, EDDY_CRASHED, SIGSEGV);
+	rig_close(&rig);
+	ck_assert_int_eq(eddy_zygote_close(thread.zygote), 0);
+}
+END_TEST
+
+static void *
+misuse(void *arg)
+{
+	struct thread *thread = arg;
+	struct eddy_process_pool_options options = {.zygote = thread->zygote};
+	struct eddy_executor *pool;
+
+	thread->rc[0] = eddy_executor_close(thread->rig->pool, 0);
+	thread->rc[1] = eddy_process_pool_open(
+	    &pool, thread->rig->loop, &options);
+	return NULL;
+}
+
+START_TEST(only_the_home_thread_opens_and_closes)
+{
+	struct thread thread = {.rc = {0}};
+	struct rig rig;
+
+	ck_assert_int_eq(eddy_zygote_open(&thread.zygote, 0), 0);
+	rig_open(&rig, .workers = 1, .zygote = thread.zygote);
+	thread.rig = &rig;
+	ck_assert_int_eq(pthread_create(&thread.id, NULL, misuse, &thread), 0);
+	ck_assert_int_eq(pthread_join(thread.id, NULL), 0);
+	ck_assert_int_eq(thread.rc[0], -EPERM);
+	ck_assert_int_eq(thread.rc[1], -EPERM);
+	rig_close(&rig);
+	ck_assert_int_eq(eddy_zygote_close(thread.zygote), 0);
+}
+END_TEST
+
+/* Sharing. */
+
+START_TEST(a_zygote_in_use_does_not_close)
+{
+	struct eddy_zygote *zygote;
+	struct rig rig;
+
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	rig_open(&rig, .workers = 1, .zygote = zygote);
+	ck_assert_int_eq(eddy_zygote_close(zygote), -EBUSY);
+	rig_close(&rig);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+}
+END_TEST
+
+START_TEST(pools_share_a_zygote_and_nothing_else)
+{
+	struct eddy_zygote *zygote;
+	struct call one, two;
+	struct rig rigs[2];
+
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	rig_open(&rigs[0], .workers = 1, .zygote = zygote);
+	rig_open(&rigs[1], .workers = 1, .zygote = zygote);
+	call_start(&rigs[0], &one, crash);
+	call_start(&rigs[1], &two, hold);
+	call_expect(&rigs[0], &one, EDDY_CRASHED, SIGSEGV);
+	rig_until(&rigs[1], A_LOAD(&board->here) == 1);
+	rig_close(&rigs[0]);
+	open_gate();
+	call_expect(&rigs[1], &two, EDDY_RETURNED, 7);
+	rig_close(&rigs[1]);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+}
+END_TEST
+
+START_TEST(a_loop_may_have_several_pools)
+{
+	struct rig rigs[10];
+	int i;
+
+	rig_open(&rigs[0], .workers = 1);
+	for (i = 1; i < 10; i++) {
+		struct eddy_process_pool_options options = {.workers = 1};
+
+		rigs[i].loop = rigs[0].loop;
+		ck_assert_int_eq(eddy_process_pool_open(
+				     &rigs[i].pool, rigs[0].loop, &options),
+		    0);
+	}
+	for (i = 9; i >= 0; i--)
+		expect(&rigs[i], give, EDDY_RETURNED, 7);
+	for (i = 1; i < 10; i++)
+		ck_assert_int_eq(
+		    eddy_executor_close(rigs[i].pool, EDDY_S(30)), 0);
+	rig_close(&rigs[0]);
+}
+END_TEST
+
+START_TEST(a_host_that_dropped_privileges_needs_a_new_zygote)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(eddy_zygote_open(&options.zygote, 0), 0);
+	ck_assert_int_eq(seteuid(65534), 0);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &options), -EPERM);
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &options), 0);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	ck_assert_int_eq(eddy_zygote_close(options.zygote), 0);
+}
+END_TEST
+
+START_TEST(signals_for_the_hosts_group_do_not_reach_workers)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	call_start(&rig, &call, hold);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	ck_assert_int_eq(getpgid(board->pids[0]), board->pids[0]);
+	ck_assert_int_ne(getpgid(child_of(getpid())), getpgid(0));
+	open_gate();
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* A forked child of the host: 0, or which demand failed. */
+
+struct heritage {
+	struct rig *rig;
+	struct eddy_zygote *zygote;
+};
+
+static int
+use_in_child(void *arg)
+{
+	struct heritage *heritage = arg;
+	struct rig *rig = heritage->rig;
+	struct eddy_process_pool_options with = {.zygote = heritage->zygote},
+					 without = {.workers = 1};
+	struct eddy_executor *pool;
+	struct call call;
+
+	if (call_try(rig, &call, give) != -ECHILD)
+		return -1;
+	if (eddy_process_pool_open(&pool, rig->loop, &with) != -ECHILD)
+		return -2;
+	if (eddy_process_pool_open(&pool, rig->loop, &without) != -ECHILD)
+		return -3;
+	if (eddy_executor_close(rig->pool, EDDY_S(30)) != 0)
+		return -4;
+	if (eddy_loop_close(rig->loop) != 0)
+		return -5;
+	return eddy_zygote_close(heritage->zygote) != 0 ? -6 : 0;
+}
+
+START_TEST(a_forked_child_can_only_close_and_the_host_does_not_notice)
+{
+	struct heritage heritage;
+	struct call call, more;
+	struct rig rig;
+
+	ck_assert_int_eq(eddy_zygote_open(&heritage.zygote, 0), 0);
+	rig_open(&rig, .workers = 2, .zygote = heritage.zygote);
+	heritage.rig = &rig;
+	call_start(&rig, &call, hold);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	ck_assert_int_eq(census_child(use_in_child, &heritage), 0);
+	call_start(&rig, &more, give);
+	call_expect(&rig, &more, EDDY_RETURNED, 7);
+	open_gate();
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+	ck_assert_int_eq(eddy_zygote_close(heritage.zygote), 0);
+}
+END_TEST
+
+static int
+own_pool(void *arg)
+{
+	struct rig rig;
+
+	(void)arg;
+	rig_open(&rig, .workers = 1);
+	expect(&rig, crash, EDDY_CRASHED, SIGSEGV);
+	rig_close(&rig);
+	return 0;
+}
+
+START_TEST(a_forked_child_may_have_its_own_pool)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	ck_assert_int_eq(census_child(own_pool, NULL), 0);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Hosts with habits. */
+
+static void
+die_in_every_way(struct rig *rig)
+{
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		expect(rig, crash, EDDY_CRASHED, SIGSEGV);
+		expect(rig, give, EDDY_RETURNED, 7);
+		expect(rig, leave, EDDY_EXITED, 7);
+	}
+}
+
+START_TEST(a_host_that_ignores_its_children_gets_outcomes)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL,
+			     .sa_flags = SA_NOCLDWAIT},
+			 old;
+	struct rig rig;
+
+	if (_i == 0)
+		action = (struct sigaction){.sa_handler = SIG_IGN};
+	ck_assert_int_eq(sigaction(SIGCHLD, &action, &old), 0);
+	rig_open(&rig, .workers = 1);
+	die_in_every_way(&rig);
+	rig_close(&rig);
+	ck_assert_int_eq(sigaction(SIGCHLD, &old, NULL), 0);
+}
+END_TEST
+
+static void *
+reap_all(void *arg)
+{
+	(void)arg;
+	while (waitpid(-1, NULL, 0) >= 0 || errno == EINTR)
+		;
+	return NULL;
+}
+
+START_TEST(a_host_that_reaps_any_child_gets_outcomes)
+{
+	pthread_t thread;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, reap_all, NULL), 0);
+	die_in_every_way(&rig);
+	rig_close(&rig);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
+static void
+interrupt(int number)
+{
+	(void)number;
+}
+
+/* Without SA_RESTART, every millisecond. */
+START_TEST(a_host_that_is_interrupted_all_the_time_gets_outcomes)
+{
+	struct sigaction action = {.sa_handler = interrupt};
+	timer_t timer;
+	struct sigevent event = {
+	    .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+	struct itimerspec often = {{0, 300000}, {0, 300000}};
+	struct rig rig;
+	int i;
+
+	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
+	ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+	ck_assert_int_eq(timer_settime(timer, 0, &often, NULL), 0);
+	for (i = 0; i < 10; i++) {
+		rig_open(&rig, .workers = 1);
+		expect(&rig, crash, EDDY_CRASHED, SIGSEGV);
+		rig_close(&rig);
+	}
+	timer_delete(timer);
+}
+END_TEST
+
+/* Closing. */
+
+START_TEST(close_waits_for_what_runs_and_cancels_what_waits)
+{
+	struct call running, queued[10];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1, .depth = 1);
+	call_start(&rig, &running, hold);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	for (i = 0; i < 10; i++)
+		call_start(&rig, &queued[i], give);
+	if (fork() == 0) { /* opens the gate once the close waits for it */
+		poll(NULL, 0, 20);
+		open_gate();
+		_exit(0);
+	}
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), -EBUSY);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	call_expect(&rig, &running, EDDY_RETURNED, 7);
+	for (i = 0; i < 10; i++)
+		call_expect(&rig, &queued[i], EDDY_CANCELLED, 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	ck_assert_int_gt(wait(NULL), 0);
+}
+END_TEST
+
+/* Which may be any of them: cancelled or done, but each is answered. */
+START_TEST(close_answers_what_is_prefetched)
+{
+	struct call calls[20];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2, .depth = 8);
+	for (i = 0; i < 20; i++)
+		call_start(&rig, &calls[i], give);
+	for (i = 0; i < _i; i++)
+		rig_step(&rig);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	for (i = 0; i < 20; i++) {
+		ck_assert_int_eq(calls[i].answers, 1);
+		if (calls[i].job.outcome != EDDY_CANCELLED)
+			call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+	}
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+START_TEST(close_kills_what_runs_too_long)
+{
+	struct call calls[4];
+	int64_t start = eddy_now();
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2, .depth = 2);
+	for (i = 0; i < 4; i++)
+		call_start(&rig, &calls[i], hold_fast);
+	rig_until(&rig, A_LOAD(&board->here) == 2);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_MS(50)), -ETIME);
+	ck_assert_int_ge(eddy_now(), start + EDDY_MS(50));
+	for (i = 0; i < 2; i++)
+		ck_assert(gone(board->pids[i]));
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	for (i = 0; i < 4; i++)
+		call_expect(&rig, &calls[i], EDDY_CANCELLED, 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+/* "-ETIME: jobs still run", and none does. */
+START_TEST(an_idle_pool_closes_in_no_time)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 2);
+	expect(&rig, give, EDDY_RETURNED, 7);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, 0), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+START_TEST(a_pool_may_be_closed_before_it_is_up)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 4);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	rig_open(&rig, .workers = 4);
+	call_start(&rig, &call, give);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	call_expect(&rig, &call, EDDY_CANCELLED, 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+static struct eddy_executor *closes;
+static int closed;
+
+static void
+on_close(struct eddy_loop *loop, struct eddy_job *job)
+{
+	on_call(loop, job);
+	closed = eddy_executor_close(closes, EDDY_S(30));
+}
+
+START_TEST(a_callback_may_close_the_pool)
+{
+	struct call call = {.in = 7}, others[10];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2);
+	call.job = (struct eddy_job)EDDY_JOB(give, &call.in);
+	closes = rig.pool;
+	closed = -1;
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &call.job, rig.loop, on_close), 0);
+	for (i = 0; i < 10; i++)
+		call_start(&rig, &others[i], give);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(call.answers, 1);
+	for (i = 0; i < 10; i++)
+		ck_assert_int_eq(others[i].answers, 1);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+START_TEST(a_loop_with_a_pool_does_not_close)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), -EBUSY);
+	expect(&rig, give, EDDY_RETURNED, 7);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), -EBUSY);
+	rig_close(&rig);
+}
+END_TEST
+
+/* With a new board, older than any zygote. */
+static TCase *
+board_case(Suite *suite, const char *name)
+{
+	TCase *tcase = census_case(suite, name, 15);
+
+	tcase_add_checked_fixture(tcase, board_open, NULL);
+	return tcase;
+}
+
+int
+main(void)
+{
+	Suite *suite = suite_create("zygote");
+	TCase *tcase;
+
+	census_add(board_case(suite, "end"),
+	    without_its_zygote_a_pool_answers_every_job,
+	    the_end_of_its_own_zygote_hits_one_pool,
+	    a_zygote_that_dies_first_answers_too, a_dead_zygote_takes_no_pool);
+	tcase = board_case(suite, "host");
+	census_add(tcase, a_pool_in_a_job_dies_with_its_worker);
+	tcase_add_loop_test(tcase, workers_die_with_their_host, 0, ENDS);
+	census_add(board_case(suite, "threads"),
+	    a_threaded_host_is_refused_unless_it_insists,
+	    a_zygote_outlives_the_thread_that_opened_it,
+	    only_the_home_thread_opens_and_closes);
+	census_add(board_case(suite, "sharing"), a_zygote_in_use_does_not_close,
+	    pools_share_a_zygote_and_nothing_else,
+	    a_loop_may_have_several_pools,
+	    a_host_that_dropped_privileges_needs_a_new_zygote,
+	    signals_for_the_hosts_group_do_not_reach_workers,
+	    a_forked_child_can_only_close_and_the_host_does_not_notice,
+	    a_forked_child_may_have_its_own_pool);
+	tcase = board_case(suite, "habits");
+	census_add(tcase, a_host_that_reaps_any_child_gets_outcomes,
+	    a_host_that_is_interrupted_all_the_time_gets_outcomes);
+	tcase_add_loop_test(
+	    tcase, a_host_that_ignores_its_children_gets_outcomes, 0, 2);
+	tcase = board_case(suite, "close");
+	census_add(tcase, close_waits_for_what_runs_and_cancels_what_waits,
+	    close_kills_what_runs_too_long, an_idle_pool_closes_in_no_time,
+	    a_pool_may_be_closed_before_it_is_up, a_callback_may_close_the_pool,
+	    a_loop_with_a_pool_does_not_close);
+	tcase_add_loop_test(tcase, close_answers_what_is_prefetched, 0, 8);
+	return suite_main(suite);
+}
