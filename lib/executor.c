@@ -157,12 +157,17 @@ eddy_job_begin(struct eddy_job *job)
 {
 	uint32_t queued = JOB_QUEUED;
 
-	return A_CAS(&job->state, &queued, JOB_RUNNING);
+	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
+		return false;
+	inside = job;
+	return true;
 }
 
 static void
 conclude(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
+	if (inside == job)
+		inside = NULL;
 	job->outcome = (uint8_t)outcome;
 	job->result = result;
 	/* Pairs with the acquires in eddy_job_wait and eddy__job_prepare. */
@@ -252,19 +257,20 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 
 	if (state == JOB_IDLE || state == JOB_DONE)
 		return -EALREADY;
+	/* It may be between WAITING and QUEUED: the lock awaits its submit. */
+	pthread_mutex_lock(&executor->lock);
+	state = A_LOAD(&job->state);
 	if (state == JOB_WAITING) {
-		pthread_mutex_lock(&executor->lock);
-		state = A_LOAD(&job->state);
-		if (state == JOB_WAITING) {
-			list_remove(&job->ready);
-			A_STORE(&executor->waiting, executor->waiting - 1);
-		}
-		pthread_mutex_unlock(&executor->lock);
+		list_remove(&job->ready);
+		A_STORE(&executor->waiting, executor->waiting - 1);
 	}
-	if (state != JOB_WAITING)
-		return executor->ops->cancel(executor, job, outcome);
-	eddy_job_end(job, outcome, 0);
-	return 0;
+	pthread_mutex_unlock(&executor->lock);
+	if (state == JOB_WAITING) {
+		eddy_job_end(job, outcome, 0);
+		return 0;
+	}
+	A_STORE(&job->stop, (uint8_t)outcome);
+	return executor->ops->cancel(executor, job, outcome);
 }
 
 int
@@ -292,6 +298,8 @@ eddy_executor_close(struct eddy_executor *executor, int64_t duration)
 {
 	struct eddy_ready *ready;
 
+	if (inside != NULL && inside->executor == executor)
+		return -EDEADLK;
 	pthread_mutex_lock(&executor->lock);
 	executor->closing = true;
 	while ((ready = list_pop(&executor->waiters)) != NULL)

@@ -61,7 +61,7 @@ struct pool {
 	size_t channel_size;
 
 	/* Any thread. */
-	pthread_mutex_t lock;    /* guards inbox */
+	pthread_mutex_t lock;    /* guards inbox, and changes of closing */
 	struct eddy_ready inbox; /* submitted in another thread */
 	struct eddy_post knock;  /* look at inbox, and at jobs to stop */
 	uint32_t queued;         /* inbox and queue */
@@ -99,6 +99,8 @@ end_job(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome,
 {
 	eddy__stats_count(&pool->stats, outcome);
 	eddy__job_end_on(pool->home, job, outcome, result);
+	if (pool->stats.running == 0 && list_empty(&pool->queue))
+		eddy_timer_stop(pool->home, &pool->timer);
 }
 
 /* Out of the queue, for a slot or an end. */
@@ -121,10 +123,19 @@ fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
 	eddy_executor_room(&pool->executor, UINT_MAX);
 }
 
+/* Was it asked to stop, or is it past its deadline? */
+static enum eddy_outcome
+must_stop(const struct eddy_job *job)
+{
+	enum eddy_outcome why = A_LOAD(&job->stop);
+
+	return why == EDDY_NONE && job_expired(job) ? EDDY_EXPIRED : why;
+}
+
 static void
 wake_at(struct pool *pool, int64_t when)
 {
-	if (when != 0 &&
+	if (when != 0 && when != EDDY_FOREVER &&
 	    (!eddy_timer_active(&pool->timer) || when < pool->timer.deadline))
 		eddy_timer_start(pool->home, &pool->timer, when);
 }
@@ -248,6 +259,13 @@ kill_worker(struct worker *worker, enum eddy_outcome why)
 }
 
 static void
+quit(struct worker *worker)
+{
+	A_RELEASE(&worker->channel->quit, 1);
+	eddy__futex_wake(&worker->channel->tail, 1, true);
+}
+
+static void
 check_boot(struct pool *pool, struct worker *worker)
 {
 	if (worker->state == BOOT && A_ACQUIRE(&worker->channel->ready) != 0) {
@@ -292,8 +310,7 @@ reclaim(struct pool *pool, struct worker *worker, uint32_t i)
 {
 	uint32_t queued = SLOT_QUEUED;
 
-	if (worker->state != LIVE || worker->jobs[i] == NULL ||
-	    !A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
+	if (!A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
 		return false;
 	clear_slot(pool, worker, i);
 	return true;
@@ -304,17 +321,36 @@ static void
 balance(struct pool *pool, struct worker *idle)
 {
 	struct worker *worker;
+	uint32_t n, i;
 
-	for (EACH_WORKER(worker, pool)) {
-		uint32_t i = (worker->tail - 1) % pool->options.depth;
-		struct eddy_job *job = worker->jobs[i];
+	for (EACH_WORKER(worker, pool))
+		for (n = worker->tail;
+		     worker->state == LIVE && n - worker->head > 1; n--) {
+			struct eddy_job *job;
 
-		if (worker->tail - worker->head > 1 &&
-		    reclaim(pool, worker, i)) {
-			put(pool, idle, job);
-			return;
+			i = (n - 1) % pool->options.depth;
+			job = worker->jobs[i];
+			if (job != NULL && reclaim(pool, worker, i)) {
+				put(pool, idle, job);
+				return;
+			}
 		}
+}
+
+/* The oldest job that may still run, or NULL. */
+static struct eddy_job *
+next_job(struct pool *pool)
+{
+	while (!list_empty(&pool->queue)) {
+		struct eddy_job *job = job_of(pool->queue.next);
+		enum eddy_outcome why = must_stop(job);
+
+		unqueue(pool, job);
+		if (why == EDDY_NONE)
+			return job;
+		end_job(pool, job, why, 0);
 	}
+	return NULL;
 }
 
 /* Idle workers first, then a second job for each, and so on. */
@@ -323,24 +359,21 @@ dispatch(struct pool *pool)
 {
 	struct worker *worker;
 	uint32_t level;
-	unsigned room = 0;
 
 	for (level = 0; level < pool->options.depth; level++)
 		for (EACH_WORKER(worker, pool)) {
-			struct eddy_job *job = job_of(pool->queue.next);
+			struct eddy_job *job;
 
 			if (worker->state != LIVE ||
 			    worker->tail - worker->head > level)
 				continue;
-			if (!list_empty(&pool->queue)) {
-				unqueue(pool, job);
+			job = next_job(pool);
+			if (job != NULL)
 				put(pool, worker, job);
-				room++;
-			} else if (level == 0) {
+			else if (level == 0)
 				balance(pool, worker);
-			}
 		}
-	eddy_executor_room(&pool->executor, room);
+	eddy_executor_room(&pool->executor, UINT_MAX);
 }
 
 /* What a worker says it has done.  False: it cannot be true. */
@@ -468,10 +501,12 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 		worker->pid = news->pid;
 		worker->pidfd = pidfd;
 		pool->stats.workers++;
-		if (worker->state == SPAWNING)
-			worker->state = BOOT;
-		else if (pidfd >= 0) /* killed meanwhile */
+		if (worker->state == DYING) /* killed meanwhile */
 			eddy__pidfd_kill(pidfd, SIGKILL);
+		else
+			worker->state = pidfd >= 0 ? BOOT : DYING;
+		if (pidfd < 0) /* lost on the way: it must not get jobs */
+			quit(worker);
 		check_boot(pool, worker); /* its bell may have come first */
 	} else if (news->op == Z_FAILED) {
 		release(pool, worker);
@@ -556,10 +591,10 @@ stop(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
 static void
 check_job(struct pool *pool, struct eddy_job *job)
 {
-	if (A_LOAD(&job->stop) != 0)
-		stop(pool, job, EDDY_CANCELLED);
-	else if (job_expired(job))
-		stop(pool, job, EDDY_EXPIRED);
+	enum eddy_outcome why = must_stop(job);
+
+	if (why != EDDY_NONE)
+		stop(pool, job, why);
 	else
 		wake_at(pool, job->deadline);
 }
@@ -614,6 +649,25 @@ on_knock(struct eddy_loop *loop, struct eddy_post *post)
 /* The table. */
 
 static int
+submit_by_post(struct pool *pool, struct eddy_job *job)
+{
+	bool closing;
+
+	pthread_mutex_lock(&pool->lock);
+	closing = pool->closing;
+	if (!closing)
+		list_push(&pool->inbox, &job->ready);
+	pthread_mutex_unlock(&pool->lock);
+	if (closing) {
+		A_SUB(&pool->queued, 1);
+		return -ESHUTDOWN;
+	}
+	A_ADD(&pool->stats.submitted, 1);
+	eddy_post(pool->home, &pool->knock);
+	return 0;
+}
+
+static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
@@ -629,14 +683,9 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		A_SUB(&pool->queued, 1);
 		return -EAGAIN;
 	}
+	if (!home)
+		return submit_by_post(pool, job);
 	A_ADD(&pool->stats.submitted, 1);
-	if (!home) {
-		pthread_mutex_lock(&pool->lock);
-		list_push(&pool->inbox, &job->ready);
-		pthread_mutex_unlock(&pool->lock);
-		eddy_post(pool->home, &pool->knock);
-		return 0;
-	}
 	wake_at(pool, job->deadline);
 	list_push(&pool->queue, &job->ready);
 	refill(pool);
@@ -651,7 +700,6 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	struct pool *pool = pool_of(executor);
 
 	if (eddy__loop_mine(pool->home) < 0) {
-		A_STORE(&job->stop, 1);
 		eddy_post(pool->home, &pool->knock);
 		return 0;
 	}
@@ -690,14 +738,14 @@ end_workers(struct pool *pool, int64_t duration)
 	struct worker *worker;
 	int r;
 
+	pthread_mutex_lock(&pool->lock);
 	pool->closing = true;
+	pthread_mutex_unlock(&pool->lock);
 	open_inbox(pool);
 	fail_queue(pool, EDDY_CANCELLED, 0);
 	for (EACH_WORKER(worker, pool))
-		if (worker->channel != NULL) {
-			A_RELEASE(&worker->channel->quit, 1);
-			eddy__futex_wake(&worker->channel->tail, 1, true);
-		}
+		if (worker->channel != NULL)
+			quit(worker);
 	r = wait_for_workers(pool, duration);
 	if (r < 0) {
 		for (EACH_WORKER(worker, pool))

@@ -314,7 +314,8 @@ finish(struct server *server)
 static void
 leave_host(struct server *server)
 {
-	int number, orders = server->fds[ORDERS].fd, null;
+	int number, null;
+	int orders = fcntl(server->fds[ORDERS].fd, F_DUPFD_CLOEXEC, 3);
 	struct sigaction action;
 
 	for (number = 1; number < NSIG; number++)
@@ -322,13 +323,18 @@ leave_host(struct server *server)
 		    (action.sa_handler != SIG_IGN || number == SIGCHLD))
 			signal(number, SIG_DFL);
 	__fpurge(stdout);
-	if (orders > STDERR_FILENO + 1)
-		orders = dup2(orders, STDERR_FILENO + 1);
 	eddy__close_range((unsigned)orders + 1, ~0u);
+	if (orders > 3)
+		eddy__close_range(3, (unsigned)orders - 1);
 	server->fds[ORDERS].fd = orders;
-	null = eddy__open("/dev/null", O_RDONLY);
+	null = eddy__open("/dev/null", O_RDWR);
 	dup2(null, STDIN_FILENO);
-	eddy__close(null);
+	/* Not the host's output, but what it opened without having any. */
+	for (number = STDOUT_FILENO; number <= STDERR_FILENO; number++)
+		if (fcntl(number, F_GETFD) != 0)
+			dup2(null, number);
+	if (null > STDERR_FILENO)
+		eddy__close(null);
 }
 
 static _Noreturn void

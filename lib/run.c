@@ -38,10 +38,17 @@ drain(struct eddy_loop *loop)
 int
 eddy_run(struct eddy_task *main_task)
 {
+	return eddy_run_with(NULL, main_task);
+}
+
+int
+eddy_run_with(
+    const struct eddy_loop_options *options, struct eddy_task *main_task)
+{
 	struct eddy_loop *loop;
 	int r, left;
 
-	r = eddy_loop_open(&loop, NULL);
+	r = eddy_loop_open(&loop, options);
 	if (r < 0)
 		return eddy__task_refuse(main_task, r);
 	loop->main_result = -EDEADLK;

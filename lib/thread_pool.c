@@ -281,8 +281,6 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 		list_remove(&job->ready);
 		pool->stats.queued--;
 		eddy__stats_count(&pool->stats, outcome);
-	} else if (state == JOB_RUNNING) {
-		A_STORE(&job->stop, 1);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	if (state == JOB_QUEUED) {

@@ -17,11 +17,11 @@
 #define EDDY_VERSION_NUMBER 0x000100u /* 0xMMmmpp */
 
 #ifdef __cplusplus
-#define EDDY_HEADER_BEGIN extern "C" {
-#define EDDY_HEADER_END   }
+#define EDDY_HEADER_BEGIN_ extern "C" {
+#define EDDY_HEADER_END_   }
 #else
-#define EDDY_HEADER_BEGIN
-#define EDDY_HEADER_END
+#define EDDY_HEADER_BEGIN_
+#define EDDY_HEADER_END_
 #endif
 
 /* Durations. */
@@ -32,7 +32,7 @@
 /* As a deadline or a duration: no limit. */
 #define EDDY_FOREVER INT64_MAX
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 /* The version of the archive that was linked, as EDDY_VERSION is the header's. */
 const char *eddy_version(void);
@@ -44,6 +44,6 @@ int64_t eddy_now(void);
  * negative duration counts as none. */
 int64_t eddy_after(int64_t duration);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

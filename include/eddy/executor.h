@@ -14,7 +14,7 @@
 
 #include <eddy/loop.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 struct eddy_job;
 struct eddy_task;
@@ -55,7 +55,7 @@ struct eddy_job {
 	int result;       /* see enum eddy_outcome */
 	uint8_t flags;    /* EDDY_JOB_* */
 	uint8_t outcome;  /* enum eddy_outcome */
-	uint8_t stop;     /* private: asked to stop */
+	uint8_t stop;     /* private: asked to, for that outcome */
 	uint8_t attempts; /* workers that died with it before it started */
 };
 
@@ -66,6 +66,7 @@ struct eddy_job {
 		.name = #function                                       \
 	}
 
+/* A job that returned -errno counts as returned; failed: its worker did. */
 struct eddy_executor_stats {
 	uint64_t submitted, returned, failed, cancelled, expired;
 	unsigned queued, running, workers; /* now */
@@ -131,7 +132,8 @@ bool eddy_job_stop_requested(void);
 
 /* Stop accepting, cancel what is queued, wait for what runs.  Frees the
  * executor.  -ETIME: jobs still run after duration ns; threads keep the
- * pool's memory until they leave, processes are killed. */
+ * pool's memory until they leave, processes are killed.  -EDEADLK: called by a
+ * job of its own. */
 int eddy_executor_close(struct eddy_executor *executor, int64_t duration);
 
 void eddy_executor_stats(
@@ -142,6 +144,6 @@ void eddy_executor_stats(
  * sizes show.  The caller's storage; close with eddy_executor_fini. */
 void eddy_copy_executor(struct eddy_executor *executor);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

@@ -12,7 +12,7 @@
 
 #include <eddy/base.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 struct eddy_loop; /* opaque */
 struct eddy_executor;
@@ -59,6 +59,6 @@ int eddy_loop_release(struct eddy_loop *loop);
 /* The time at which this turn's batch was collected, in ns. */
 int64_t eddy_loop_now(const struct eddy_loop *loop);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

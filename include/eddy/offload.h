@@ -10,7 +10,7 @@
 #include <eddy/executor.h>
 #include <eddy/task.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 /* Await fn(ptr) on executor; NULL: the loop's own, a thread pool that is opened
  * on first use.  A thread works on *ptr in place, a process on a copy that is
@@ -25,6 +25,6 @@ EDDY_ASYNC eddy_offload_bytes(struct eddy_task *self,
 EDDY_ASYNC eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
     struct eddy_job *job);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

@@ -10,7 +10,7 @@
 
 #include <eddy/loop.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 struct eddy_post;
 typedef void eddy_post_fn(struct eddy_loop *loop, struct eddy_post *post);
@@ -32,6 +32,6 @@ int eddy_post(struct eddy_loop *loop, struct eddy_post *post);
 /* Take a pending post back.  Loop thread.  -EALREADY: it was not pending. */
 int eddy_post_cancel(struct eddy_loop *loop, struct eddy_post *post);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

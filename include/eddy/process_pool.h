@@ -12,7 +12,7 @@
 
 #include <eddy/executor.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 struct eddy_zygote; /* opaque */
 
@@ -33,9 +33,10 @@ struct eddy_process_pool_options {
 	                         untrusted code */
 	unsigned queue_limit;       /* jobs that wait; 0: 65536 */
 	size_t slot_size;           /* most bytes a job has; 0: 64 KiB */
-	eddy_job_fn *init;    /* first thing in each new worker; may be NULL */
-	const void *init_arg; /* copied to each worker, for init */
-	size_t init_size;     /* of it, at most slot_size */
+	eddy_job_fn *init; /* first thing in each new worker; may be NULL */
+	const void
+	    *init_arg;    /* borrowed until close; each worker gets a copy */
+	size_t init_size; /* of it, at most slot_size */
 };
 
 /* Open a pool whose bells and deadlines live on home: submit from anywhere, but
@@ -48,6 +49,6 @@ int eddy_process_pool_open(struct eddy_executor **ret_executor,
 int eddy_process_pool_pids(
     struct eddy_executor *executor, int *ret_pids, unsigned n);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

@@ -4,7 +4,7 @@
  *
  * A coroutine is `eddy_step name(struct eddy_task *self)` over a struct that
  * starts with `struct eddy_task task;`.  What must survive an await lives in
- * that struct.  A task ends after its children; see eddy-coroutines(7) and
+ * that struct.  A task ends after its children; see eddy(7) and
  * eddy-task(3).  Everything here belongs to the loop thread.
  */
 #ifndef EDDY_TASK_H
@@ -15,7 +15,7 @@
 #include <eddy/loop.h>
 #include <eddy/timer.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 struct eddy_task;
 
@@ -202,6 +202,8 @@ struct eddy_task {
  * left, drain and close.  The main task's result, or -errno.  -EDEADLK: it
  * waited and nothing could wake it. */
 int eddy_run(struct eddy_task *main_task);
+int eddy_run_with(
+    const struct eddy_loop_options *options, struct eddy_task *main_task);
 
 /* Start a root task; done, if not NULL, is called at its end.  A frame from
  * EDDY_NEW is taken also on failure. */
@@ -241,7 +243,8 @@ EDDY_ASYNC eddy_sleep(struct eddy_task *self, int64_t duration);
 EDDY_ASYNC eddy_timeout(
     struct eddy_task *self, int64_t duration, eddy_async op);
 
-/* One child's result; also when it has ended.  -EINVAL: not a child. */
+/* One child's result; also when it has ended.  -EINVAL: not a child;
+ * -EDEADLK: itself. */
 EDDY_ASYNC eddy_join(struct eddy_task *self, struct eddy_task *child);
 /* Until all children have ended: the first failure, or 0. */
 EDDY_ASYNC eddy_join_all(struct eddy_task *self);
@@ -270,6 +273,6 @@ int eddy_slot_(struct eddy_task *scope, struct eddy_task *t,
 int eddy_started_(struct eddy_task *t, eddy_async op);
 struct eddy_task *eddy_new_(const struct eddy_task *proto, size_t size);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

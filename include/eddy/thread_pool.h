@@ -11,7 +11,7 @@
 
 #include <eddy/executor.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 struct eddy_thread_pool_options {
 	unsigned workers_max;  /* 0: CPUs of this process + 4, at most 32 */
@@ -19,13 +19,13 @@ struct eddy_thread_pool_options {
 	unsigned queue_limit;  /* jobs that wait; 0: 65536 */
 	size_t stack_size;     /* bytes; 0: the C library's default */
 	int64_t idle_duration; /* ns until an idle worker leaves; 0: 10 s */
-	const char *name;      /* of the threads, 15 bytes; NULL: "eddy" */
+	const char *name; /* of threads, 15 bytes, borrowed; NULL: "eddy" */
 };
 
 /* Open a pool; options may be NULL.  No thread starts before the first job. */
 int eddy_thread_pool_open(struct eddy_executor **ret_executor,
     const struct eddy_thread_pool_options *options);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

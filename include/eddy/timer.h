@@ -11,7 +11,7 @@
 
 #include <eddy/loop.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 struct eddy_timer;
 typedef void eddy_timer_fn(struct eddy_loop *loop, struct eddy_timer *timer);
@@ -38,6 +38,6 @@ int eddy_timer_stop(struct eddy_loop *loop, struct eddy_timer *timer);
 /* Started and not fired yet. */
 bool eddy_timer_active(const struct eddy_timer *timer);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif

@@ -10,7 +10,7 @@
 
 #include <eddy/loop.h>
 
-EDDY_HEADER_BEGIN
+EDDY_HEADER_BEGIN_
 
 struct eddy_watch;
 
@@ -43,6 +43,6 @@ int eddy_watch_start(
  * already.  0 also when it was stopped. */
 int eddy_watch_stop(struct eddy_loop *loop, struct eddy_watch *watch);
 
-EDDY_HEADER_END
+EDDY_HEADER_END_
 
 #endif
