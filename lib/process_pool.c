@@ -237,14 +237,13 @@ refill(struct pool *pool)
 	if (pool->closing || pool->link < 0 ||
 	    (pool->failures != 0 && !jobs_wait))
 		return;
-	if (pool->retry_at > eddy_now()) {
-		wake_at(pool, jobs_wait ? pool->retry_at : 0);
-		return;
-	}
-	pool->retry_at = 0;
+	if (pool->retry_at <= eddy_now())
+		pool->retry_at = 0;
 	for (EACH_WORKER(worker, pool))
 		if (worker->state == NONE && pool->retry_at == 0)
 			spawn(pool, worker);
+	if (!list_empty(&pool->queue))
+		wake_at(pool, pool->retry_at);
 }
 
 static void
@@ -376,37 +375,46 @@ dispatch(struct pool *pool)
 	eddy_executor_room(&pool->executor, UINT_MAX);
 }
 
-/* What a worker says it has done.  False: it cannot be true. */
+/* A job that its worker has done.  False: it cannot be true. */
+static bool
+deliver(struct pool *pool, struct worker *worker, uint32_t i)
+{
+	struct eddy_job *job = worker->jobs[i];
+	/* Once: it may change any time. */
+	int result = A_LOAD(&worker->channel->slots[i].result);
+
+	if (result < LOWEST_RESULT)
+		return false;
+	if (job->size != 0)
+		memcpy(job->arg,
+		    channel_area(worker->channel, i, pool->options.slot_size),
+		    job->size);
+	clear_slot(pool, worker, i);
+	end_job(pool, job, EDDY_RETURNED, result);
+	return true;
+}
+
+static bool
+is_done(const struct worker *worker, uint32_t i)
+{
+	return A_ACQUIRE(&worker->channel->slots[i].state) == SLOT_DONE;
+}
+
+/* All that a worker says it has done.  False: it cannot be true. */
 static bool
 drain(struct pool *pool, struct worker *worker)
 {
-	uint32_t head = A_ACQUIRE(&worker->channel->head), i;
-	int result;
+	uint32_t i, head = A_ACQUIRE(&worker->channel->head);
 
 	if (head - worker->head > worker->tail - worker->head)
 		return false;
 	if (head != worker->head)
 		worker->idle_rings = 0;
 	for (; worker->head != head; worker->head++) {
-		struct eddy_job *job;
-
 		i = worker->head % pool->options.depth;
-		job = worker->jobs[i];
-		if (job == NULL)
-			continue; /* taken back */
-		if (A_ACQUIRE(&worker->channel->slots[i].state) != SLOT_DONE)
+		if (worker->jobs[i] != NULL && /* not taken back */
+		    (!is_done(worker, i) || !deliver(pool, worker, i)))
 			return false;
-		/* Once: it may change any time. */
-		result = A_LOAD(&worker->channel->slots[i].result);
-		if (result < LOWEST_RESULT)
-			return false;
-		if (job->size != 0)
-			memcpy(job->arg,
-			    channel_area(
-				worker->channel, i, pool->options.slot_size),
-			    job->size);
-		clear_slot(pool, worker, i);
-		end_job(pool, job, EDDY_RETURNED, result);
 	}
 	return worker->idle_rings++ < IDLE_RINGS;
 }
@@ -418,29 +426,39 @@ drain_or_kill(struct pool *pool, struct worker *worker)
 		kill_worker(worker, EDDY_PROTOCOL);
 }
 
+/* Back to the front of the queue: it has not started. */
+static void
+requeue(struct pool *pool, struct eddy_job *job)
+{
+	A_STORE(&job->state, JOB_QUEUED);
+	A_ADD(&pool->queued, 1);
+	list_push_front(&pool->queue, &job->ready);
+}
+
 /* One job of a dead worker. */
 static void
 settle_job(struct pool *pool, struct worker *worker, uint32_t i,
     const struct zygote_message *death)
 {
 	struct eddy_job *job = worker->jobs[i];
-	bool fresh = A_ACQUIRE(&worker->channel->slots[i].state) == SLOT_QUEUED;
+	bool fresh = A_LOAD(&worker->channel->slots[i].state) == SLOT_QUEUED;
 
+	/* Done, but it died before it could say so. */
+	if (worker->why != EDDY_PROTOCOL && is_done(worker, i) &&
+	    deliver(pool, worker, i))
+		return;
 	clear_slot(pool, worker, i);
 	if (fresh && pool->link >= 0 && !pool->closing &&
-	    job->attempts < ATTEMPTS) {
-		A_STORE(&job->state, JOB_QUEUED);
-		A_ADD(&pool->queued, 1);
-		list_push_front(&pool->queue, &job->ready);
-	} else if (worker->why != EDDY_NONE) {
+	    job->attempts < ATTEMPTS)
+		requeue(pool, job);
+	else if (worker->why != EDDY_NONE)
 		end_job(pool, job, worker->why, -EPIPE);
-	} else if (fresh) {
+	else if (fresh)
 		end_job(pool, job, EDDY_LOST, -EPIPE);
-	} else {
+	else
 		end_job(pool, job,
 		    death->code == CLD_EXITED ? EDDY_EXITED : EDDY_CRASHED,
 		    death->status);
-	}
 }
 
 /* The worker is certainly dead: each of its jobs gets what it deserves. */
@@ -463,7 +481,7 @@ settle(struct pool *pool, struct worker *worker,
 		if (worker->jobs[(n - 1) % depth] != NULL)
 			settle_job(pool, worker, (n - 1) % depth, death);
 	release(pool, worker);
-	if (!ready && !pool->closing)
+	if (!ready && !pool->closing && pool->link >= 0)
 		back_off(pool, error < 0 ? error : -ECHILD);
 }
 
@@ -484,7 +502,8 @@ lose_zygote(struct pool *pool)
 			continue;
 		kill_worker(worker, EDDY_LOST);
 		worker->why = EDDY_LOST;
-		eddy__poll(&fd, worker->pidfd >= 0, DEATH_DURATION);
+		if (worker->pidfd >= 0)
+			eddy__poll(&fd, 1, DEATH_DURATION);
 		settle(pool, worker, &death);
 	}
 	fail_queue(pool, EDDY_LOST, -EPIPE);
@@ -557,6 +576,29 @@ on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 	dispatch(worker->pool);
 }
 
+/* Kill the worker of a job that runs, and nobody else's: the jobs behind it are
+ * taken back first, and if it is done meanwhile that wins. */
+static int
+stop_running(struct pool *pool, struct worker *worker, struct eddy_job *job,
+    enum eddy_outcome outcome)
+{
+	uint32_t n, i, depth = pool->options.depth;
+
+	for (n = worker->tail; n != worker->head; n--) {
+		struct eddy_job *behind = worker->jobs[(n - 1) % depth];
+
+		if (behind != NULL && reclaim(pool, worker, (n - 1) % depth))
+			requeue(pool, behind);
+	}
+	drain_or_kill(pool, worker);
+	for (i = 0; i < depth && worker->jobs[i] != job; i++)
+		;
+	if (i == depth)
+		return -EALREADY;
+	kill_worker(worker, outcome);
+	return 0;
+}
+
 /* Stop a job of ours, wherever it is. */
 static int
 stop(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
@@ -567,22 +609,15 @@ stop(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
 	if (A_LOAD(&job->state) == JOB_QUEUED) {
 		unqueue(pool, job);
 		end_job(pool, job, outcome, 0);
-		eddy_executor_room(&pool->executor, 1);
 		return 0;
 	}
 	for (EACH_WORKER(worker, pool))
 		for (i = 0; i < pool->options.depth; i++) {
 			if (worker->jobs[i] != job)
 				continue;
-			if (reclaim(pool, worker, i)) {
-				end_job(pool, job, outcome, 0);
-				return 0;
-			}
-			/* What is done already wins over the kill. */
-			drain_or_kill(pool, worker);
-			if (worker->jobs[i] != job)
-				return -EALREADY;
-			kill_worker(worker, outcome);
+			if (!reclaim(pool, worker, i))
+				return stop_running(pool, worker, job, outcome);
+			end_job(pool, job, outcome, 0);
 			return 0;
 		}
 	return -EALREADY;
@@ -698,17 +733,20 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
     enum eddy_outcome outcome)
 {
 	struct pool *pool = pool_of(executor);
+	int r;
 
 	if (eddy__loop_mine(pool->home) < 0) {
 		eddy_post(pool->home, &pool->knock);
 		return 0;
 	}
 	open_inbox(pool);
-	return stop(pool, job, outcome);
+	r = stop(pool, job, outcome);
+	dispatch(pool);
+	return r;
 }
 
-/* Hear the zygote until no worker is left. */
-static int
+/* Hear the zygote until no worker is left, or it is time. */
+static void
 wait_for_workers(struct pool *pool, int64_t duration)
 {
 	int64_t now, deadline = eddy_after(duration);
@@ -723,12 +761,11 @@ wait_for_workers(struct pool *pool, int64_t duration)
 		}
 		now = eddy_now();
 		if (now >= deadline)
-			return -ETIME;
+			return;
 		eddy__poll(&fd, 1,
 		    deadline == EDDY_FOREVER ? deadline : deadline - now);
 		hear_all(pool);
 	}
-	return 0;
 }
 
 static int
@@ -744,18 +781,20 @@ end_workers(struct pool *pool, int64_t duration)
 	open_inbox(pool);
 	fail_queue(pool, EDDY_CANCELLED, 0);
 	for (EACH_WORKER(worker, pool))
-		if (worker->channel != NULL)
+		if (worker->state != NONE && worker->head == worker->tail)
+			kill_worker(worker, EDDY_NONE); /* idle */
+		else if (worker->state != NONE)
 			quit(worker);
-	r = wait_for_workers(pool, duration);
-	if (r < 0) {
-		for (EACH_WORKER(worker, pool))
-			if (worker->state != NONE)
-				kill_worker(worker, EDDY_CANCELLED);
-		wait_for_workers(pool, DEATH_DURATION);
-		for (EACH_WORKER(worker, pool))
-			if (worker->state != NONE) /* it will not die */
-				settle(pool, worker, &death);
-	}
+	if (pool->stats.running != 0)
+		wait_for_workers(pool, duration);
+	r = pool->stats.running != 0 ? -ETIME : 0;
+	for (EACH_WORKER(worker, pool))
+		if (worker->state != NONE)
+			kill_worker(worker, EDDY_CANCELLED);
+	wait_for_workers(pool, DEATH_DURATION);
+	for (EACH_WORKER(worker, pool))
+		if (worker->state != NONE) /* it will not die */
+			settle(pool, worker, &death);
 	eddy_post_cancel(pool->home, &pool->knock);
 	eddy_timer_stop(pool->home, &pool->timer);
 	eddy_watch_stop(pool->home, &pool->link_watch);
@@ -839,6 +878,8 @@ set_options(struct pool *pool, const struct eddy_process_pool_options *options)
 		own->queue_limit = QUEUE_LIMIT;
 	if (own->slot_size == 0)
 		own->slot_size = SLOT_SIZE;
+	if (own->slot_size > UINT32_MAX) /* jobs have no more */
+		return -EINVAL;
 	own->slot_size = (own->slot_size + 63) & ~(size_t)63; /* a line */
 	if (own->depth > DEPTH_MAX || own->init_size > own->slot_size ||
 	    __builtin_mul_overflow(

@@ -184,9 +184,16 @@ eddy__epoll_wait(int epoll, struct epoll_event *events, int n, int64_t duration,
 int
 eddy__poll(struct pollfd *fds, int n, int64_t duration)
 {
-	int saved = errno;
+	int64_t left, deadline = eddy_after(duration);
+	int saved = errno, r;
 
-	return result(poll(fds, (nfds_t)n, milliseconds(duration)), saved);
+	do {
+		left = deadline - eddy_now();
+		if (deadline == EDDY_FOREVER)
+			left = EDDY_FOREVER;
+		r = poll(fds, (nfds_t)n, milliseconds(left > 0 ? left : 0));
+	} while (r < 0 && errno == EINTR);
+	return result(r, saved);
 }
 
 int
