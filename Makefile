@@ -50,7 +50,7 @@ help:
 
 #: all          libeddy.a and eddy.pc (the default)
 #: demo         run the mixing demonstration; DIR=path TSV=file
-#: check        build and run the tests (needs Check); check-NAME: one suite
+#: check        build and run all tests (needs Check); check-NAME: one suite
 #: bench        run the benchmarks; bench-NAME: one; QUICK=1: short
 #: lint         headers, symbols, layers, pages, format
 #: examples     build and run the programs in README.md and the pages
@@ -67,11 +67,13 @@ $(B)/%.o: %.c
 $(B)/libeddy.a: $(lib_o)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
+make_pc = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
+	-e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	lib/eddy.pc.in
+
 $(B)/eddy.pc: lib/eddy.pc.in include/eddy/base.h Makefile
 	@mkdir -p $(@D)
-	$(call say,GEN)sed -e 's|@VERSION@|$(VERSION)|' \
-	    -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
-	    -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' lib/eddy.pc.in >$@
+	$(call say,GEN)$(make_pc) >$@
 
 demo: $(B)/demo
 	@$(B)/demo $(if $(TSV),--tsv $(TSV)) $(DIR)
@@ -89,8 +91,9 @@ $(B)/check_%: $(B)/test/check_%.o $(B)/test/census.o $(B)/libeddy.a
 
 $(B)/test/%.o: ours += -Itest $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 
-# Every suite, each a binary of its own; the last line says how many failed.
-check: $(checks) $(B)/libeddy.a
+# The programs in the pages, then every suite, each a binary of its own; the last
+# line says how many failed.
+check: examples $(checks)
 	@test/run.sh $(B) $(checks)
 
 check-%: $(B)/check_%
@@ -106,7 +109,7 @@ lint: all
 	@CC="$(CC)" CLANG_FORMAT="$(CLANG_FORMAT)" test/lint.sh $(B)
 
 examples: all
-	@CC="$(CC)" test/examples.sh $(B)
+	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/examples.sh $(B)
 
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
@@ -129,7 +132,7 @@ install: all
 	    $(DESTDIR)$(PKGCONFIGDIR) $(DESTDIR)$(MANDIR)/man3 \
 	    $(DESTDIR)$(MANDIR)/man7
 	install -m 644 $(B)/libeddy.a $(DESTDIR)$(LIBDIR)
-	install -m 644 $(B)/eddy.pc $(DESTDIR)$(PKGCONFIGDIR)
+	$(make_pc) >$(DESTDIR)$(PKGCONFIGDIR)/eddy.pc
 	install -m 644 include/eddy.h $(DESTDIR)$(INCLUDEDIR)
 	install -m 644 $(headers) $(DESTDIR)$(INCLUDEDIR)/eddy
 	@test/pages.sh install $(DESTDIR)$(MANDIR) $(pages)
