@@ -9,6 +9,14 @@
 #ifndef EDDY_ATOMICS_H
 #define EDDY_ATOMICS_H
 
+#ifdef __SANITIZE_THREAD__
+#define EDDY_TSAN 1
+#elif defined(__has_feature)
+#define EDDY_TSAN __has_feature(thread_sanitizer)
+#else
+#define EDDY_TSAN 0
+#endif
+
 #ifdef EDDY_EXPLORE
 #include "explore.h"
 #else
@@ -32,19 +40,14 @@
 /*
  * The fence between "I published" and "are you asleep?", and its twin between
  * "I am asleep" and "has anything been published?".  Both sides need it: with
- * one or none the wake-up is lost (test/wakeup.pml).  TSan does not know
+ * one or none the wake-up is lost (test/check_door.c).  TSan does not know
  * fences, so there it is a read-modify-write of the word that is read next.
  */
-#ifdef __SANITIZE_THREAD__
+#if EDDY_TSAN
 #define A_FENCE(p) ((void)__atomic_fetch_add((p), 0, __ATOMIC_SEQ_CST))
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define A_FENCE(p) ((void)__atomic_fetch_add((p), 0, __ATOMIC_SEQ_CST))
-#endif
-#endif
-#ifndef A_FENCE
+#else
 #define A_FENCE(p) ((void)(p), __atomic_thread_fence(__ATOMIC_SEQ_CST))
 #endif
-
 #endif
+
 #endif

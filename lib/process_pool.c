@@ -32,6 +32,7 @@ enum {
 	ATTEMPTS = 3,         /* workers that die before they start a job */
 	FAILURES = 8,         /* boots in a row until waiting jobs are lost */
 	IDLE_RINGS = 1000,    /* bells without progress: a broken worker */
+	SPAWN_AHEAD = 64,     /* orders that the zygote's socket must hold */
 };
 #define BACK_OFF_FIRST EDDY_MS(10)
 #define BACK_OFF_LAST  EDDY_S(1)
@@ -74,6 +75,7 @@ struct pool {
 	struct eddy_ready queue;
 	struct worker *workers;
 	uint64_t generation;
+	unsigned spawning; /* orders that the zygote has not answered */
 	unsigned failures; /* boots in a row */
 	int64_t retry_at;
 	bool closing;
@@ -221,6 +223,7 @@ spawn(struct pool *pool, struct worker *worker)
 		eddy__close(fds[0]);
 	worker->state = SPAWNING;
 	worker->generation = pool->generation;
+	pool->spawning += r >= 0;
 	if (r < 0) {
 		release(pool, worker);
 		back_off(pool, r);
@@ -240,7 +243,8 @@ refill(struct pool *pool)
 	if (pool->retry_at <= eddy_now())
 		pool->retry_at = 0;
 	for (EACH_WORKER(worker, pool))
-		if (worker->state == NONE && pool->retry_at == 0)
+		if (worker->state == NONE && pool->retry_at == 0 &&
+		    pool->spawning < SPAWN_AHEAD)
 			spawn(pool, worker);
 	if (!list_empty(&pool->queue))
 		wake_at(pool, pool->retry_at);
@@ -516,6 +520,7 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 {
 	struct worker *worker = &pool->workers[news->index];
 
+	pool->spawning -= news->op != Z_EXITED;
 	if (news->op == Z_SPAWNED) {
 		worker->pid = news->pid;
 		worker->pidfd = pidfd;

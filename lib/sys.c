@@ -19,6 +19,8 @@
 
 #include <eddy/base.h>
 
+#include "atomics.h"
+
 /* Calls the C library may not know; all architectures but alpha agree. */
 #ifndef SYS_epoll_pwait2
 #define SYS_pidfd_send_signal 424
@@ -318,8 +320,9 @@ eddy__thread_count(void)
 	struct stat task;
 	long n = stat("/proc/self/task", &task);
 
-	/* A directory has a link from itself, its parent and each child. */
-	return result(n < 0 ? n : (long)task.st_nlink - 2, saved);
+	/* A directory has a link from itself, its parent and each child; and
+	 * ThreadSanitizer has a thread of its own. */
+	return result(n < 0 ? n : (long)task.st_nlink - 2 - EDDY_TSAN, saved);
 }
 
 int

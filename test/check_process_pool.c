@@ -461,13 +461,12 @@ spoil(void *arg)
 	return 0;
 }
 
-static volatile int *volatile nowhere;
-
 static int
 segv(void *arg)
 {
 	spoil(arg);
-	*nowhere = 0;
+	*(volatile int *)mmap(
+	    NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) = 1;
 	return 0;
 }
 
@@ -1391,6 +1390,8 @@ START_TEST(a_submit_during_the_close_is_refused_or_answered)
 	struct rig rig;
 	int i;
 
+	if (CENSUS_TSAN)
+		return; /* it does not see the order that a process makes */
 	rig_open(&rig, .workers = 1);
 	start_here(&rig, &block, hold, 0);
 	guest.pool = rig.pool;

@@ -613,6 +613,24 @@ START_TEST(a_loop_may_have_several_pools)
 }
 END_TEST
 
+/* More than the messages that the sockets between hold, in both directions. */
+START_TEST(a_pool_may_have_many_workers)
+{
+	struct call calls[100];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 700, .slot_size = 64);
+	for (i = 0; i < 100; i++)
+		call_start(&rig, &calls[i], i % 2 == 0 ? give : crash);
+	for (i = 0; i < 100; i += 2) {
+		call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+		call_expect(&rig, &calls[i + 1], EDDY_CRASHED, SIGSEGV);
+	}
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(a_host_that_dropped_privileges_needs_a_new_zygote)
 {
 	struct eddy_process_pool_options options = {.workers = 1};
@@ -981,7 +999,7 @@ main(void)
 	    only_the_home_thread_opens_and_closes);
 	census_add(board_case(suite, "sharing"), a_zygote_in_use_does_not_close,
 	    pools_share_a_zygote_and_nothing_else,
-	    a_loop_may_have_several_pools,
+	    a_loop_may_have_several_pools, a_pool_may_have_many_workers,
 	    a_host_that_dropped_privileges_needs_a_new_zygote,
 	    signals_for_the_hosts_group_do_not_reach_workers,
 	    a_forked_child_can_only_close_and_the_host_does_not_notice,
