@@ -36,12 +36,13 @@ struct slot {
 
 struct channel {
 	/* The host writes. */
-	uint32_t tail; /* slots filled ever; the worker's futex */
+	uint32_t tail; /* slots filled ever */
 	uint32_t quit;
+	uint32_t wakes; /* the worker's futex: counts changes of the two */
 	uint32_t depth;
 	uint32_t has_init; /* its bytes are in the first area */
 	uint64_t slot_size, init;
-	char line_[32];
+	char line_[24];
 	/* The worker writes. */
 	uint32_t head;   /* slots emptied ever */
 	uint32_t asleep; /* or about to: wake it */

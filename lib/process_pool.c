@@ -134,12 +134,14 @@ must_stop(const struct eddy_job *job)
 	return why == EDDY_NONE && job_expired(job) ? EDDY_EXPIRED : why;
 }
 
-static void
+/* -ENOMEM only when the timer is not started. */
+static int
 wake_at(struct pool *pool, int64_t when)
 {
-	if (when != 0 && when != EDDY_FOREVER &&
-	    (!eddy_timer_active(&pool->timer) || when < pool->timer.deadline))
-		eddy_timer_start(pool->home, &pool->timer, when);
+	if (when == 0 || when == EDDY_FOREVER ||
+	    (eddy_timer_active(&pool->timer) && pool->timer.deadline <= when))
+		return 0;
+	return eddy_timer_start(pool->home, &pool->timer, when);
 }
 
 /* Workers come and go. */
@@ -246,8 +248,8 @@ refill(struct pool *pool)
 		if (worker->state == NONE && pool->retry_at == 0 &&
 		    pool->spawning < SPAWN_AHEAD)
 			spawn(pool, worker);
-	if (!list_empty(&pool->queue))
-		wake_at(pool, pool->retry_at);
+	if (!list_empty(&pool->queue) && wake_at(pool, pool->retry_at) < 0)
+		fail_queue(pool, EDDY_LOST, -ENOMEM);
 }
 
 static void
@@ -261,11 +263,22 @@ kill_worker(struct worker *worker, enum eddy_outcome why)
 		eddy__pidfd_kill(worker->pidfd, SIGKILL);
 }
 
+/* After a change of tail or quit: wake it if it sleeps or is about to. */
+static void
+wake(struct channel *channel)
+{
+	A_ADD(&channel->wakes, 1);
+	/* Pairs with the fence in wait_for_tail. */
+	A_FENCE(&channel->asleep);
+	if (A_LOAD(&channel->asleep) != 0)
+		eddy__futex_wake(&channel->wakes, 1, true);
+}
+
 static void
 quit(struct worker *worker)
 {
 	A_RELEASE(&worker->channel->quit, 1);
-	eddy__futex_wake(&worker->channel->tail, 1, true);
+	wake(worker->channel);
 }
 
 static void
@@ -294,10 +307,7 @@ put(struct pool *pool, struct worker *worker, struct eddy_job *job)
 	pool->stats.running++;
 	A_RELEASE(&channel->slots[i].state, SLOT_QUEUED);
 	A_RELEASE(&channel->tail, ++worker->tail);
-	/* Pairs with the fence in wait_for_tail: tail, then is it asleep? */
-	A_FENCE(&channel->asleep);
-	if (A_LOAD(&channel->asleep) != 0)
-		eddy__futex_wake(&channel->tail, 1, true);
+	wake(channel);
 }
 
 static void
@@ -622,7 +632,7 @@ stop(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
 				continue;
 			if (!reclaim(pool, worker, i))
 				return stop_running(pool, worker, job, outcome);
-			end_job(pool, job, outcome, 0);
+			end_job(pool, job, outcome, -ENOMEM);
 			return 0;
 		}
 	return -EALREADY;
@@ -633,10 +643,10 @@ check_job(struct pool *pool, struct eddy_job *job)
 {
 	enum eddy_outcome why = must_stop(job);
 
+	if (why == EDDY_NONE && wake_at(pool, job->deadline) < 0)
+		why = EDDY_LOST;
 	if (why != EDDY_NONE)
 		stop(pool, job, why);
-	else
-		wake_at(pool, job->deadline);
 }
 
 /* Stop whoever was asked to, or is past the deadline. */
@@ -725,8 +735,11 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	}
 	if (!home)
 		return submit_by_post(pool, job);
+	if (wake_at(pool, job->deadline) < 0) {
+		A_SUB(&pool->queued, 1);
+		return -ENOMEM;
+	}
 	A_ADD(&pool->stats.submitted, 1);
-	wake_at(pool, job->deadline);
 	list_push(&pool->queue, &job->ready);
 	refill(pool);
 	dispatch(pool);

@@ -93,16 +93,19 @@ run(struct slot *slot, void *area)
 static void
 wait_for_tail(struct channel *channel, uint32_t head)
 {
+	uint32_t wakes;
+
 	while (A_ACQUIRE(&channel->tail) == head) {
-		if (A_LOAD(&channel->quit) != 0)
-			_exit(0);
 		A_STORE(&channel->asleep, 1);
 		/* Pairs with the fence in wake(): look again, then sleep. */
 		A_FENCE(&channel->asleep);
-		if (A_LOAD(&channel->tail) == head &&
-		    A_LOAD(&channel->quit) == 0)
+		wakes = A_ACQUIRE(&channel->wakes);
+		if (A_ACQUIRE(&channel->tail) == head) {
+			if (A_LOAD(&channel->quit) != 0)
+				_exit(0);
 			eddy__futex_wait(
-			    &channel->tail, head, EDDY_FOREVER, true);
+			    &channel->wakes, wakes, EDDY_FOREVER, true);
+		}
 		A_STORE(&channel->asleep, 0);
 	}
 }

@@ -1,0 +1,956 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check_fault: every scenario, with each of its system calls and allocations
+ * failing in turn.
+ *
+ * The linker puts the functions below between the library and lib/sys.c.  They
+ * count the calls of this process and make the k-th fail, or the k-th and all
+ * later.  Whatever fails, a scenario must end, answer each job it accepted
+ * once, leave nothing behind and succeed the next time.
+ */
+/* link: -Wl,--wrap=eddy__alloc,--wrap=eddy__realloc,--wrap=eddy__free */
+/* link: -Wl,--wrap=eddy__map,--wrap=eddy__unmap,--wrap=eddy__memfd */
+/* link: -Wl,--wrap=eddy__open,--wrap=eddy__close,--wrap=eddy__eventfd */
+/* link: -Wl,--wrap=eddy__epoll_open,--wrap=eddy__epoll_ctl */
+/* link: -Wl,--wrap=eddy__epoll_wait,--wrap=eddy__poll */
+/* link: -Wl,--wrap=eddy__socketpair,--wrap=eddy__send,--wrap=eddy__recv */
+/* link: -Wl,--wrap=eddy__futex_wait,--wrap=eddy__fork,--wrap=eddy__waitid */
+/* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__thread_count */
+/* link: -Wl,--wrap=eddy__pidfd_kill */
+#include <eddy/offload.h>
+#include <eddy/post.h>
+#include <eddy/process_pool.h>
+#include <eddy/thread_pool.h>
+#include <eddy/timer.h>
+#include <eddy/watch.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "atomics.h"
+#include "census.h"
+#include "sys.h"
+
+enum {
+	SLOW = CENSUS_TSAN || CENSUS_ASAN,
+	BURST = 20, /* interrupted calls in a row; no kernel goes on */
+	SLACK = 3,  /* calls that a run may have more than another */
+	HANG = SLOW ? 30 : 15, /* s */
+	PATIENT = 50,          /* ms that a second job may take to start */
+};
+
+/* What fails, and what the run has done so far. */
+static struct plan {
+	pid_t pid;         /* only here */
+	uint32_t k;        /* the first call that fails; 0: none does */
+	bool later;        /* and all that follow */
+	int choice;        /* of two errors */
+	uint32_t calls;    /* any thread, from here on */
+	uint32_t fired;    /* calls that failed */
+	uint32_t bursts;   /* of EINTR among them */
+	int64_t allocated; /* blocks, and mappings */
+	const char *name;  /* of the last that failed */
+	int error;
+} plan;
+
+static const char *scenario; /* its name */
+
+/* Called at moments that only luck would hit otherwise; NULL: not. */
+static void (*before_kill)(void);
+static void (*before_poll)(void);
+static void (*before_sleep)(void); /* of a worker */
+
+/* How to replay it. */
+static const char *
+replay(void)
+{
+	static char text[160];
+
+	snprintf(text, sizeof(text), "%s, %s call %u, choice %d: %s, errno %d",
+	    scenario, plan.later ? "from" : "only", plan.k, plan.choice,
+	    plan.fired != 0 ? plan.name : "nothing failed", plan.error);
+	return text;
+}
+
+#define must(condition) ck_assert_msg(condition, "%s; %s", #condition, replay())
+
+static bool
+ours(void)
+{
+	return getpid() == plan.pid;
+}
+
+/* The error of this call, or 0. */
+static int
+strike(const char *name, int error, int other)
+{
+	uint32_t n;
+
+	if (!ours())
+		return 0;
+	n = A_ADD(&plan.calls, 1) + 1;
+	if (plan.k == 0 || n < plan.k || (n > plan.k && !plan.later))
+		return 0;
+	error = plan.choice != 0 ? other : error;
+	if (error == EINTR && A_ADD(&plan.bursts, 1) >= BURST)
+		return 0;
+	A_ADD(&plan.fired, 1);
+	plan.name = name;
+	plan.error = error;
+	return error;
+}
+
+static void
+account(int n)
+{
+	if (ours())
+		A_ADD(&plan.allocated, n);
+}
+
+/* clang-format off */
+
+/* A function of sys.h that answers -errno: its declaration, the arguments, two
+ * errors, and when it can fail at all. */
+#define FAULT_IF(when, fn, params, args, error, other) \
+	int __real_eddy__##fn params; \
+	int __wrap_eddy__##fn params; \
+	int \
+	__wrap_eddy__##fn params \
+	{ \
+		int e_ = (when) ? strike(#fn, error, other) : 0; \
+		return e_ != 0 ? -e_ : __real_eddy__##fn args; \
+	}
+#define FAULT(...) FAULT_IF(true, __VA_ARGS__)
+
+FAULT(memfd, (const char *name, size_t size), (name, size), EMFILE, ENOMEM)
+FAULT(open, (const char *path, int flags), (path, flags), EMFILE, ENOENT)
+FAULT(eventfd, (void), (), EMFILE, ENFILE)
+FAULT(epoll_open, (void), (), EMFILE, ENOMEM)
+FAULT_IF(op != EPOLL_CTL_DEL, epoll_ctl,
+    (int epoll, int op, int fd, uint32_t events, uint64_t data),
+    (epoll, op, fd, events, data), ENOMEM, ENOSPC)
+FAULT(epoll_wait, (int epoll, struct epoll_event *events, int n,
+    int64_t duration, bool *coarse),
+    (epoll, events, n, duration, coarse), EINTR, EINTR)
+FAULT(socketpair, (int ret_fds[2]), (ret_fds), EMFILE, ENOMEM)
+FAULT(send, (int fd, const void *data, size_t size, const int *fds, int n),
+    (fd, data, size, fds, n), ENOMEM, ENOBUFS)
+FAULT(recv, (int fd, void *data, size_t size, int *ret_fds, int flags),
+    (fd, data, size, ret_fds, flags), ENOMEM, ENOMEM)
+FAULT(fork, (void), (), EAGAIN, ENOMEM)
+FAULT(thread_create, (pthread_t *ret_thread, size_t stack, void *(*fn)(void *),
+    void *arg), (ret_thread, stack, fn, arg), EAGAIN, ENOMEM)
+FAULT(thread_count, (void), (), ENOENT, EMFILE)
+
+/* clang-format on */
+
+/* Those that must act all the same, and those that are counted. */
+
+void *__real_eddy__alloc(size_t size);
+void *__wrap_eddy__alloc(size_t size);
+void *__real_eddy__realloc(void *p, size_t size);
+void *__wrap_eddy__realloc(void *p, size_t size);
+void __real_eddy__free(void *p);
+void __wrap_eddy__free(void *p);
+int __real_eddy__map(void **ret_p, int fd, size_t size);
+int __wrap_eddy__map(void **ret_p, int fd, size_t size);
+void __real_eddy__unmap(void *p, size_t size);
+void __wrap_eddy__unmap(void *p, size_t size);
+int __real_eddy__close(int fd);
+int __wrap_eddy__close(int fd);
+int __real_eddy__waitid(int type, int id, siginfo_t *info, int options);
+int __wrap_eddy__waitid(int type, int id, siginfo_t *info, int options);
+int __real_eddy__poll(struct pollfd *fds, int n, int64_t duration);
+int __wrap_eddy__poll(struct pollfd *fds, int n, int64_t duration);
+int __real_eddy__futex_wait(
+    uint32_t *word, uint32_t value, int64_t duration, bool shared);
+int __wrap_eddy__futex_wait(
+    uint32_t *word, uint32_t value, int64_t duration, bool shared);
+int __real_eddy__pidfd_kill(int pidfd, int signal);
+int __wrap_eddy__pidfd_kill(int pidfd, int signal);
+
+void *
+__wrap_eddy__alloc(size_t size)
+{
+	void *p = NULL;
+
+	if (strike("alloc", ENOMEM, ENOMEM) == 0)
+		p = __real_eddy__alloc(size);
+	account(p != NULL);
+	return p;
+}
+
+void *
+__wrap_eddy__realloc(void *old, size_t size)
+{
+	bool fresh = old == NULL;
+	void *p = NULL;
+
+	if (strike("realloc", ENOMEM, ENOMEM) == 0)
+		p = __real_eddy__realloc(old, size);
+	account(p != NULL && fresh);
+	return p;
+}
+
+void
+__wrap_eddy__free(void *p)
+{
+	account(-(p != NULL));
+	__real_eddy__free(p);
+}
+
+int
+__wrap_eddy__map(void **ret_p, int fd, size_t size)
+{
+	int error = strike("map", ENOMEM, ENFILE);
+
+	if (error == 0)
+		error = -__real_eddy__map(ret_p, fd, size);
+	account(error == 0);
+	return -error;
+}
+
+void
+__wrap_eddy__unmap(void *p, size_t size)
+{
+	account(-1);
+	__real_eddy__unmap(p, size);
+}
+
+/* The descriptor is gone whatever close(2) says. */
+int
+__wrap_eddy__close(int fd)
+{
+	int error = strike("close", EINTR, EIO);
+	int r = __real_eddy__close(fd);
+
+	return error != 0 ? -error : r;
+}
+
+/* ECHILD: the host reaps all its children; here just after it has. */
+int
+__wrap_eddy__waitid(int type, int id, siginfo_t *info, int options)
+{
+	int error = strike("waitid", ECHILD, ECHILD);
+	int r = __real_eddy__waitid(type, id, info, options);
+
+	return error != 0 ? -error : r;
+}
+
+int
+__wrap_eddy__poll(struct pollfd *fds, int n, int64_t duration)
+{
+	int error = strike("poll", EINTR, ENOMEM);
+
+	if (before_poll != NULL && ours())
+		before_poll();
+	return error != 0 ? -error : __real_eddy__poll(fds, n, duration);
+}
+
+int
+__wrap_eddy__futex_wait(
+    uint32_t *word, uint32_t value, int64_t duration, bool shared)
+{
+	int error = strike("futex_wait", EINTR, EINTR);
+
+	if (before_sleep != NULL && !ours())
+		before_sleep();
+	return error != 0
+	           ? -error
+	           : __real_eddy__futex_wait(word, value, duration, shared);
+}
+
+/* It cannot fail on a process of one's own; but it may come late. */
+int
+__wrap_eddy__pidfd_kill(int pidfd, int signal)
+{
+	if (before_kill != NULL && ours())
+		before_kill();
+	return __real_eddy__pidfd_kill(pidfd, signal);
+}
+
+/* Runs. */
+
+static int
+entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	must(dir != NULL);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+static void
+hung(int number)
+{
+	static const char end[] = "\nhangs\n";
+	const char *text = replay();
+
+	(void)number;
+	(void)!write(STDERR_FILENO, text, strlen(text));
+	(void)!write(STDERR_FILENO, end, sizeof(end) - 1);
+	_exit(1);
+}
+
+/* A joined thread stays in procfs a moment. */
+static bool
+threads_are(int n)
+{
+	int i;
+
+	for (i = 0; i < 1000 && entries("/proc/self/task") > n; i++)
+		usleep(1000);
+	return entries("/proc/self/task") <= n;
+}
+
+/* One run: nothing of it stays. */
+static int
+attempt(int (*run)(void), uint32_t k, bool later, int choice)
+{
+	int fds = entries("/proc/self/fd"), r;
+	int threads = entries("/proc/self/task") + CENSUS_TSAN;
+
+	plan = (struct plan){
+	    .pid = getpid(), .k = k, .later = later, .choice = choice};
+	alarm(HANG);
+	r = run();
+	alarm(0);
+	must(r <= 0);
+	must(A_LOAD(&plan.allocated) == 0);
+	must(entries("/proc/self/fd") == fds);
+	must(threads_are(threads));
+	must(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+	return r;
+}
+
+/* A run in which nothing fails. */
+static void
+succeed(int (*run)(void))
+{
+	int r = attempt(run, 0, false, 0);
+
+	ck_assert_msg(r == 0, "%s: %d after a fault", scenario, r);
+}
+
+/* Each k until the run has no more calls. */
+static void
+sweep_mode(int (*run)(void), bool later, int choice)
+{
+	uint32_t k;
+	int quiet = 0;
+
+	for (k = 1; quiet < SLACK; k++) {
+		attempt(run, k, later, choice);
+		quiet = plan.fired != 0 ? 0 : quiet + 1;
+		succeed(run);
+	}
+}
+
+static void
+sweep(const char *name, int (*run)(void))
+{
+	int choice;
+
+	scenario = name;
+	signal(SIGALRM, hung);
+	succeed(run);
+	must(plan.calls > 0);
+	for (choice = 0; choice < 2; choice++) {
+		sweep_mode(run, false, choice);
+		sweep_mode(run, true, choice);
+	}
+}
+
+/* The first error of a run. */
+static void
+note(int *first, int r)
+{
+	if (r < 0 && *first == 0)
+		*first = r;
+}
+
+/* The loop. */
+
+enum { TIMERS = 70, WATCHES = 20 }; /* more than the first tables hold */
+
+static struct alarm {
+	struct eddy_timer timer;
+	int calls;
+} alarms[TIMERS];
+
+static struct tap {
+	struct eddy_watch watch;
+	int ends[2], calls;
+} taps[WATCHES];
+
+static struct parcel {
+	struct eddy_post post;
+	int calls;
+} parcel;
+
+static void
+on_alarm(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	(void)loop;
+	((struct alarm *)timer)->calls++;
+}
+
+static void
+on_tap(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
+{
+	(void)events;
+	((struct tap *)watch)->calls++;
+	eddy_watch_stop(loop, watch);
+}
+
+static void
+on_parcel(struct eddy_loop *loop, struct eddy_post *post)
+{
+	((struct parcel *)post)->calls++;
+	eddy_loop_release(loop);
+}
+
+static void *
+send_parcel(void *loop)
+{
+	eddy_post(loop, &parcel.post);
+	return NULL;
+}
+
+static int
+start_all(struct eddy_loop *loop, int *started)
+{
+	int64_t now = eddy_now();
+	int i, r, first = 0;
+
+	for (i = 0; i < TIMERS; i++) {
+		alarms[i] = (struct alarm){.calls = 0};
+		eddy_timer_init(&alarms[i].timer, on_alarm);
+		r = eddy_timer_start(loop, &alarms[i].timer, now + i);
+		note(&first, r);
+		*started += r == 0;
+		must(eddy_timer_active(&alarms[i].timer) == (r == 0));
+	}
+	for (i = 0; i < WATCHES; i++) {
+		taps[i].calls = 0;
+		eddy_watch_init(&taps[i].watch, taps[i].ends[0], on_tap, 0);
+		r = eddy_watch_start(loop, &taps[i].watch, EPOLLIN);
+		note(&first, r);
+		*started += r == 0;
+	}
+	return first;
+}
+
+static int
+run_loop(void)
+{
+	int i, first, fired = 0, started = 0;
+	struct eddy_loop *loop;
+	pthread_t thread;
+
+	first = eddy_loop_open(&loop, NULL);
+	if (first < 0)
+		return first;
+	note(&first, start_all(loop, &started));
+	parcel.calls = 0;
+	eddy_post_init(&parcel.post, on_parcel);
+	must(eddy_loop_hold(loop) == 0);
+	must(pthread_create(&thread, NULL, send_parcel, loop) == 0);
+	must(eddy_loop_run(loop) == 0);
+	must(pthread_join(thread, NULL) == 0);
+	for (i = 0; i < TIMERS; i++)
+		fired += alarms[i].calls;
+	for (i = 0; i < WATCHES; i++)
+		fired += taps[i].calls;
+	must(fired == started);
+	must(parcel.calls == 1);
+	must(eddy_loop_close(loop) == 0);
+	return first;
+}
+
+START_TEST(a_loop_survives_each_fault)
+{
+	int i;
+
+	for (i = 0; i < WATCHES; i++) {
+		ck_assert_int_eq(pipe(taps[i].ends), 0);
+		ck_assert_int_eq(write(taps[i].ends[1], "x", 1), 1);
+	}
+	sweep("loop", run_loop);
+	for (i = 0; i < WATCHES; i++) {
+		close(taps[i].ends[0]);
+		close(taps[i].ends[1]);
+	}
+}
+END_TEST
+
+/* Tasks.  What has begun has been left in order. */
+
+static int begun, left;
+
+struct nap {
+	struct eddy_task task;
+	int64_t duration;
+};
+
+static eddy_step
+nap(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct nap, f);
+	begun++;
+	EDDY_TRY(eddy_sleep(self, f->duration));
+	EDDY_FINALLY;
+	left++;
+	EDDY_END;
+}
+
+struct family {
+	struct eddy_task task;
+	struct nap embedded;
+	int rc;
+};
+
+static eddy_step
+family(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct family, f);
+	begun++;
+	EDDY_TRY(eddy_call(self, EDDY_INIT(&f->embedded, nap, .duration = 1)));
+	for (f->rc = 0; f->rc < 70; f->rc++)
+		(void)eddy_spawn(self, EDDY_NEW(nap, .duration = f->rc));
+	EDDY_TRY(eddy_throttle(self, 3));
+	EDDY_TRY(eddy_join_all(self));
+	EDDY_AWAIT(
+	    f->rc, eddy_timeout(self, 1, eddy_sleep(self, EDDY_S(3600))));
+	if (f->rc != -ETIME)
+		EDDY_RETURN(f->rc);
+	f->rc = eddy_spawn(self, EDDY_NEW(nap, .duration = EDDY_S(3600)));
+	if (f->rc == 0)
+		f->rc = eddy_spawn(self, EDDY_NEW(nap, .duration = 1));
+	if (f->rc < 0)
+		EDDY_RETURN(f->rc);
+	EDDY_TRY(eddy_race(self, NULL));
+	EDDY_FINALLY;
+	left++;
+	EDDY_END;
+}
+
+static int
+run_tasks(void)
+{
+	struct family frame;
+	int r;
+
+	begun = left = 0;
+	r = eddy_run(EDDY_INIT(&frame, family));
+	must(begun == left);
+	must(begun == 74 || r < 0 || plan.fired != 0);
+	return r;
+}
+
+START_TEST(tasks_survive_each_fault)
+{
+	sweep("tasks", run_tasks);
+}
+END_TEST
+
+/* Jobs. */
+
+enum { JOBS = 8 };
+
+struct call {
+	struct eddy_job job;
+	int in, answers;
+	bool accepted;
+};
+
+static int
+give(void *arg)
+{
+	int *in = arg;
+
+	*in += 1;
+	return 0;
+}
+
+static int
+crash(void *arg)
+{
+	(void)arg;
+	return raise(SIGKILL);
+}
+
+static void
+on_call(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	((struct call *)job)->answers++;
+}
+
+static int
+submit(struct eddy_executor *pool, struct eddy_loop *loop, struct call *call,
+    eddy_job_fn *fn)
+{
+	int r;
+
+	*call = (struct call){.in = 7};
+	call->job = (struct eddy_job)EDDY_JOB(fn, &call->in);
+	if (plan.later) /* else nobody but the fault may keep it from running */
+		call->job.deadline = eddy_after(EDDY_MS(40 * (1 + SLOW * 4)));
+	r = eddy_submit(pool, &call->job, loop, on_call);
+	call->accepted = r == 0;
+	return r;
+}
+
+/* Jobs that had their time: one outcome each. */
+static int
+answered(const struct call *calls, int n, eddy_job_fn *fn)
+{
+	int i, first = 0;
+
+	for (i = 0; i < n; i++) {
+		const struct call *call = &calls[i];
+
+		must(call->answers == call->accepted);
+		if (!call->accepted || call->job.fn != fn)
+			continue;
+		must(call->job.outcome != EDDY_NONE);
+		must(call->in == 7 + (call->job.outcome == EDDY_RETURNED));
+		note(&first, eddy_job_rc(&call->job));
+	}
+	return first;
+}
+
+/* n jobs on pool, on either kind; it is closed when this returns. */
+static int
+use_pool(struct eddy_loop *loop, struct eddy_executor *pool, int n)
+{
+	struct call calls[JOBS], closed[JOBS];
+	int i, first = 0;
+
+	for (i = 0; i < n; i++)
+		note(&first, submit(pool, loop, &calls[i], give));
+	must(eddy_loop_run(loop) == 0);
+	note(&first, answered(calls, n, give));
+	for (i = 0; i < n; i++)
+		note(&first, submit(pool, loop, &closed[i], give));
+	note(&first, eddy_executor_close(pool, EDDY_S(10)));
+	must(eddy_loop_run(loop) == 0);
+	answered(closed, n, give);
+	return first;
+}
+
+static int threads_jobs;
+
+static int
+run_threads(void)
+{
+	struct eddy_thread_pool_options options = {.workers_max = 2};
+	struct eddy_executor *pool;
+	struct eddy_loop *loop;
+	int first = eddy_loop_open(&loop, NULL);
+
+	if (first < 0)
+		return first;
+	note(&first, eddy_thread_pool_open(&pool, &options));
+	if (first == 0)
+		note(&first, use_pool(loop, pool, threads_jobs));
+	must(eddy_loop_close(loop) == 0);
+	return first;
+}
+
+START_TEST(a_thread_pool_survives_each_fault)
+{
+	threads_jobs = 1; /* else another wake-up may hide a lost one */
+	sweep("one job on threads", run_threads);
+	threads_jobs = JOBS;
+	sweep("jobs on threads", run_threads);
+}
+END_TEST
+
+struct offload {
+	struct eddy_task task;
+	struct offload_kid {
+		struct eddy_task task;
+		int in;
+	} kids[3];
+	int i;
+};
+
+static eddy_step
+offload_kid(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct offload_kid, f);
+	EDDY_TRY(eddy_offload(self, NULL, give, &f->in));
+	EDDY_END;
+}
+
+static eddy_step
+offload(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct offload, f);
+	for (f->i = 0; f->i < 3; f->i++)
+		(void)eddy_spawn(
+		    self, EDDY_INIT(&f->kids[f->i], offload_kid, .in = 7));
+	EDDY_TRY(eddy_join_all(self));
+	for (f->i = 0; f->i < 3; f->i++)
+		if (f->kids[f->i].in != 8)
+			EDDY_RETURN(-EBADMSG);
+	EDDY_END;
+}
+
+static int
+run_offload(void)
+{
+	struct offload frame;
+	int r = eddy_run(EDDY_INIT(&frame, offload));
+
+	must(r != -EBADMSG);
+	return r;
+}
+
+START_TEST(offload_survives_each_fault)
+{
+	sweep("offload", run_offload);
+}
+END_TEST
+
+static struct eddy_process_pool_options process_options;
+static int process_jobs;
+
+static int
+use_processes(struct eddy_loop *loop, struct eddy_executor *pool)
+{
+	struct call calls[2];
+	int first = 0;
+
+	note(&first, submit(pool, loop, &calls[0], crash));
+	note(&first, submit(pool, loop, &calls[1], give));
+	must(eddy_loop_run(loop) == 0);
+	note(&first, answered(calls, 2, give));
+	note(&first, use_pool(loop, pool, process_jobs));
+	return first;
+}
+
+static int
+run_processes(void)
+{
+	struct eddy_process_pool_options options = process_options;
+	struct eddy_executor *pool;
+	struct eddy_loop *loop;
+	int first, zygote;
+
+	zygote = eddy_zygote_open(&options.zygote, 0);
+	if (zygote < 0)
+		return zygote;
+	first = eddy_loop_open(&loop, NULL);
+	if (first == 0) {
+		note(&first, eddy_process_pool_open(&pool, loop, &options));
+		if (first == 0)
+			note(&first, use_processes(loop, pool));
+		must(eddy_loop_close(loop) == 0);
+	}
+	must(eddy_zygote_close(options.zygote) == 0);
+	return first;
+}
+
+START_TEST(a_process_pool_survives_each_fault)
+{
+	process_options = (struct eddy_process_pool_options){
+	    .workers = 1, .depth = 1, .slot_size = 64};
+	process_jobs = 1;
+	sweep("one job on processes", run_processes);
+}
+END_TEST
+
+START_TEST(a_deep_process_pool_survives_each_fault)
+{
+	process_options = (struct eddy_process_pool_options){
+	    .workers = 2, .depth = 4, .slot_size = 64};
+	process_jobs = JOBS;
+	sweep("jobs on processes", run_processes);
+}
+END_TEST
+
+static int
+run_own_zygote(void)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct eddy_executor *pool;
+	struct eddy_loop *loop;
+	int first = eddy_loop_open(&loop, NULL);
+
+	if (first < 0)
+		return first;
+	note(&first, eddy_process_pool_open(&pool, loop, &options));
+	if (first == 0)
+		note(&first, eddy_executor_close(pool, EDDY_S(10)));
+	must(eddy_loop_close(loop) == 0);
+	return first;
+}
+
+START_TEST(opening_a_process_pool_survives_each_fault)
+{
+	sweep("open and close", run_own_zygote);
+}
+END_TEST
+
+/* Races, decided. */
+
+static struct board {
+	uint32_t gate;                      /* futex */
+	uint32_t first, second, second_ran; /* of a_kill_that_comes_late */
+	uint32_t armed, sleepy, go;         /* of a_worker_that_falls_asleep */
+} * board;
+
+/* Older than the zygote. */
+static void
+board_open(void)
+{
+	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(board, MAP_FAILED);
+	plan = (struct plan){.pid = getpid()};
+}
+
+/* A kill that comes late: the job it is meant for has ended, and its worker has
+ * begun the next one, if it was let. */
+
+static int
+first_job(void *arg)
+{
+	A_ADD(&board->first, 1);
+	while (A_ACQUIRE(&board->gate) == 0)
+		syscall(SYS_futex, &board->gate, FUTEX_WAIT, 0, NULL);
+	return give(arg);
+}
+
+static int
+second_job(void *arg)
+{
+	A_ADD(&board->second, 1);
+	usleep(1000 * PATIENT);
+	A_ADD(&board->second_ran, 1);
+	return give(arg);
+}
+
+static void
+let_go(void)
+{
+	int i;
+
+	A_RELEASE(&board->gate, 1);
+	syscall(SYS_futex, &board->gate, FUTEX_WAKE, INT_MAX);
+	for (i = 0; i < PATIENT && A_LOAD(&board->second) == 0; i++)
+		usleep(1000);
+}
+
+START_TEST(a_kill_that_comes_late_hits_nobody_else)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct call first, second;
+	struct eddy_executor *pool;
+	struct eddy_loop *loop;
+
+	board_open();
+	loop = census_loop();
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &options), 0);
+	ck_assert_int_eq(submit(pool, loop, &first, first_job), 0);
+	while (A_LOAD(&board->first) == 0)
+		ck_assert_int_ge(eddy_loop_step(loop, EDDY_MS(1)), 0);
+	ck_assert_int_eq(submit(pool, loop, &second, second_job), 0);
+	before_kill = let_go;
+	ck_assert_int_eq(eddy_job_cancel(&first.job), 0);
+	before_kill = NULL;
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	if (first.job.outcome != EDDY_RETURNED) /* it may have won */
+		ck_assert_int_eq(first.job.outcome, EDDY_CANCELLED);
+	ck_assert_int_eq(second.job.outcome, EDDY_RETURNED);
+	ck_assert_uint_eq(board->second_ran, 1);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+static int
+arm(void *arg)
+{
+	A_STORE(&board->armed, 1);
+	return give(arg);
+}
+
+/* In a worker that has looked for work and is about to sleep. */
+static void
+doze(void)
+{
+	if (A_LOAD(&board->armed) == 0)
+		return;
+	A_STORE(&board->sleepy, 1);
+	while (A_LOAD(&board->go) == 0)
+		usleep(1000);
+}
+
+/* The close has told the workers to quit, and waits for them. */
+static void
+rouse(void)
+{
+	A_STORE(&board->go, 1);
+}
+
+START_TEST(a_worker_that_falls_asleep_hears_of_the_close)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct eddy_executor *pool;
+	struct eddy_loop *loop;
+	struct call call;
+
+	board_open();
+	before_sleep = doze;
+	loop = census_loop();
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &options), 0);
+	while (eddy_process_pool_pids(pool, NULL, 0) == 0)
+		ck_assert_int_ge(eddy_loop_step(loop, EDDY_MS(1)), 0);
+	ck_assert_int_eq(submit(pool, loop, &call, arm), 0);
+	while (A_LOAD(&board->sleepy) == 0)
+		usleep(1000);
+	before_poll = rouse;
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(5)), 0);
+	before_poll = NULL;
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("fault");
+
+	census_add(census_case(suite, "loop", 60), a_loop_survives_each_fault);
+	census_add(census_case(suite, "tasks", 60), tasks_survive_each_fault);
+	census_add(census_case(suite, "threads", 60),
+	    a_thread_pool_survives_each_fault, offload_survives_each_fault);
+	census_add(census_case(suite, "processes", 60),
+	    opening_a_process_pool_survives_each_fault,
+	    a_process_pool_survives_each_fault,
+	    a_kill_that_comes_late_hits_nobody_else,
+	    a_worker_that_falls_asleep_hears_of_the_close);
+	census_add(census_case(suite, "deep", 60),
+	    a_deep_process_pool_survives_each_fault);
+	return suite_main(suite);
+}
