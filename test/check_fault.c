@@ -59,7 +59,7 @@ static struct plan {
 	uint32_t fired;    /* calls that failed */
 	uint32_t bursts;   /* of EINTR among them */
 	int64_t allocated; /* blocks, and mappings */
-	const char *name;  /* of the last that failed */
+	const char *name;  /* one that failed, and how */
 	int error;
 } plan;
 
@@ -105,8 +105,8 @@ strike(const char *name, int error, int other)
 	if (error == EINTR && A_ADD(&plan.bursts, 1) >= BURST)
 		return 0;
 	A_ADD(&plan.fired, 1);
-	plan.name = name;
-	plan.error = error;
+	A_STORE(&plan.name, name);
+	A_STORE(&plan.error, error);
 	return error;
 }
 

@@ -1728,6 +1728,31 @@ START_TEST(a_job_may_close_all_descriptors)
 END_TEST
 
 static int
+replace_all(void *arg)
+{
+	int fd;
+
+	for (fd = 3; fd < 1024; fd++)
+		dup2(0, fd);
+	return count(arg);
+}
+
+START_TEST(a_job_may_replace_all_descriptors)
+{
+	struct call calls[10];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 1);
+	for (i = 0; i < 10; i++)
+		call_start(&rig, &calls[i], i % 2 ? count : replace_all, 0);
+	for (i = 0; i < 10; i++)
+		call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
 fork_and_return(void *arg)
 {
 	pid_t pid = fork();
@@ -2404,7 +2429,7 @@ main(int argc, char **argv)
 	    a_worker_without_privileges_still_dies_with_its_zygote);
 	tcase = census_case(suite, "worker", 10);
 	census_add(tcase, a_worker_has_four_descriptors, a_worker_reads_nothing,
-	    a_job_may_close_all_descriptors,
+	    a_job_may_close_all_descriptors, a_job_may_replace_all_descriptors,
 	    a_child_of_a_job_may_return_or_exit,
 	    a_child_left_behind_ends_with_the_worker,
 	    what_jobs_left_behind_ends_with_the_pool, a_job_may_use_the_shell,

@@ -873,6 +873,33 @@ START_TEST(close_answers_what_is_prefetched)
 }
 END_TEST
 
+/* Workers die and are replaced while it goes on. */
+START_TEST(close_ends_a_storm_of_crashes)
+{
+	struct call calls[40];
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 3, .depth = 2);
+	for (i = 0; i < 40; i++)
+		call_start(&rig, &calls[i], i % 8 == 7 ? give : crash);
+	for (i = 0; i < _i; i++)
+		rig_step(&rig);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	for (i = 0; i < 40; i++) {
+		ck_assert_int_eq(calls[i].answers, 1);
+		if (calls[i].job.outcome == EDDY_CANCELLED)
+			continue;
+		if (i % 8 == 7)
+			call_expect(&rig, &calls[i], EDDY_RETURNED, 7);
+		else
+			call_expect(&rig, &calls[i], EDDY_CRASHED, SIGSEGV);
+	}
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
 START_TEST(close_kills_what_runs_too_long)
 {
 	struct call calls[4];
@@ -1015,5 +1042,6 @@ main(void)
 	    a_pool_may_be_closed_before_it_is_up, a_callback_may_close_the_pool,
 	    a_loop_with_a_pool_does_not_close);
 	tcase_add_loop_test(tcase, close_answers_what_is_prefetched, 0, 8);
+	tcase_add_loop_test(tcase, close_ends_a_storm_of_crashes, 0, 12);
 	return suite_main(suite);
 }
