@@ -122,18 +122,24 @@ eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 	return r < 0 ? eddy__job_withdraw(job, r) : 0;
 }
 
+/* A submit in here may make room itself: that is added up, not nested, or many
+ * waiters would make a deep stack. */
 void
 eddy_executor_room(struct eddy_executor *executor, unsigned n)
 {
 	struct eddy_ready *ready;
+	struct eddy_job *job;
+	bool nested;
 	int r;
 
 	if (A_LOAD(&executor->waiting) == 0)
 		return;
 	pthread_mutex_lock(&executor->lock);
-	while (n > 0 && (ready = list_pop(&executor->waiters)) != NULL) {
-		struct eddy_job *job = job_of(ready);
-
+	nested = executor->room != 0;
+	executor->room += n;
+	while (!nested && executor->room != 0 &&
+	       (ready = list_pop(&executor->waiters)) != NULL) {
+		job = job_of(ready);
 		A_STORE(&job->state, JOB_QUEUED);
 		r = executor->ops->submit(executor, job);
 		if (r == -EAGAIN) {
@@ -145,8 +151,10 @@ eddy_executor_room(struct eddy_executor *executor, unsigned n)
 		if (r < 0)
 			eddy_job_end(job, EDDY_LOST, r);
 		else
-			n--;
+			executor->room--;
 	}
+	if (!nested)
+		executor->room = 0;
 	pthread_mutex_unlock(&executor->lock);
 }
 

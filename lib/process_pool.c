@@ -468,7 +468,8 @@ settle_job(struct pool *pool, struct worker *worker, uint32_t i,
 	else if (worker->why != EDDY_NONE)
 		end_job(pool, job, worker->why, -EPIPE);
 	else if (fresh)
-		end_job(pool, job, EDDY_LOST, -EPIPE);
+		end_job(pool, job, pool->closing ? EDDY_CANCELLED : EDDY_LOST,
+		    -EPIPE);
 	else
 		end_job(pool, job,
 		    death->code == CLD_EXITED ? EDDY_EXITED : EDDY_CRASHED,
@@ -591,20 +592,31 @@ on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 	dispatch(worker->pool);
 }
 
+/* Back to the queue with what a worker has not started. */
+static void
+take_back(struct pool *pool, struct worker *worker)
+{
+	uint32_t n, i;
+
+	for (n = worker->tail; n != worker->head; n--) {
+		struct eddy_job *job;
+
+		i = (n - 1) % pool->options.depth;
+		job = worker->jobs[i];
+		if (job != NULL && reclaim(pool, worker, i))
+			requeue(pool, job);
+	}
+}
+
 /* Kill the worker of a job that runs, and nobody else's: the jobs behind it are
  * taken back first, and if it is done meanwhile that wins. */
 static int
 stop_running(struct pool *pool, struct worker *worker, struct eddy_job *job,
     enum eddy_outcome outcome)
 {
-	uint32_t n, i, depth = pool->options.depth;
+	uint32_t i, depth = pool->options.depth;
 
-	for (n = worker->tail; n != worker->head; n--) {
-		struct eddy_job *behind = worker->jobs[(n - 1) % depth];
-
-		if (behind != NULL && reclaim(pool, worker, (n - 1) % depth))
-			requeue(pool, behind);
-	}
+	take_back(pool, worker);
 	drain_or_kill(pool, worker);
 	for (i = 0; i < depth && worker->jobs[i] != job; i++)
 		;
@@ -797,6 +809,8 @@ end_workers(struct pool *pool, int64_t duration)
 	pool->closing = true;
 	pthread_mutex_unlock(&pool->lock);
 	open_inbox(pool);
+	for (EACH_WORKER(worker, pool))
+		take_back(pool, worker);
 	fail_queue(pool, EDDY_CANCELLED, 0);
 	for (EACH_WORKER(worker, pool))
 		if (worker->state != NONE && worker->head == worker->tail)

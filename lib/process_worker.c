@@ -10,12 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "process_channel.h"
 #include "sys.h"
 
-enum { HIGH = 700 }; /* where a job's close and dup2 games rarely reach */
+enum { HIGH = 4096 }; /* beyond what jobs count through to close and dup2 */
 
 static bool forked; /* in a process that a job forked */
 
@@ -51,13 +52,25 @@ eddy__die_with(pid_t parent)
 		_exit(0); /* it died before */
 }
 
+/* Only the bell stays, as a number that the limit keeps out of a job's reach
+ * where the hard limit allows it. */
 static int
 keep_only(int bell)
 {
-	int high = fcntl(bell, F_DUPFD_CLOEXEC, HIGH);
+	struct rlimit limit, more;
+	int high;
 
+	getrlimit(RLIMIT_NOFILE, &limit);
+	more = limit;
+	more.rlim_cur = limit.rlim_cur < HIGH ? limit.rlim_cur + 1 : HIGH + 1;
+	if (more.rlim_cur > limit.rlim_cur)
+		setrlimit(RLIMIT_NOFILE, &more);
+	high = fcntl(bell, F_DUPFD_CLOEXEC, (int)more.rlim_cur - 1);
+	setrlimit(RLIMIT_NOFILE, &limit);
 	if (high < 0)
-		high = bell; /* a low RLIMIT_NOFILE */
+		high = fcntl(bell, F_DUPFD_CLOEXEC, (int)limit.rlim_cur - 1);
+	if (high < 0)
+		high = bell;
 	if (high > STDERR_FILENO + 1)
 		eddy__close_range(STDERR_FILENO + 1, (unsigned)high - 1);
 	eddy__close_range((unsigned)high + 1, ~0u);

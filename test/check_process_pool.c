@@ -2266,7 +2266,8 @@ kill_one(struct rig *rig, unsigned *seed)
 	return n > 0 && kill(pids[rand_r(seed) % n], SIGKILL) == 0;
 }
 
-/* Keep WINDOW calls under way, from number on; kill at random, cancel some. */
+/* Keep WINDOW calls under way; kill at random, twice as often as is demanded,
+ * and cancel some. */
 static int
 storm(struct rig *rig, struct call *calls, int n, int kills, bool cancels)
 {

@@ -95,7 +95,8 @@ struct eddy_executor {
 	pthread_mutex_t lock;      /* private: guards waiters */
 	struct eddy_ready waiters; /* private: jobs that wait for room, FIFO */
 	uint32_t waiting;          /* private: how many */
-	bool closing;              /* private */
+	uint64_t room; /* private: what eddy_executor_room hands out */
+	bool closing;  /* private */
 };
 
 void eddy_executor_init(
