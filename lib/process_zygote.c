@@ -355,7 +355,11 @@ zygote(int orders, pid_t host)
 		_exit(0);
 	tell(&server, &ready, -1);
 	for (;;) {
-		if (eddy__poll(server.fds, FDS, EDDY_FOREVER) < 0)
+		int r = eddy__poll(server.fds, FDS, EDDY_FOREVER);
+
+		if (r == -EINVAL) /* RLIMIT_NOFILE is below what we have */
+			finish(&server);
+		if (r < 0)
 			continue;
 		if (server.fds[SIGNALS].revents != 0)
 			reap(&server);
