@@ -147,6 +147,12 @@ wake_at(struct pool *pool, int64_t when)
 /* Workers come and go. */
 
 static void
+clear(struct pool *pool, struct worker *worker)
+{
+	*worker = (struct worker){.pool = pool, .pidfd = -1, .bell.fd = -1};
+}
+
+static void
 release(struct pool *pool, struct worker *worker)
 {
 	eddy_watch_stop(pool->home, &worker->bell);
@@ -157,7 +163,7 @@ release(struct pool *pool, struct worker *worker)
 	if (worker->channel != NULL)
 		eddy__unmap(worker->channel, pool->channel_size);
 	pool->stats.workers -= worker->pid != 0;
-	*worker = (struct worker){.pool = pool, .pidfd = -1, .bell.fd = -1};
+	clear(pool, worker);
 }
 
 /* A worker could not be had: later, less often; at last say so to who waits. */
@@ -923,8 +929,7 @@ set_options(struct pool *pool, const struct eddy_process_pool_options *options)
 	if (pool->workers == NULL)
 		return -ENOMEM;
 	for (EACH_WORKER(worker, pool))
-		*worker = (struct worker){
-		    .pool = pool, .pidfd = -1, .bell.fd = -1};
+		clear(pool, worker);
 	return 0;
 }
 
