@@ -23,7 +23,7 @@ struct door {
 	uint32_t refs;            /* any thread: the loop and accepted jobs */
 	uint64_t accepted;        /* any thread: jobs ever, for this loop */
 	int bell;                 /* eventfd; constant */
-	int pid;                  /* of the loop's process; constant */
+	const uint32_t *ours;     /* 0 in a forked child; eddy__mark */
 };
 
 /* Any thread.  True: the loop sleeps and this caller has to ring. */

@@ -22,17 +22,26 @@ enum {
 
 #define CLOSE_DURATION EDDY_S(5) /* as the grace of init systems, halved */
 
-static struct door *
-door_open(void)
+static int
+door_open(struct door **ret_door)
 {
 	struct door *door = eddy__alloc(sizeof(*door));
+	int r = door != NULL ? eddy__mark(&door->ours) : -ENOMEM;
 
-	if (door == NULL)
-		return NULL;
-	door->bell = eddy__eventfd();
+	if (r < 0)
+		goto fail_mark;
+	r = door->bell = eddy__eventfd();
+	if (r < 0)
+		goto fail_bell;
 	door->refs = 1;
-	door->pid = eddy__getpid();
-	return door;
+	*ret_door = door;
+	return 0;
+
+fail_bell:
+	eddy__unmap(door->ours, sizeof(*door->ours));
+fail_mark:
+	eddy__free(door);
+	return r;
 }
 
 void
@@ -48,6 +57,7 @@ eddy__door_drop(struct door *door)
 	if (A_SUB(&door->refs, 1) != 1)
 		return;
 	eddy__close(door->bell);
+	eddy__unmap(door->ours, sizeof(*door->ours));
 	eddy__free(door);
 }
 
@@ -63,19 +73,14 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
     const struct eddy_loop_options *options, unsigned version)
 {
 	struct eddy_loop *loop;
-	int r = -ENOMEM;
+	int r;
 
 	if (version != EDDY_VERSION_NUMBER)
 		return -EPROTO;
 	loop = eddy__alloc(sizeof(*loop));
-	if (loop == NULL)
-		return r;
-	loop->door = door_open();
-	if (loop->door == NULL)
-		goto fail_door;
-	r = loop->door->bell;
+	r = loop != NULL ? door_open(&loop->door) : -ENOMEM;
 	if (r < 0)
-		goto fail_bell;
+		goto fail_door;
 	r = loop->epoll = eddy__epoll_open();
 	if (r < 0)
 		goto fail_epoll;
@@ -99,9 +104,7 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 fail_add:
 	eddy__close(loop->epoll);
 fail_epoll:
-	eddy__close(loop->door->bell);
-fail_bell:
-	eddy__free(loop->door);
+	eddy__door_drop(loop->door);
 fail_door:
 	eddy__free(loop);
 	return r;
@@ -119,7 +122,7 @@ eddy_loop_close(struct eddy_loop *loop)
 	struct eddy_ready *spare;
 	int r = 0;
 
-	if (loop->door->pid == eddy__getpid()) {
+	if (A_LOAD(loop->door->ours) != 0) {
 		if (A_LOAD(&loop->running) || loop->roots != NULL ||
 		    loop->pools != 0 || eddy__loop_jobs(loop))
 			return -EBUSY;
@@ -220,7 +223,7 @@ turn(struct eddy_loop *loop, int64_t duration)
 static int
 enter(struct eddy_loop *loop)
 {
-	if (loop->door->pid != eddy__getpid())
+	if (A_LOAD(loop->door->ours) == 0)
 		return -ECHILD;
 	if (A_XCHG(&loop->running, 1) != 0)
 		return -EBUSY;

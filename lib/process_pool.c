@@ -741,7 +741,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	struct pool *pool = pool_of(executor);
 	bool home = eddy__loop_mine(pool->home) == 0;
 
-	if (pool->pid != eddy__getpid())
+	if (A_LOAD(pool->home->door->ours) == 0)
 		return -ECHILD;
 	if (job->size > pool->options.slot_size)
 		return -EMSGSIZE;

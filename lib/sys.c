@@ -117,12 +117,30 @@ eddy__map(void **ret_p, int fd, size_t size)
 	return result(p == MAP_FAILED ? -1 : 0, saved);
 }
 
+int
+eddy__mark(const uint32_t **ret_mark)
+{
+	size_t size = sizeof(**ret_mark); /* a page, that is */
+	int saved = errno;
+	uint32_t *mark = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int r = mark == MAP_FAILED ? -1 : madvise(mark, size, MADV_WIPEONFORK);
+
+	if (r == 0)
+		*mark = 1;
+	r = result(r, saved);
+	if (r < 0 && mark != MAP_FAILED)
+		eddy__unmap(mark, size);
+	*ret_mark = mark;
+	return r;
+}
+
 void
-eddy__unmap(void *p, size_t size)
+eddy__unmap(const void *p, size_t size)
 {
 	int saved = errno;
 
-	munmap(p, size);
+	munmap((void *)(uintptr_t)p, size);
 	errno = saved;
 }
 

@@ -24,7 +24,9 @@ void *eddy__alloc(size_t size);
 void *eddy__realloc(void *p, size_t size);
 void eddy__free(void *p);
 int eddy__map(void **ret_p, int fd, size_t size); /* shared, read and write */
-void eddy__unmap(void *p, size_t size);
+/* A word that reads 1 here and 0 in forked children; getpid costs 220 ns. */
+int eddy__mark(const uint32_t **ret_mark);
+void eddy__unmap(const void *p, size_t size);
 int eddy__memfd(const char *name, size_t size); /* sealed at size */
 
 /* Descriptors, all close-on-exec. */

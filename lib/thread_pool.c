@@ -30,7 +30,7 @@ struct worker {
 struct pool {
 	struct eddy_executor executor;
 	struct eddy_thread_pool_options options;
-	pid_t pid;
+	const uint32_t *ours; /* 0 in a forked child */
 
 	pthread_mutex_t lock; /* guards all that follows */
 	pthread_cond_t left;  /* a worker has left */
@@ -51,6 +51,7 @@ destroy(struct pool *pool)
 	pthread_cond_destroy(&pool->left);
 	pthread_mutex_destroy(&pool->lock);
 	eddy_executor_fini(&pool->executor);
+	eddy__unmap(pool->ours, sizeof(*pool->ours));
 	eddy__free(pool);
 }
 
@@ -247,7 +248,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	bool wake = false;
 	int r;
 
-	if (pool->pid != eddy__getpid())
+	if (A_LOAD(pool->ours) == 0)
 		return -ECHILD; /* its threads are not here */
 	pthread_mutex_lock(&pool->lock);
 	r = admit(pool);
@@ -326,7 +327,8 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	struct worker *gone;
 	int r;
 
-	if (pool->pid != eddy__getpid()) {
+	if (A_LOAD(pool->ours) == 0) {
+		eddy__unmap(pool->ours, sizeof(*pool->ours));
 		eddy__free(pool); /* its lock may be held by nobody */
 		return 0;
 	}
@@ -384,13 +386,15 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	    "threads", submit, cancel, close_pool, describe};
 	struct pool *pool = eddy__alloc(sizeof(*pool));
 	pthread_condattr_t monotonic;
+	int r = pool != NULL ? eddy__mark(&pool->ours) : -ENOMEM;
 
-	if (pool == NULL)
-		return -ENOMEM;
+	if (r < 0) {
+		eddy__free(pool);
+		return r;
+	}
 	if (options != NULL)
 		pool->options = *options;
 	set_defaults(&pool->options);
-	pool->pid = eddy__getpid();
 	eddy_executor_init(&pool->executor, &ops);
 	list_init(&pool->queue);
 	pthread_mutex_init(&pool->lock, NULL);

@@ -49,7 +49,7 @@ may_change(const struct eddy_loop *loop)
 {
 	int r = eddy__loop_mine(loop);
 
-	return r == 0 && loop->door->pid != eddy__getpid() ? -ECHILD : r;
+	return r == 0 && A_LOAD(loop->door->ours) == 0 ? -ECHILD : r;
 }
 
 /* A descriptor that the kernel knows, so its number is in bounds. */

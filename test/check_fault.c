@@ -10,6 +10,7 @@
  */
 /* link: -Wl,--wrap=eddy__alloc,--wrap=eddy__realloc,--wrap=eddy__free */
 /* link: -Wl,--wrap=eddy__map,--wrap=eddy__unmap,--wrap=eddy__memfd */
+/* link: -Wl,--wrap=eddy__mark */
 /* link: -Wl,--wrap=eddy__open,--wrap=eddy__close,--wrap=eddy__eventfd */
 /* link: -Wl,--wrap=eddy__epoll_open,--wrap=eddy__epoll_ctl */
 /* link: -Wl,--wrap=eddy__epoll_wait,--wrap=eddy__poll */
@@ -164,8 +165,10 @@ void __real_eddy__free(void *p);
 void __wrap_eddy__free(void *p);
 int __real_eddy__map(void **ret_p, int fd, size_t size);
 int __wrap_eddy__map(void **ret_p, int fd, size_t size);
-void __real_eddy__unmap(void *p, size_t size);
-void __wrap_eddy__unmap(void *p, size_t size);
+int __real_eddy__mark(const uint32_t **ret_mark);
+int __wrap_eddy__mark(const uint32_t **ret_mark);
+void __real_eddy__unmap(const void *p, size_t size);
+void __wrap_eddy__unmap(const void *p, size_t size);
 int __real_eddy__close(int fd);
 int __wrap_eddy__close(int fd);
 int __real_eddy__waitid(int type, int id, siginfo_t *info, int options);
@@ -220,8 +223,19 @@ __wrap_eddy__map(void **ret_p, int fd, size_t size)
 	return -error;
 }
 
+int
+__wrap_eddy__mark(const uint32_t **ret_mark)
+{
+	int error = strike("mark", ENOMEM, EAGAIN);
+
+	if (error == 0)
+		error = -__real_eddy__mark(ret_mark);
+	account(error == 0);
+	return -error;
+}
+
 void
-__wrap_eddy__unmap(void *p, size_t size)
+__wrap_eddy__unmap(const void *p, size_t size)
 {
 	account(-1);
 	__real_eddy__unmap(p, size);
