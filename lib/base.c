@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "sys.h"
+
 const char *
 eddy_version(void)
 {
@@ -19,13 +21,18 @@ eddy_now(void)
 }
 
 int64_t
-eddy_after(int64_t duration)
+eddy__later(int64_t now, int64_t duration)
 {
 	int64_t deadline;
 
 	if (duration == EDDY_FOREVER ||
-	    __builtin_add_overflow(
-		eddy_now(), duration > 0 ? duration : 0, &deadline))
+	    __builtin_add_overflow(now, duration > 0 ? duration : 0, &deadline))
 		return EDDY_FOREVER;
 	return deadline;
+}
+
+int64_t
+eddy_after(int64_t duration)
+{
+	return eddy__later(eddy_now(), duration);
 }

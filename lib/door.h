@@ -22,8 +22,11 @@ struct door {
 	uint32_t parked;          /* any thread */
 	uint32_t refs;            /* any thread: the loop and accepted jobs */
 	uint64_t accepted;        /* any thread: jobs ever, for this loop */
-	int bell;                 /* eventfd; constant */
-	const uint32_t *ours;     /* 0 in a forked child; eddy__mark */
+	uint32_t closed;          /* any thread: the loop is gone */
+	/* Any thread: called with what is pushed too late.  Set before that. */
+	void (*orphan)(struct eddy_ready *);
+	int bell;             /* eventfd; constant */
+	const uint32_t *ours; /* 0 in a forked child; eddy__mark */
 };
 
 /* Any thread.  True: the loop sleeps and this caller has to ring. */

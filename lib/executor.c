@@ -15,8 +15,14 @@
 #include "loop_impl.h"
 #include "sys.h"
 
-/* The job this thread runs. */
-static _Thread_local struct eddy_job *inside;
+/* The job this thread runs, and how to stop it. */
+struct inside {
+	struct eddy_job *job;
+	void (*stop)(void *); /* guarded by the lock of its executor */
+	void *arg;
+};
+
+static _Thread_local struct inside inside;
 
 void
 eddy_executor_init(
@@ -167,15 +173,15 @@ eddy_job_begin(struct eddy_job *job)
 
 	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
 		return false;
-	inside = job;
+	inside.job = job;
 	return true;
 }
 
 static void
 conclude(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
-	if (inside == job)
-		inside = NULL;
+	if (inside.job == job)
+		eddy__job_enter(NULL);
 	job->outcome = (uint8_t)outcome;
 	job->result = result;
 	/* Pairs with the acquires in eddy_job_wait and eddy__job_prepare. */
@@ -243,7 +249,7 @@ eddy_job_wait(struct eddy_job *job, int64_t deadline)
 
 	if (job->door != NULL || A_LOAD(&job->state) == JOB_IDLE)
 		return -EINVAL;
-	if (inside != NULL && inside->executor == job->executor)
+	if (inside.job != NULL && inside.job->executor == job->executor)
 		return -EDEADLK;
 	while ((state = A_ACQUIRE(&job->state)) != JOB_DONE) {
 		int64_t left = EDDY_FOREVER;
@@ -255,6 +261,20 @@ eddy_job_wait(struct eddy_job *job, int64_t deadline)
 		eddy__futex_wait(&job->state, state, left, false);
 	}
 	return eddy_job_rc(job);
+}
+
+/* After job->stop was set: one of the two sides sees the other. */
+static void
+call_stop(struct eddy_executor *executor, struct eddy_job *job)
+{
+	pthread_mutex_lock(&executor->lock);
+	if ((job->flags & JOB_HOOKED) != 0) {
+		struct inside *in = (void *)job->ready.prev;
+
+		job->flags &= (uint8_t)~JOB_HOOKED;
+		in->stop(in->arg);
+	}
+	pthread_mutex_unlock(&executor->lock);
 }
 
 int
@@ -278,6 +298,7 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 		return 0;
 	}
 	A_STORE(&job->stop, (uint8_t)outcome);
+	call_stop(executor, job);
 	return executor->ops->cancel(executor, job, outcome);
 }
 
@@ -287,16 +308,39 @@ eddy_job_cancel(struct eddy_job *job)
 	return eddy__job_give_up(job, EDDY_CANCELLED);
 }
 
+/* A job that runs is in no list, so its node can tell where. */
+int
+eddy_job_on_stop(void (*stop)(void *), void *arg)
+{
+	struct eddy_job *job = inside.job;
+	int r = 0;
+
+	if (job == NULL)
+		return -EINVAL;
+	pthread_mutex_lock(&job->executor->lock);
+	if (A_LOAD(&job->stop) != EDDY_NONE && stop != NULL)
+		r = -ECANCELED;
+	else
+		inside = (struct inside){job, stop, arg};
+	job->flags &= (uint8_t)~JOB_HOOKED;
+	job->flags |= r == 0 && stop != NULL ? JOB_HOOKED : 0;
+	job->ready.prev = (void *)&inside;
+	pthread_mutex_unlock(&job->executor->lock);
+	return r;
+}
+
 void
 eddy__job_enter(struct eddy_job *job)
 {
-	inside = job;
+	if (inside.stop != NULL)
+		eddy_job_on_stop(NULL, NULL);
+	inside.job = job;
 }
 
 bool
 eddy_job_stop_requested(void)
 {
-	return inside != NULL && A_LOAD(&inside->stop) != 0;
+	return inside.job != NULL && A_LOAD(&inside.job->stop) != 0;
 }
 
 /* The rest. */
@@ -306,7 +350,7 @@ eddy_executor_close(struct eddy_executor *executor, int64_t duration)
 {
 	struct eddy_ready *ready;
 
-	if (inside != NULL && inside->executor == executor)
+	if (inside.job != NULL && inside.job->executor == executor)
 		return -EDEADLK;
 	pthread_mutex_lock(&executor->lock);
 	executor->closing = true;

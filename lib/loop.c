@@ -68,6 +68,28 @@ eddy__door_send(struct door *door, struct eddy_ready *node)
 		eddy__ring(door->bell);
 }
 
+/* Nobody will run what is in here: tell those who wait for it.  The loop does
+ * this after it closed the door, a thread when it finds it closed after a push,
+ * so one of the two finds each node. */
+void
+eddy__door_clear(struct door *door, struct eddy_ready *list)
+{
+	struct eddy_ready *node;
+
+	door_collect(door, list);
+	while ((node = list_pop(list)) != NULL)
+		if (A_LOAD(&door->orphan) != NULL)
+			A_LOAD (&door->orphan)(node);
+}
+
+static int64_t
+loop_time(const struct eddy_loop *loop)
+{
+	struct eddy_clock *clock = loop->options.clock;
+
+	return clock != NULL ? clock->now : eddy_now();
+}
+
 int
 eddy_loop_open_version(struct eddy_loop **ret_loop,
     const struct eddy_loop_options *options, unsigned version)
@@ -97,7 +119,7 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 		loop->options = *options;
 	if (loop->options.close_duration == 0)
 		loop->options.close_duration = CLOSE_DURATION;
-	loop->now = eddy_now();
+	loop->now = loop_time(loop);
 	*ret_loop = loop;
 	return 0;
 
@@ -132,40 +154,51 @@ eddy_loop_close(struct eddy_loop *loop)
 	} else {
 		A_STORE(&loop->door->refs, 1); /* who held it is not here */
 	}
+	A_STORE(&loop->door->closed, 1);
+	/* Pairs with the fence in door_push. */
+	A_FENCE(&loop->door->closed);
+	eddy__door_clear(loop->door, &loop->pending);
 	while ((spare = list_pop(&loop->spare_jobs)) != NULL)
 		eddy__free(spare);
 	eddy__close(loop->epoll);
 	eddy__door_drop(loop->door);
-	eddy__free(loop->heap);
+	eddy__free(loop->heaps[LOOP_TIME].entries);
+	eddy__free(loop->heaps[REAL_TIME].entries);
 	eddy__free(loop->watched);
 	eddy__free(loop);
 	return r;
 }
 
-int
-eddy__loop_mine(const struct eddy_loop *loop)
+/* Would a run wait for anything? */
+bool
+eddy__loop_alive(const struct eddy_loop *loop)
 {
-	return A_LOAD(&loop->owner) == (uintptr_t)pthread_self() ? 0 : -EPERM;
+	return !list_empty(&loop->pending) || loop->heaps[0].count != 0 ||
+	       loop->watching != 0 || loop->holds != 0 || loop->foreign != 0 ||
+	       loop->heaps[1].count != 0 || eddy__loop_jobs(loop) ||
+	       A_LOAD(&loop->door->stack) != NULL;
 }
 
-/* Would a run wait for anything? */
+/* A virtual clock stands still while somebody outside is at work. */
 static bool
-alive(const struct eddy_loop *loop)
+may_jump(struct eddy_loop *loop)
 {
-	return !list_empty(&loop->pending) || loop->timers != 0 ||
-	       loop->watching != 0 || loop->holds != 0 ||
-	       eddy__loop_jobs(loop) || A_LOAD(&loop->door->stack) != NULL;
+	return loop->options.clock != NULL && loop->holds == 0 &&
+	       !eddy__loop_jobs(loop) &&
+	       eddy__alarm_next(&loop->heaps[LOOP_TIME]) != EDDY_FOREVER;
 }
 
 /* How long this turn may sleep. */
 static int64_t
 patience(struct eddy_loop *loop, int64_t duration)
 {
+	bool virtual = loop->options.clock != NULL;
+	struct heap *heap = &loop->heaps[virtual ? REAL_TIME : LOOP_TIME];
 	int64_t next, now;
 
-	if (loop->stopping || !list_empty(&loop->pending))
+	if (loop->stopping || !list_empty(&loop->pending) || may_jump(loop))
 		return 0;
-	next = eddy__timer_next(loop);
+	next = eddy__alarm_next(heap);
 	if (next == EDDY_FOREVER || duration == 0)
 		return duration;
 	/* From the deadline anew each turn: no storm of EINTR postpones it. */
@@ -175,31 +208,47 @@ patience(struct eddy_loop *loop, int64_t duration)
 	return next - now < duration ? next - now : duration;
 }
 
+/* Nothing was ready: to the next deadline, but not beyond duration. */
+static void
+jump(struct eddy_loop *loop, int64_t duration)
+{
+	int64_t next = eddy__alarm_next(&loop->heaps[LOOP_TIME]);
+	int64_t limit = eddy__later(loop->options.clock->now, duration);
+
+	if (next < limit)
+		limit = next;
+	if (limit > loop->options.clock->now)
+		loop->options.clock->now = limit;
+}
+
 /* Sleep until something happens, then put what is ready in the pending list:
  * descriptors, posts and outcomes, timers. */
 static int
 collect(struct eddy_loop *loop, int64_t duration)
 {
 	struct epoll_event events[EVENTS];
+	int64_t wait = patience(loop, duration);
 	int i, n;
 
-	duration = patience(loop, duration);
 	/* A job that was refused meanwhile may have been all we waited for. */
-	if (duration != 0 && (!door_park(loop->door) ||
-				 (duration == EDDY_FOREVER && !alive(loop))))
-		duration = 0;
-	n = eddy__epoll_wait(
-	    loop->epoll, events, EVENTS, duration, &loop->coarse);
+	if (wait != 0 && (!door_park(loop->door) ||
+			     (wait == EDDY_FOREVER && !eddy__loop_alive(loop))))
+		wait = 0;
+	n = eddy__epoll_wait(loop->epoll, events, EVENTS, wait, &loop->coarse);
 	door_unpark(loop->door);
 	if (n < 0 && n != -EINTR)
 		return n;
-	loop->now = eddy_now();
 	for (i = 0; i < n; i++)
 		if (events[i].data.u64 != BELL)
 			eddy__watch_collect(
 			    loop, events[i].data.u64, events[i].events);
 	door_collect(loop->door, &loop->pending);
-	eddy__timer_collect(loop);
+	if (list_empty(&loop->pending) && !loop->stopping && may_jump(loop))
+		jump(loop, duration);
+	loop->now = loop_time(loop);
+	eddy__alarm_collect(loop, &loop->heaps[LOOP_TIME], loop->now);
+	if (loop->heaps[REAL_TIME].count != 0)
+		eddy__alarm_collect(loop, &loop->heaps[REAL_TIME], eddy_now());
 	return 0;
 }
 
@@ -238,7 +287,7 @@ eddy_loop_run(struct eddy_loop *loop)
 
 	if (r < 0)
 		return r;
-	while (r == 0 && (loop->stopping || alive(loop))) {
+	while (r == 0 && (loop->stopping || eddy__loop_alive(loop))) {
 		r = turn(loop, EDDY_FOREVER);
 		if (loop->stopping)
 			break;
@@ -257,7 +306,7 @@ eddy_loop_step(struct eddy_loop *loop, int64_t duration)
 		return r;
 	r = turn(loop, duration > 0 ? duration : 0);
 	if (r == 0)
-		r = alive(loop);
+		r = eddy__loop_alive(loop);
 	loop->stopping = false;
 	A_RELEASE(&loop->running, 0);
 	return r;
@@ -299,4 +348,10 @@ int64_t
 eddy_loop_now(const struct eddy_loop *loop)
 {
 	return loop->now;
+}
+
+int64_t
+eddy_loop_after(const struct eddy_loop *loop, int64_t duration)
+{
+	return eddy__later(loop_time(loop), duration);
 }

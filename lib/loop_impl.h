@@ -7,19 +7,31 @@
 
 #include <eddy/loop.h>
 
+#include <errno.h>
+#include <pthread.h>
+
 #include "door.h"
 #include "list.h"
 
+struct eddy_alarm;
 struct eddy_task;
 struct eddy_timer;
 struct eddy_watch;
 
-/* A timer's place in the heap; the deadline is cached for the comparisons. */
+/* An alarm's place in its heap, with what comparisons need. */
 struct heap_entry {
 	int64_t deadline;
 	uint64_t sequence;
-	struct eddy_timer *timer;
+	struct eddy_alarm *alarm;
 };
+
+struct heap {
+	struct heap_entry *entries;
+	uint32_t count, room;
+};
+
+/* Which clock a deadline is on; the same unless the loop's is virtual. */
+enum { LOOP_TIME, REAL_TIME };
 
 /* The loop's table of watches, by descriptor. */
 struct watched {
@@ -48,13 +60,12 @@ struct eddy_loop {
 	int64_t now;        /* absolute ns, when the batch was collected */
 	uint64_t delivered; /* outcomes of jobs */
 	unsigned holds;
+	unsigned foreign;  /* tasks that somebody outside the library wakes */
 	unsigned watching; /* started watches that are not background */
 	unsigned pools;    /* process pools that live here */
 
-	/* timer.c: a 4-ary heap by (deadline, sequence). */
-	struct heap_entry *heap;
-	uint32_t timers, heap_room;
-	uint64_t sequence;
+	struct heap heaps[2]; /* timer.c: by LOOP_TIME, REAL_TIME */
+	uint64_t sequence;    /* of starts */
 
 	/* watch.c */
 	struct watched *watched;
@@ -73,7 +84,14 @@ struct eddy_loop {
 };
 
 /* -EPERM unless this is the loop thread. */
-int eddy__loop_mine(const struct eddy_loop *loop);
+static inline int
+eddy__loop_mine(const struct eddy_loop *loop)
+{
+	return A_LOAD(&loop->owner) == (uintptr_t)pthread_self() ? 0 : -EPERM;
+}
+
+/* Would a run wait for anything? */
+bool eddy__loop_alive(const struct eddy_loop *loop);
 
 /* Are there jobs whose outcome the loop has not run yet? */
 bool eddy__loop_jobs(const struct eddy_loop *loop);
@@ -91,16 +109,21 @@ eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 /* The door, and how many jobs may still ring it.  Any thread. */
 void eddy__door_hold(struct door *door);
 void eddy__door_drop(struct door *door);
+/* What nobody will run any more to door->orphan; list: room for it. */
+void eddy__door_clear(struct door *door, struct eddy_ready *list);
 /* Push and ring; for threads of the library, which exist in no forked child. */
 void eddy__door_send(struct door *door, struct eddy_ready *node);
 
-/* task.c: free an EDDY_NEW frame that could not be started; answers r, or
- * -ENOMEM for NULL. */
-int eddy__task_refuse(struct eddy_task *task, int r);
-
-/* timer.c */
-int64_t eddy__timer_next(struct eddy_loop *loop); /* or EDDY_FOREVER */
-void eddy__timer_collect(struct eddy_loop *loop); /* due ones to pending */
+/* timer.c.  Who starts an alarm sets ready.run before it is due. */
+int eddy__alarm_start(struct eddy_loop *loop, struct eddy_alarm *alarm,
+    int64_t deadline, int way);
+void eddy__alarm_stop(struct eddy_loop *loop, struct eddy_alarm *alarm);
+int64_t eddy__alarm_next(struct heap *heap); /* or EDDY_FOREVER */
+/* Those due at now to pending. */
+void eddy__alarm_collect(
+    struct eddy_loop *loop, struct heap *heap, int64_t now);
+int eddy__timer_start(struct eddy_loop *loop, struct eddy_timer *timer,
+    int64_t deadline, int way);
 
 /* watch.c: an event with our tag, to pending unless it is stale. */
 void eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got);

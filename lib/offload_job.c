@@ -10,7 +10,7 @@
 #include <errno.h>
 
 #include "executor_impl.h"
-#include "loop_impl.h"
+#include "task_impl.h"
 
 static int
 give_up(struct eddy_task *task, int rc)
@@ -96,7 +96,7 @@ eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
 	}
 	self->use.user[0] = job;
 	if (deadline == 0)
-		return eddy_park(self, &job_op);
-	return eddy_timeout(
-	    self, deadline - eddy_now(), eddy_park(self, &job_op));
+		return eddy__park(self, &job_op);
+	return eddy__limit(
+	    self, deadline, REAL_TIME, eddy__park(self, &job_op));
 }

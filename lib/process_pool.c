@@ -139,9 +139,10 @@ static int
 wake_at(struct pool *pool, int64_t when)
 {
 	if (when == 0 || when == EDDY_FOREVER ||
-	    (eddy_timer_active(&pool->timer) && pool->timer.deadline <= when))
+	    (eddy_timer_active(&pool->timer) &&
+		pool->timer.alarm.deadline <= when))
 		return 0;
-	return eddy_timer_start(pool->home, &pool->timer, when);
+	return eddy__timer_start(pool->home, &pool->timer, when, REAL_TIME);
 }
 
 /* Workers come and go. */

@@ -5,8 +5,11 @@
 #include <eddy/task.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
 
-#include "loop_impl.h"
+#include "sys.h"
+#include "task_impl.h"
 
 static void
 main_ended(struct eddy_loop *loop, struct eddy_task *task)
@@ -25,7 +28,7 @@ drain(struct eddy_loop *loop)
 
 	loop->draining = true;
 	for (task = loop->roots; task != NULL; task = task->next)
-		eddy_cancel(task);
+		eddy_cancel(task, "its loop is closing");
 	while (r > 0 && (loop->roots != NULL || eddy__loop_jobs(loop))) {
 		now = eddy_now();
 		if (now >= deadline)
@@ -33,6 +36,19 @@ drain(struct eddy_loop *loop)
 		r = eddy_loop_step(loop, deadline - now);
 	}
 	return r < 0 ? r : 0;
+}
+
+/* It returned before the main task ended: because somebody stopped it, or
+ * because nothing can happen any more. */
+static bool
+is_stuck(struct eddy_loop *loop)
+{
+	if (loop->main_result != EDDY_PENDING || eddy__loop_alive(loop))
+		return false;
+	dprintf(STDERR_FILENO,
+	    "eddy: deadlock: these tasks wait and nothing can wake them\n");
+	eddy_dump_tasks(loop, STDERR_FILENO);
+	return true;
 }
 
 int
@@ -51,13 +67,15 @@ eddy_run_with(
 	r = eddy_loop_open(&loop, options);
 	if (r < 0)
 		return eddy__task_refuse(main_task, r);
-	loop->main_result = -EDEADLK;
+	loop->main_result = EDDY_PENDING;
 	r = eddy_loop_spawn(loop, main_task, main_ended);
 	if (r == 0)
 		r = eddy_loop_run(loop);
-	if (r == 0)
-		r = loop->main_result;
+	if (r == 0 && is_stuck(loop))
+		r = -EDEADLK;
 	left = drain(loop);
+	if (r == 0 && loop->main_result != EDDY_PENDING)
+		r = loop->main_result;
 	/* What would not leave in time keeps the loop; better than its end. */
 	if (left == 0)
 		left = eddy_loop_close(loop);

@@ -66,4 +66,7 @@ int eddy__thread_create(
 int eddy__thread_count(void); /* of this process; -errno without procfs */
 int eddy__cpus(void);         /* that this process may use */
 
+/* base.c: now + duration, saturated as eddy_after says. */
+int64_t eddy__later(int64_t now, int64_t duration);
+
 #endif

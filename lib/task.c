@@ -12,8 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "loop_impl.h"
 #include "sys.h"
+#include "task_impl.h"
 
 enum {
 	STARTED = 1,    /* spawned, called or a root */
@@ -29,6 +29,9 @@ enum {
 	TIMED = 1024,   /* the timer is eddy_timeout's, not eddy_sleep's */
 	EXPIRED = 2048, /* it fired: the operation is giving up */
 	STARVED = 4096, /* no memory for that timer: as EXPIRED */
+	FOREIGN = 8192, /* somebody outside will end the wait: loop->foreign */
+	SUPERVISED = 16384, /* its failure is no failure of the scope */
+	OVERDUE = 32768,    /* cancelled by its own deadline */
 
 	BUDGET = 256, /* awaits of one step that complete at once */
 };
@@ -46,6 +49,13 @@ static const struct eddy_op race_op = {"race", cancel_kids};
 static const struct eddy_op leave_op = {"leave", cancel_kids};
 static const struct eddy_op sleep_op = {"sleep", eddy_unpark};
 
+/* Reasons of our own, for the dump. */
+static const struct eddy_site failed = {.text = "its scope failed"};
+static const struct eddy_site left = {.text = "its scope is being left"};
+static const struct eddy_site lost = {.text = "another won the race"};
+static const struct eddy_site overdue = {.text = "its deadline passed"};
+static const struct eddy_site given_up = {.text = "its caller gave it up"};
+
 /* Running. */
 
 bool
@@ -58,8 +68,8 @@ eddy_cancelled(const struct eddy_task *self)
 static void
 make_ready(struct eddy_task *task)
 {
-	task->timer.ready.run = resume;
-	eddy__loop_push(task->loop, &task->timer.ready);
+	task->alarm.ready.run = resume;
+	eddy__loop_push(task->loop, &task->alarm.ready);
 }
 
 /* A timeout gave up.  Its own outcome wins; and as this is decided only when
@@ -77,7 +87,7 @@ static void
 resume(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_task *task = CONTAINER_OF(
-	    ready, struct eddy_task, timer.ready);
+	    ready, struct eddy_task, alarm.ready);
 
 	loop->budget = BUDGET;
 	do {
@@ -96,8 +106,10 @@ resume(struct eddy_loop *loop, struct eddy_ready *ready)
 static void
 settle(struct eddy_task *task, int rc)
 {
-	eddy_timer_stop(task->loop, &task->timer);
-	task->flags &= ~(unsigned)TIMED;
+	eddy__alarm_stop(task->loop, &task->alarm);
+	list_remove(&task->alarm.ready); /* it was due, or followed an event */
+	task->loop->foreign -= (task->flags & FOREIGN) != 0;
+	task->flags &= ~(unsigned)(TIMED | FOREIGN);
 	task->op = NULL;
 	task->rc = rc;
 }
@@ -117,10 +129,18 @@ eddy_unpark(struct eddy_task *task, int rc)
 }
 
 EDDY_ASYNC
-eddy_park(struct eddy_task *self, const struct eddy_op *op)
+eddy__park(struct eddy_task *self, const struct eddy_op *op)
 {
 	self->op = op;
 	return (eddy_async){EDDY_PENDING, NULL};
+}
+
+EDDY_ASYNC
+eddy_park(struct eddy_task *self, const struct eddy_op *op)
+{
+	self->flags |= FOREIGN;
+	self->loop->foreign++;
+	return eddy__park(self, op);
 }
 
 EDDY_ASYNC
@@ -133,10 +153,12 @@ eddy_complete(struct eddy_task *self, int rc)
 	return (eddy_async){EDDY_PENDING, NULL};
 }
 
+/* The alarm of a sleep or a timeout. */
 static void
-on_timer(struct eddy_loop *loop, struct eddy_timer *timer)
+ring(struct eddy_loop *loop, struct eddy_ready *ready)
 {
-	struct eddy_task *task = CONTAINER_OF(timer, struct eddy_task, timer);
+	struct eddy_task *task = CONTAINER_OF(
+	    ready, struct eddy_task, alarm.ready);
 
 	if ((task->flags & TIMED) != 0) {
 		task->flags |= EXPIRED;
@@ -145,7 +167,7 @@ on_timer(struct eddy_loop *loop, struct eddy_timer *timer)
 	}
 	task->op = NULL; /* a sleep is over */
 	task->rc = 0;
-	resume(loop, &task->timer.ready);
+	resume(loop, ready);
 }
 
 /* Frames. */
@@ -218,23 +240,28 @@ start(struct eddy_loop *loop, struct eddy_task *task, unsigned flags)
 		return -EINVAL;
 	task->flags |= STARTED | flags;
 	task->loop = loop;
-	task->timer.fn = on_timer;
 	return 0;
 }
 
-static int
-adopt(struct eddy_task *scope, struct eddy_task *child)
+static unsigned
+inherited(const struct eddy_task *scope)
 {
-	unsigned flags = eddy_cancelled(scope) ? CANCELLED : 0;
+	return eddy_cancelled(scope) ? CANCELLED : 0;
+}
+
+static int
+adopt(struct eddy_task *scope, struct eddy_task *child, unsigned flags)
+{
 	int r;
 
 	if ((scope->flags & STARTED) == 0)
 		return -EINVAL;
 	if ((scope->flags & (LEAVING | DONE)) != 0)
 		return -ECANCELED;
-	r = start(scope->loop, child, flags);
+	r = start(scope->loop, child, flags | inherited(scope));
 	if (r < 0)
 		return r;
+	child->why = scope->why;
 	child->up.parent = scope;
 	link_task(&scope->kids, child);
 	scope->kid_count++;
@@ -251,15 +278,27 @@ eddy__task_refuse(struct eddy_task *task, int r)
 	return r;
 }
 
-int
-eddy_spawn(struct eddy_task *scope, struct eddy_task *child)
+static int
+spawn(struct eddy_task *scope, struct eddy_task *child, unsigned flags)
 {
-	int r = child != NULL ? adopt(scope, child) : -ENOMEM;
+	int r = child != NULL ? adopt(scope, child, flags) : -ENOMEM;
 
 	if (r < 0)
 		return eddy__task_refuse(child, r);
 	make_ready(child);
 	return 0;
+}
+
+int
+eddy_spawn(struct eddy_task *scope, struct eddy_task *child)
+{
+	return spawn(scope, child, 0);
+}
+
+int
+eddy_spawn_supervised(struct eddy_task *scope, struct eddy_task *child)
+{
+	return spawn(scope, child, SUPERVISED);
 }
 
 int
@@ -280,11 +319,13 @@ eddy_loop_spawn(
 EDDY_ASYNC
 eddy_call(struct eddy_task *self, struct eddy_task *callee)
 {
-	unsigned flags = eddy_cancelled(self) ? CALLED | CANCELLED : CALLED;
-	int r = callee != NULL ? start(self->loop, callee, flags) : -ENOMEM;
+	int r = callee == NULL
+	            ? -ENOMEM
+	            : start(self->loop, callee, CALLED | inherited(self));
 
 	if (r < 0)
 		return eddy_complete(self, eddy__task_refuse(callee, r));
+	callee->why = self->why;
 	callee->up.parent = self;
 	self->op = &call_op;
 	self->use.callee = callee;
@@ -305,7 +346,7 @@ eddy_slot_(
 {
 	eddy_prepare(t, relay, site->text);
 	t->at = site;
-	return adopt(scope, t);
+	return adopt(scope, t, 0);
 }
 
 static bool
@@ -318,7 +359,7 @@ waits_for_tasks(const struct eddy_task *task)
 static bool
 pending(const struct eddy_task *task)
 {
-	return task->op != NULL || task->timer.ready.next != NULL;
+	return task->op != NULL || task->alarm.ready.next != NULL;
 }
 
 /* Take back what a running task began but does not await. */
@@ -336,7 +377,7 @@ withdraw(struct eddy_task *task)
 	}
 	if (task->op != NULL)
 		settle(task, 0);
-	list_remove(&task->timer.ready); /* a yield */
+	list_remove(&task->alarm.ready); /* a yield */
 }
 
 int
@@ -364,12 +405,14 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 
 /* Mark one task and end its wait.  The first task below it, or NULL. */
 static struct eddy_task *
-give_up(struct eddy_task *task)
+give_up(struct eddy_task *task, const struct eddy_site *why)
 {
+	task->flags &= ~(unsigned)OVERDUE; /* a cancel from outside beats it */
 	/* One that was told before tells those below it itself. */
 	if ((task->flags & (FINAL | DONE | CANCELLED)) != 0)
 		return NULL;
 	task->flags |= CANCELLED;
+	task->why = why;
 	if ((task->flags & SHIELD) != 0 || task->op == NULL)
 		return task->kids;
 	if (task->op == &call_op)
@@ -382,12 +425,12 @@ give_up(struct eddy_task *task)
 /* Everything from root down, without recursion: trees may be deep.  No hook
  * runs a task, so the tree stands still meanwhile. */
 static void
-cancel_tree(struct eddy_task *root)
+cancel_tree(struct eddy_task *root, const struct eddy_site *why)
 {
 	struct eddy_task *task = root, *next;
 
 	for (;;) {
-		next = give_up(task);
+		next = give_up(task, why);
 		while (next == NULL && task != root) {
 			struct eddy_task *parent = task->up.parent;
 
@@ -406,22 +449,28 @@ cancel_tree(struct eddy_task *root)
 static int
 cancel_callee(struct eddy_task *task, int rc)
 {
-	cancel_tree(task->use.callee);
+	cancel_tree(task->use.callee, &given_up);
 	return rc;
+}
+
+static void
+cancel_all(struct eddy_task *task, const struct eddy_site *why)
+{
+	struct eddy_task *kid;
+
+	for (kid = task->kids; kid != NULL; kid = kid->next)
+		cancel_tree(kid, why);
 }
 
 static int
 cancel_kids(struct eddy_task *task, int rc)
 {
-	struct eddy_task *kid;
-
-	for (kid = task->kids; kid != NULL; kid = kid->next)
-		cancel_tree(kid);
+	cancel_all(task, &given_up);
 	return rc;
 }
 
 int
-eddy_cancel(struct eddy_task *task)
+eddy_cancel_at(struct eddy_task *task, const struct eddy_site *why)
 {
 	int r;
 
@@ -431,7 +480,7 @@ eddy_cancel(struct eddy_task *task)
 		return -EINVAL;
 	r = eddy__loop_mine(task->loop);
 	if (r == 0)
-		cancel_tree(task);
+		cancel_tree(task, why);
 	return r;
 }
 
@@ -474,6 +523,12 @@ join_result(struct eddy_task *task)
 	return tell_failure(task, giving_up(task) ? -ECANCELED : 0);
 }
 
+static bool
+is_failure(int result)
+{
+	return result < 0 && result != -ECANCELED;
+}
+
 static void
 race_step(struct eddy_task *task, struct eddy_task *kid)
 {
@@ -481,7 +536,9 @@ race_step(struct eddy_task *task, struct eddy_task *kid)
 		task->rc = kid->result;
 		if (task->use.winner != NULL)
 			*task->use.winner = kid;
-		cancel_kids(task, -ECANCELED);
+		cancel_all(task, &lost);
+	} else if (is_failure(kid->result)) {
+		eddy__task_report(kid);
 	}
 	if (task->kids == NULL)
 		eddy_unpark(
@@ -491,17 +548,19 @@ race_step(struct eddy_task *task, struct eddy_task *kid)
 /* The first failure nobody was waiting for stops the whole scope.  A scope that
  * is leaving with an error of its own keeps that. */
 static void
-fail_scope(struct eddy_task *task, int failure)
+fail_scope(struct eddy_task *task, const struct eddy_task *kid)
 {
 	bool deaf = (task->flags & (FINAL | SHIELD)) != 0;
-	bool left = (task->flags & (FINAL | LEAVING)) != 0 &&
-	            task->result < 0 && task->result != -ECANCELED;
+	bool own = (task->flags & (FINAL | LEAVING)) != 0 &&
+	           is_failure(task->result);
 
-	task->failure = left ? task->result : failure;
+	if (own)
+		eddy__task_report(kid);
+	task->failure = own ? task->result : kid->result;
 	task->flags |= FAILED;
-	cancel_kids(task, -ECANCELED);
+	cancel_all(task, &failed);
 	if (task->op == &call_op && !deaf)
-		cancel_tree(task->use.callee);
+		cancel_tree(task->use.callee, &failed);
 	else if (task->op != NULL && !waits_for_tasks(task) && !deaf)
 		task->op->cancel(task, -ECANCELED);
 }
@@ -519,9 +578,12 @@ child_ended(struct eddy_task *task, struct eddy_task *kid)
 		eddy_unpark(task, kid->result);
 		return;
 	}
-	if (kid->result < 0 && kid->result != -ECANCELED &&
-	    (task->flags & FAILED) == 0)
-		fail_scope(task, kid->result);
+	if (!is_failure(kid->result))
+		;
+	else if ((kid->flags & SUPERVISED) != 0 || (task->flags & FAILED) != 0)
+		eddy__task_report(kid);
+	else
+		fail_scope(task, kid);
 	if (task->op == &leave_op && task->kids == NULL) {
 		eddy_leave_children_(task);
 		eddy_unpark(task, 0);
@@ -540,7 +602,7 @@ eddy_leave_children_(struct eddy_task *self)
 		self->op = &leave_op;
 		if ((self->flags & FINAL) == 0 &&
 		    (self->result < 0 || eddy_cancelled(self)))
-			cancel_kids(self, -ECANCELED);
+			cancel_all(self, &left);
 		return true;
 	}
 	self->result = tell_failure(self, self->result);
@@ -558,9 +620,9 @@ eddy_join(struct eddy_task *self, struct eddy_task *child)
 	if ((child->flags & DONE) != 0)
 		return eddy_complete(self, child->result);
 	if (eddy_cancelled(self))
-		cancel_tree(child);
+		cancel_tree(child, &given_up);
 	self->use.callee = child;
-	return eddy_park(self, &join_op);
+	return eddy__park(self, &join_op);
 }
 
 static eddy_async
@@ -573,7 +635,7 @@ join_down_to(struct eddy_task *self, uint32_t keep)
 	if (self->kid_count <= keep)
 		return eddy_complete(self, join_result(self));
 	self->use.keep = keep;
-	return eddy_park(self, &join_all_op);
+	return eddy__park(self, &join_all_op);
 }
 
 EDDY_ASYNC
@@ -599,7 +661,55 @@ eddy_race(struct eddy_task *self, struct eddy_task **ret_winner)
 		cancel_kids(self, -ECANCELED);
 	self->rc = EDDY_PENDING;
 	self->use.winner = ret_winner;
-	return eddy_park(self, &race_op);
+	return eddy__park(self, &race_op);
+}
+
+/* The bound of a whole scope. */
+
+struct limit {
+	struct eddy_timer timer;
+	struct eddy_task *task;
+};
+
+static void
+on_limit(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	struct eddy_task *task = CONTAINER_OF(timer, struct limit, timer)->task;
+	bool told = (task->flags & (CANCELLED | FINAL)) != 0;
+
+	(void)loop;
+	cancel_tree(task, &overdue);
+	task->flags |= told ? 0 : OVERDUE;
+}
+
+int
+eddy_deadline_set(struct eddy_task *self, int64_t deadline)
+{
+	struct limit *limit = self->limit;
+
+	if (limit == NULL) {
+		limit = eddy__alloc(sizeof(*limit));
+		if (limit == NULL)
+			return -ENOMEM;
+		limit->task = self;
+		limit->timer.fn = on_limit;
+		self->limit = limit;
+	}
+	if (deadline == EDDY_FOREVER)
+		return eddy_timer_stop(self->loop, &limit->timer);
+	return eddy_timer_start(self->loop, &limit->timer, deadline);
+}
+
+static void
+end_limit(struct eddy_task *self)
+{
+	struct limit *limit = self->limit;
+
+	eddy_timer_stop(self->loop, &limit->timer);
+	eddy__free(limit);
+	self->limit = NULL;
+	if ((self->flags & OVERDUE) != 0 && self->result == -ECANCELED)
+		self->result = -ETIME;
 }
 
 /* Ending. */
@@ -612,6 +722,8 @@ root_ended(struct eddy_task *task)
 	unlink_task(&loop->roots, task);
 	if (task->up.done != NULL)
 		task->up.done(loop, task);
+	else if (is_failure(task->result))
+		eddy__task_report(task);
 }
 
 eddy_step
@@ -620,6 +732,8 @@ eddy_end_(struct eddy_task *self)
 	struct eddy_task *owned = (self->flags & OWNED) != 0 ? self : NULL;
 	eddy_step step = {NULL};
 
+	if (self->limit != NULL)
+		end_limit(self);
 	self->flags |= DONE;
 	if ((self->flags & CALLED) != 0) {
 		step.next = self->up.parent;
@@ -653,26 +767,44 @@ eddy_sleep(struct eddy_task *self, int64_t duration)
 		return eddy_complete(self, -ECANCELED);
 	if (duration <= 0)
 		return eddy_yield(self);
-	r = eddy_timer_start(self->loop, &self->timer, eddy_after(duration));
+	r = eddy__alarm_start(self->loop, &self->alarm,
+	    eddy_loop_after(self->loop, duration), LOOP_TIME);
 	if (r < 0)
 		return eddy_complete(self, r);
-	return eddy_park(self, &sleep_op);
+	self->alarm.ready.run = ring;
+	return eddy__park(self, &sleep_op);
+}
+
+EDDY_ASYNC
+eddy__limit(struct eddy_task *self, int64_t deadline, int way, eddy_async op)
+{
+	struct eddy_alarm *alarm = &self->alarm;
+	int r;
+
+	if (op.rc != EDDY_PENDING || self->op == NULL)
+		return op; /* complete, or about to be */
+	/* An inner limit, or the sleep's end, is sooner; or, under a virtual
+	 * clock, on time that passes while this one stands still. */
+	if (alarm->index != 0 &&
+	    (alarm->deadline <= deadline || alarm->heap != LOOP_TIME))
+		return op;
+	r = eddy__alarm_start(self->loop, alarm, deadline, way);
+	self->flags |= r < 0 ? STARVED : TIMED;
+	alarm->ready.run = ring;
+	if (r < 0)
+		self->op->cancel(self, -ECANCELED);
+	return op;
 }
 
 EDDY_ASYNC
 eddy_timeout(struct eddy_task *self, int64_t duration, eddy_async op)
 {
-	int64_t deadline;
-	int r;
+	return eddy__limit(
+	    self, eddy_loop_after(self->loop, duration), LOOP_TIME, op);
+}
 
-	if (op.rc != EDDY_PENDING || self->op == NULL)
-		return op; /* complete, or about to be */
-	deadline = eddy_after(duration);
-	if (eddy_timer_active(&self->timer) && self->timer.deadline <= deadline)
-		return op; /* an inner limit, or the sleep's end, is sooner */
-	r = eddy_timer_start(self->loop, &self->timer, deadline);
-	self->flags |= r < 0 ? STARVED : TIMED;
-	if (r < 0)
-		self->op->cancel(self, -ECANCELED);
-	return op;
+struct eddy_task *
+eddy__task_callee(const struct eddy_task *task)
+{
+	return task->op == &call_op ? task->use.callee : NULL;
 }

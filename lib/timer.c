@@ -2,13 +2,15 @@
 /*
  * timer: a 4-ary heap by (deadline, sequence); its top bounds every wait.
  *
- * A restart to a later deadline only writes the timer: the heap still holds
+ * A restart to a later deadline only writes the alarm: the heap still holds
  * the old one and is mended when that comes up, so pushing a timeout ahead
- * again and again costs two stores.
+ * again and again costs two stores.  A loop with a virtual clock has a second
+ * heap, for what must happen in real time.
  */
 #include <eddy/timer.h>
 
 #include <errno.h>
+#include <limits.h>
 
 #include "loop_impl.h"
 #include "sys.h"
@@ -27,100 +29,169 @@ before(const struct heap_entry *a, const struct heap_entry *b)
 }
 
 static void
-put(struct eddy_loop *loop, uint32_t i, struct heap_entry entry)
+put(struct heap *heap, uint32_t i, struct heap_entry entry)
 {
-	loop->heap[i] = entry;
-	entry.timer->index = i + 1;
+	heap->entries[i] = entry;
+	entry.alarm->index = i + 1;
 }
 
 /* Find the place for entry from the hole at i upwards. */
 static void
-sift_up(struct eddy_loop *loop, uint32_t i, struct heap_entry entry)
+sift_up(struct heap *heap, uint32_t i, struct heap_entry entry)
 {
 	while (i > 0) {
 		uint32_t parent = (i - 1) / WAYS;
 
-		if (!before(&entry, &loop->heap[parent]))
+		if (!before(&entry, &heap->entries[parent]))
 			break;
-		put(loop, i, loop->heap[parent]);
+		put(heap, i, heap->entries[parent]);
 		i = parent;
 	}
-	put(loop, i, entry);
+	put(heap, i, entry);
 }
 
 static uint32_t
-first_child(const struct eddy_loop *loop, uint32_t i)
+first_child(const struct heap *heap, uint32_t i)
 {
 	uint32_t best = i * WAYS + 1, child = best + 1;
-	uint32_t end = best + WAYS < loop->timers ? best + WAYS : loop->timers;
+	uint32_t end = best + WAYS < heap->count ? best + WAYS : heap->count;
 
 	for (; child < end; child++)
-		if (before(&loop->heap[child], &loop->heap[best]))
+		if (before(&heap->entries[child], &heap->entries[best]))
 			best = child;
 	return best;
 }
 
 /* Find the place for entry from the hole at i downwards. */
 static void
-sift_down(struct eddy_loop *loop, uint32_t i, struct heap_entry entry)
+sift_down(struct heap *heap, uint32_t i, struct heap_entry entry)
 {
-	while (i * WAYS + 1 < loop->timers) {
-		uint32_t child = first_child(loop, i);
+	while (i * WAYS + 1 < heap->count) {
+		uint32_t child = first_child(heap, i);
 
-		if (!before(&loop->heap[child], &entry))
+		if (!before(&heap->entries[child], &entry))
 			break;
-		put(loop, i, loop->heap[child]);
+		put(heap, i, heap->entries[child]);
 		i = child;
 	}
-	put(loop, i, entry);
+	put(heap, i, entry);
 }
 
 static void
-settle(struct eddy_loop *loop, uint32_t i, struct heap_entry entry)
+settle(struct heap *heap, uint32_t i, struct heap_entry entry)
 {
-	if (i > 0 && before(&entry, &loop->heap[(i - 1) / WAYS]))
-		sift_up(loop, i, entry);
+	if (i > 0 && before(&entry, &heap->entries[(i - 1) / WAYS]))
+		sift_up(heap, i, entry);
 	else
-		sift_down(loop, i, entry);
+		sift_down(heap, i, entry);
 }
 
 static struct heap_entry
-entry_of(struct eddy_timer *timer)
+entry_of(struct eddy_alarm *alarm)
 {
-	return (struct heap_entry){timer->deadline, timer->sequence, timer};
+	return (struct heap_entry){alarm->deadline, alarm->sequence, alarm};
 }
 
 static void
-take_out(struct eddy_loop *loop, struct eddy_timer *timer)
+take_out(struct heap *heap, struct eddy_alarm *alarm)
 {
-	uint32_t i = timer->index - 1;
+	uint32_t i = alarm->index - 1;
 
-	timer->index = 0;
-	if (i != --loop->timers)
-		settle(loop, i, loop->heap[loop->timers]);
+	alarm->index = 0;
+	if (i != --heap->count)
+		settle(heap, i, heap->entries[heap->count]);
 }
 
 static int
-make_room(struct eddy_loop *loop)
+make_room(struct heap *heap)
 {
-	uint32_t room = loop->heap_room != 0 ? loop->heap_room * 2 : FIRST_ROOM;
-	struct heap_entry *heap;
+	uint32_t room = heap->room != 0 ? heap->room * 2 : FIRST_ROOM;
+	struct heap_entry *entries;
 
-	if (loop->timers < loop->heap_room)
+	if (heap->count < heap->room)
 		return 0;
-	heap = eddy__realloc(loop->heap, room * sizeof(*heap));
-	if (heap == NULL)
+	entries = eddy__realloc(heap->entries, room * sizeof(*entries));
+	if (entries == NULL)
 		return -ENOMEM;
-	loop->heap = heap;
-	loop->heap_room = room;
+	heap->entries = entries;
+	heap->room = room;
 	return 0;
 }
+
+int
+eddy__alarm_start(
+    struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline, int way)
+{
+	bool moved = alarm->index != 0;
+	struct heap *heap;
+	int r = eddy__loop_mine(loop);
+
+	if (!moved)
+		alarm->heap = way == REAL_TIME && loop->options.clock != NULL;
+	heap = &loop->heaps[alarm->heap];
+	if (r == 0 && !moved)
+		r = make_room(heap);
+	if (r < 0)
+		return r;
+	alarm->deadline = deadline;
+	alarm->sequence = loop->sequence++;
+	if (!moved)
+		sift_up(heap, heap->count++, entry_of(alarm));
+	else if (deadline < heap->entries[alarm->index - 1].deadline)
+		sift_up(heap, alarm->index - 1, entry_of(alarm));
+	return 0;
+}
+
+void
+eddy__alarm_stop(struct eddy_loop *loop, struct eddy_alarm *alarm)
+{
+	if (alarm->index != 0)
+		take_out(&loop->heaps[alarm->heap], alarm);
+}
+
+/* The top of a heap with its own deadline, not one from before a restart. */
+static struct heap_entry *
+top(struct heap *heap)
+{
+	while (heap->count != 0) {
+		struct heap_entry *entry = &heap->entries[0];
+
+		if (entry->sequence == entry->alarm->sequence)
+			return entry;
+		sift_down(heap, 0, entry_of(entry->alarm));
+	}
+	return NULL;
+}
+
+int64_t
+eddy__alarm_next(struct heap *heap)
+{
+	struct heap_entry *entry = top(heap);
+
+	return entry != NULL ? entry->deadline : EDDY_FOREVER;
+}
+
+void
+eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
+{
+	struct heap_entry *entry;
+
+	while ((entry = top(heap)) != NULL && entry->deadline <= now) {
+		struct eddy_alarm *alarm = entry->alarm;
+
+		take_out(heap, alarm);
+		list_remove(&alarm->ready); /* a task that follows an event */
+		list_push(&loop->pending, &alarm->ready);
+	}
+}
+
+/* Timers. */
 
 static void
 fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_timer *timer = CONTAINER_OF(
-	    ready, struct eddy_timer, ready);
+	    ready, struct eddy_timer, alarm.ready);
 
 	timer->fn(loop, timer);
 }
@@ -135,30 +206,61 @@ bool
 eddy_timer_active(const struct eddy_timer *timer)
 {
 	/* Due and waiting for its turn counts: it has not fired yet. */
-	return timer->index != 0 ||
-	       (timer->ready.next != NULL && timer->ready.run == fire);
+	return timer->alarm.index != 0 || timer->alarm.ready.next != NULL;
+}
+
+int
+eddy__timer_start(
+    struct eddy_loop *loop, struct eddy_timer *timer, int64_t deadline, int way)
+{
+	int r = eddy__alarm_start(loop, &timer->alarm, deadline, way);
+
+	if (r == 0) {
+		list_remove(&timer->alarm.ready);
+		timer->alarm.ready.run = fire;
+	}
+	return r;
 }
 
 int
 eddy_timer_start(
     struct eddy_loop *loop, struct eddy_timer *timer, int64_t deadline)
 {
-	int r = eddy__loop_mine(loop);
+	return eddy__timer_start(loop, timer, deadline, LOOP_TIME);
+}
 
-	if (r == 0 && timer->index == 0)
-		r = make_room(loop);
-	if (r < 0)
-		return r;
-	timer->deadline = deadline;
-	timer->sequence = loop->sequence++;
-	if (timer->index == 0) {
-		list_remove(&timer->ready);
-		timer->ready.run = fire;
-		sift_up(loop, loop->timers++, entry_of(timer));
-	} else if (deadline < loop->heap[timer->index - 1].deadline) {
-		sift_up(loop, timer->index - 1, entry_of(timer));
+/* The roundest time in the slack: with the most zero bits at its end. */
+int
+eddy_timer_start_slack(struct eddy_loop *loop, struct eddy_timer *timer,
+    int64_t deadline, int64_t slack)
+{
+	int64_t last;
+	int bits;
+
+	if (slack > 0 && !__builtin_add_overflow(deadline, slack, &last)) {
+		bits = 63 - __builtin_clzll(
+				(uint64_t)last ^ ((uint64_t)deadline - 1));
+		deadline = (int64_t)((uint64_t)last >> bits << bits);
 	}
-	return 0;
+	return eddy_timer_start(loop, timer, deadline);
+}
+
+int
+eddy_timer_repeat(
+    struct eddy_loop *loop, struct eddy_timer *timer, int64_t period)
+{
+	int64_t late = eddy_loop_after(loop, 0) - timer->alarm.deadline;
+	int64_t deadline, periods;
+	int r;
+
+	if (period <= 0)
+		return -EINVAL;
+	periods = late > 0 ? late / period + 1 : 1;
+	if (__builtin_mul_overflow(periods, period, &deadline) ||
+	    __builtin_add_overflow(timer->alarm.deadline, deadline, &deadline))
+		deadline = EDDY_FOREVER;
+	r = eddy_timer_start(loop, timer, deadline);
+	return r < 0 ? r : periods < INT_MAX ? (int)periods : INT_MAX;
 }
 
 int
@@ -166,46 +268,9 @@ eddy_timer_stop(struct eddy_loop *loop, struct eddy_timer *timer)
 {
 	int r = eddy__loop_mine(loop);
 
-	if (r < 0)
-		return r;
-	if (timer->index != 0)
-		take_out(loop, timer);
-	else
-		list_remove(&timer->ready);
-	return 0;
-}
-
-/* The top of the heap with its own deadline, not one from before a restart. */
-static struct heap_entry *
-top(struct eddy_loop *loop)
-{
-	while (loop->timers != 0) {
-		struct heap_entry *entry = &loop->heap[0];
-
-		if (entry->sequence == entry->timer->sequence)
-			return entry;
-		sift_down(loop, 0, entry_of(entry->timer));
+	if (r == 0) {
+		eddy__alarm_stop(loop, &timer->alarm);
+		list_remove(&timer->alarm.ready);
 	}
-	return NULL;
-}
-
-int64_t
-eddy__timer_next(struct eddy_loop *loop)
-{
-	struct heap_entry *entry = top(loop);
-
-	return entry != NULL ? entry->deadline : EDDY_FOREVER;
-}
-
-void
-eddy__timer_collect(struct eddy_loop *loop)
-{
-	struct heap_entry *entry;
-
-	while ((entry = top(loop)) != NULL && entry->deadline <= loop->now) {
-		struct eddy_timer *timer = entry->timer;
-
-		take_out(loop, timer);
-		list_push(&loop->pending, &timer->ready);
-	}
+	return r;
 }

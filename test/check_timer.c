@@ -40,8 +40,8 @@ on_letter(struct eddy_loop *loop, struct eddy_timer *timer)
 	ck_assert_uint_lt(n + 1, sizeof(trace));
 	trace[n] = self->name;
 	trace[n + 1] = '\0';
-	ck_assert_int_ge(eddy_now(), timer->deadline);
-	ck_assert_int_ge(eddy_loop_now(loop), timer->deadline);
+	ck_assert_int_ge(eddy_now(), timer->alarm.deadline);
+	ck_assert_int_ge(eddy_loop_now(loop), timer->alarm.deadline);
 	ck_assert(!eddy_timer_active(timer));
 	if (self->act != NULL)
 		self->act(loop, self);
@@ -61,7 +61,7 @@ start(struct eddy_loop *loop, struct letter *letter, int64_t deadline)
 {
 	ck_assert_int_eq(eddy_timer_start(loop, &letter->timer, deadline), 0);
 	ck_assert(eddy_timer_active(&letter->timer));
-	ck_assert_int_eq(letter->timer.deadline, deadline);
+	ck_assert_int_eq(letter->timer.alarm.deadline, deadline);
 }
 
 static void
@@ -210,7 +210,7 @@ static void
 again(struct eddy_loop *loop, struct letter *self)
 {
 	if (self->left-- > 0)
-		start(loop, self, self->timer.deadline + EDDY_US(200));
+		start(loop, self, self->timer.alarm.deadline + EDDY_US(200));
 }
 
 START_TEST(a_timer_may_restart_itself)
@@ -424,8 +424,8 @@ static void
 on_shuffled(struct eddy_loop *loop, struct eddy_timer *timer)
 {
 	(void)loop;
-	ck_assert_int_ge(timer->deadline, last_deadline);
-	last_deadline = timer->deadline;
+	ck_assert_int_ge(timer->alarm.deadline, last_deadline);
+	last_deadline = timer->alarm.deadline;
 	model_fired++;
 }
 

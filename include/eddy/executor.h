@@ -131,6 +131,12 @@ int eddy_job_rc(const struct eddy_job *job);
 /* Inside a job: was it asked to stop? */
 bool eddy_job_stop_requested(void);
 
+/* Inside a job on a thread: have stop(arg) called in the thread of whoever asks
+ * this job to stop, once, while the job still runs (its end waits for stop to
+ * return): sqlite3_interrupt, shutdown(2) and the like.  NULL: not any more.
+ * -ECANCELED: it was asked already; -EINVAL: not inside a job. */
+int eddy_job_on_stop(void (*stop)(void *), void *arg);
+
 /* Stop accepting, cancel what is queued, wait for what runs.  Frees the
  * executor.  -ETIME: jobs still run after duration ns; threads keep the
  * pool's memory until they leave, processes are killed.  -EDEADLK: called by a

@@ -16,6 +16,7 @@ EDDY_HEADER_BEGIN_
 
 struct eddy_loop; /* opaque */
 struct eddy_executor;
+struct eddy_task;
 
 /* Something the loop will call: a member of every handle.  Private. */
 struct eddy_ready {
@@ -24,10 +25,24 @@ struct eddy_ready {
 	void (*run)(struct eddy_loop *, struct eddy_ready *);
 };
 
+/* A virtual clock, for tests: while nothing is ready and no job is out or hold
+ * taken, it jumps to the next deadline instead of letting time pass.  Loop
+ * thread; adding to it moves it by hand. */
+struct eddy_clock {
+	int64_t now; /* ns */
+};
+
+/* Told of an error (-errno) that nobody reads: of a root task without a done
+ * callback, of a supervised child, of the second child to fail. */
+typedef void eddy_error_fn(
+    struct eddy_loop *loop, const struct eddy_task *task, int error);
+
 struct eddy_loop_options {
 	struct eddy_executor
-	    *executor;          /* borrowed; NULL: a pool on first use */
-	int64_t close_duration; /* eddy_run's drain, ns; 0: 5 s */
+	    *executor;            /* borrowed; NULL: a pool on first use */
+	int64_t close_duration;   /* eddy_run's drain, ns; 0: 5 s */
+	struct eddy_clock *clock; /* borrowed; NULL: CLOCK_MONOTONIC */
+	eddy_error_fn *on_error;  /* NULL: one line on stderr */
 };
 
 /* Open a loop; options may be NULL.  -EPROTO: header and archive differ. */
@@ -56,8 +71,12 @@ int eddy_loop_stop(struct eddy_loop *loop);
 int eddy_loop_hold(struct eddy_loop *loop);
 int eddy_loop_release(struct eddy_loop *loop);
 
-/* The time at which this turn's batch was collected, in ns. */
+/* The time at which this turn's batch was collected, in ns of the loop's
+ * clock. */
 int64_t eddy_loop_now(const struct eddy_loop *loop);
+
+/* As eddy_after, on the loop's clock. */
+int64_t eddy_loop_after(const struct eddy_loop *loop, int64_t duration);
 
 EDDY_HEADER_END_
 

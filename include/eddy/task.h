@@ -54,7 +54,7 @@ struct eddy_op {
 };
 
 struct eddy_task {
-	struct eddy_timer timer;     /* private; its ready also resumes us */
+	struct eddy_alarm alarm;     /* private; its ready also resumes us */
 	eddy_task_fn *fn;
 	const char *name;            /* borrowed; the function's by default */
 	const struct eddy_site *at;  /* the last await */
@@ -65,10 +65,13 @@ struct eddy_task {
 	} up;
 	struct eddy_task *kids, *next, *prev;
 	const struct eddy_op *op;    /* what it waits for */
+	const struct eddy_site *why; /* who cancelled it, and the reason */
+	void *limit;                 /* private: of eddy_deadline_set */
 	union {
 		struct eddy_task *callee, **winner;
 		uint32_t keep;
-		void *user[4];       /* free for the operation's maker */
+		struct eddy_ready waiter;
+		void *user[3];       /* free for the operation's maker */
 	} use;
 	int rc;                      /* of the last await */
 	int result;                  /* of the task, once it is done */
@@ -190,6 +193,18 @@ struct eddy_task {
 	EDDY_STATIC_ASSERT_(sizeof(struct name) <= 16384, \
 	    "frame over 16 KiB: use eddy_prepare or eddy_new_frame"); int x; }))
 
+/* Cancel a task, what it calls and all they spawned.  The reason, a literal for
+ * the dump, may be left out.  -EALREADY: it has ended; -EINVAL: it never was
+ * started. */
+#define eddy_cancel(...) EDDY_PICK_(__VA_ARGS__, EDDY_CANCEL2_, \
+	EDDY_CANCEL1_, )(__VA_ARGS__)
+#define EDDY_CANCEL1_(task) EDDY_CANCEL2_(task, "cancelled")
+#define EDDY_CANCEL2_(task, reason) __extension__({ \
+		static const struct eddy_site eddy_site_ = \
+		    { NULL, __func__, __FILE__, reason, __LINE__ }; \
+		eddy_cancel_at(task, &eddy_site_); \
+	})
+
 #ifdef __cplusplus
 #define EDDY_STATIC_ASSERT_ static_assert
 #else
@@ -200,10 +215,18 @@ struct eddy_task {
 
 /* Run main_task on a loop of its own until it has ended, then cancel what is
  * left, drain and close.  The main task's result, or -errno.  -EDEADLK: it
- * waited and nothing could wake it. */
+ * waited and nothing could wake it; who waits for what is on stderr. */
 int eddy_run(struct eddy_task *main_task);
 int eddy_run_with(
     const struct eddy_loop_options *options, struct eddy_task *main_task);
+
+/* Run task on a loop that another thread runs, and wait for its result until
+ * deadline (absolute ns, real time); then it is cancelled, awaited, and the
+ * answer is -ETIME.  The same when the job that this thread runs is asked to
+ * stop.  Any thread; the loop must be open: hold it.  -ECANCELED: the loop was
+ * closed; -EDEADLK: inside that loop.  Takes an EDDY_NEW frame. */
+int eddy_run_on(
+    struct eddy_loop *loop, struct eddy_task *task, int64_t deadline);
 
 /* Start a root task; done, if not NULL, is called at its end.  A frame from
  * EDDY_NEW is taken also on failure. */
@@ -214,21 +237,29 @@ int eddy_loop_spawn(struct eddy_loop *loop, struct eddy_task *task,
  * being left; -EINVAL: child was started before.  Takes an EDDY_NEW frame. */
 int eddy_spawn(struct eddy_task *scope, struct eddy_task *child);
 
+/* As eddy_spawn, but a failure goes to the loop's error hook and the siblings
+ * live: for the connections of a server. */
+int eddy_spawn_supervised(struct eddy_task *scope, struct eddy_task *child);
+
 /* Storage without EDDY_INIT: for C++ and big frames.  The rest of the frame is
  * left alone; eddy_new_frame zeroes it. */
 void eddy_prepare(struct eddy_task *task, eddy_task_fn *fn, const char *name);
 struct eddy_task *eddy_new_frame(
     size_t size, eddy_task_fn *fn, const char *name);
 
-/* Cancel a task, what it calls and all they spawned.  -EALREADY: it has ended;
- * -EINVAL: it never was started. */
-int eddy_cancel(struct eddy_task *task);
+/* eddy_cancel with a site that lives at least as long as the task. */
+int eddy_cancel_at(struct eddy_task *task, const struct eddy_site *why);
 
 /* Is this task to leave?  False inside FINALLY and a shield. */
 bool eddy_cancelled(const struct eddy_task *self);
 
 /* Between on and off, awaits are not cancelled. */
 void eddy_shield(struct eddy_task *self, bool on);
+
+/* Bound the whole scope: at deadline (absolute ns on the loop's clock) self and
+ * its children are cancelled, and self ends with -ETIME where it would have
+ * ended with -ECANCELED.  Set again, it moves; EDDY_FOREVER: no bound. */
+int eddy_deadline_set(struct eddy_task *self, int64_t deadline);
 
 /* Has it ended?  Not for EDDY_NEW frames, which are gone then. */
 bool eddy_done(const struct eddy_task *task);
@@ -253,6 +284,10 @@ EDDY_ASYNC eddy_throttle(struct eddy_task *self, unsigned limit);
 /* The result of the first child to end; the others are cancelled and awaited.
  * A winner from EDDY_NEW is gone by then.  -ECHILD: there are none. */
 EDDY_ASYNC eddy_race(struct eddy_task *self, struct eddy_task **ret_winner);
+
+/* Write the tree of the loop's tasks to fd, a line each: name, place, operation
+ * and why it was cancelled.  Loop thread. */
+void eddy_dump_tasks(const struct eddy_loop *loop, int fd);
 
 /* To make operations: check eddy_cancelled, then complete at once or wait
  * until somebody unparks.  eddy_unpark: -EALREADY when it does not wait. */

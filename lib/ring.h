@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ring: the bounded store of a queue or mailbox.
+ */
+#ifndef EDDY_RING_H
+#define EDDY_RING_H
+
+#include <errno.h>
+
+#include <eddy/sync.h>
+
+#include "task_impl.h"
+
+static inline int
+ring_put(struct eddy_ring *ring, void *item)
+{
+	if (ring->count == ring->room)
+		return -EAGAIN;
+	ring->slots[(ring->first + ring->count) % ring->room] = item;
+	ring->count++;
+	return 0;
+}
+
+static inline int
+ring_take(struct eddy_ring *ring, void **ret_item)
+{
+	if (ring->count == 0)
+		return ring->closed ? -EPIPE : -EAGAIN;
+	*ret_item = ring->slots[ring->first];
+	ring->first = (ring->first + 1) % ring->room;
+	ring->count--;
+	return 0;
+}
+
+/* A task that waits here, with what it brought or where its item goes. */
+static inline struct eddy_task *
+waiter_of(struct eddy_ready *node)
+{
+	return CONTAINER_OF(node, struct eddy_task, use.waiter);
+}
+
+#endif

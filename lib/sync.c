@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sync: lists of tasks that wait.
+ *
+ * A waiting task is in one list by use.waiter; use.user[2], the part of that
+ * node which lists leave alone, is its item, where its item goes, or its mutex.
+ * Who gives takes the first waiter out and unparks it with what it gave, so
+ * nothing is ever free while somebody waits for it.
+ */
+#include <eddy/sync.h>
+
+#include <errno.h>
+#include <limits.h>
+
+#include "ring.h"
+
+/* The first in list, taken out; or NULL. */
+static struct eddy_task *
+next(struct eddy_ready *list)
+{
+	struct eddy_ready *node = list_pop(list);
+
+	return node != NULL ? waiter_of(node) : NULL;
+}
+
+static int
+leave(struct eddy_task *task, int rc)
+{
+	list_remove(&task->use.waiter);
+	return eddy_unpark(task, rc);
+}
+
+static EDDY_ASYNC
+wait_in(struct eddy_task *self, struct eddy_ready *list,
+    const struct eddy_op *op, void *with)
+{
+	list_push(list, &self->use.waiter);
+	self->use.user[2] = with;
+	return eddy__park(self, op);
+}
+
+static void
+wake_all(struct eddy_ready *list, int rc)
+{
+	struct eddy_task *task;
+
+	while ((task = next(list)) != NULL)
+		eddy_unpark(task, rc);
+}
+
+/* Event. */
+
+static const struct eddy_op event_op = {"event", leave};
+
+void
+eddy_event_init(struct eddy_event *event)
+{
+	event->set = false;
+	list_init(&event->waiters);
+	list_init(&event->followers);
+}
+
+void
+eddy_event_set(struct eddy_event *event)
+{
+	struct eddy_ready *node;
+
+	event->set = true;
+	wake_all(&event->waiters, 0);
+	while ((node = list_pop(&event->followers)) != NULL) {
+		struct eddy_task *task = CONTAINER_OF(
+		    node, struct eddy_task, alarm.ready);
+
+		task->op->cancel(task, -ECANCELED);
+	}
+}
+
+void
+eddy_event_clear(struct eddy_event *event)
+{
+	event->set = false;
+}
+
+EDDY_ASYNC
+eddy_event_wait(struct eddy_task *self, struct eddy_event *event)
+{
+	if (eddy_cancelled(self) || event->set)
+		return eddy_complete(
+		    self, eddy_cancelled(self) ? -ECANCELED : 0);
+	return wait_in(self, &event->waiters, &event_op, NULL);
+}
+
+/* It follows the event by the node of its alarm, which is in no list while it
+ * waits and leaves whatever list it is in when the wait ends. */
+EDDY_ASYNC
+eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
+{
+	if (op.rc != EDDY_PENDING || self->op == NULL)
+		return op; /* complete, or about to be */
+	if (self->alarm.ready.next != NULL)
+		self->op->cancel(self, -EINVAL);
+	else if (event->set)
+		self->op->cancel(self, -ECANCELED);
+	else
+		list_push(&event->followers, &self->alarm.ready);
+	return op;
+}
+
+/* Semaphore. */
+
+static int
+stay(struct eddy_task *task, int rc)
+{
+	(void)task;
+	return rc;
+}
+
+static const struct eddy_op acquire_op = {"semaphore", leave};
+/* The end of a wait for a condition: not without the mutex; rc is kept. */
+static const struct eddy_op reacquire_op = {"mutex of a condition", stay};
+
+void
+eddy_semaphore_init(struct eddy_semaphore *semaphore, unsigned count)
+{
+	semaphore->count = count;
+	list_init(&semaphore->waiters);
+}
+
+int
+eddy_semaphore_try_acquire(struct eddy_semaphore *semaphore)
+{
+	if (semaphore->count == 0)
+		return -EAGAIN;
+	semaphore->count--;
+	return 0;
+}
+
+EDDY_ASYNC
+eddy_semaphore_acquire(struct eddy_task *self, struct eddy_semaphore *semaphore)
+{
+	if (eddy_cancelled(self))
+		return eddy_complete(self, -ECANCELED);
+	if (eddy_semaphore_try_acquire(semaphore) == 0)
+		return eddy_complete(self, 0);
+	return wait_in(self, &semaphore->waiters, &acquire_op, NULL);
+}
+
+int
+eddy_semaphore_release(struct eddy_semaphore *semaphore)
+{
+	struct eddy_task *task = next(&semaphore->waiters);
+
+	if (task != NULL)
+		return eddy_unpark(
+		    task, task->op == &reacquire_op ? task->rc : 0);
+	if (semaphore->count == UINT_MAX)
+		return -EOVERFLOW;
+	semaphore->count++;
+	return 0;
+}
+
+/* Condition. */
+
+/* The wait is over with rc, as soon as the task has its mutex again. */
+static int
+reacquire(struct eddy_task *task, int rc)
+{
+	struct eddy_semaphore *mutex = task->use.user[2];
+
+	list_remove(&task->use.waiter);
+	if (mutex == NULL || eddy_semaphore_try_acquire(mutex) == 0)
+		return eddy_unpark(task, rc);
+	task->rc = rc;
+	task->op = &reacquire_op;
+	list_push(&mutex->waiters, &task->use.waiter);
+	return 0;
+}
+
+static const struct eddy_op condition_op = {"condition", reacquire};
+
+void
+eddy_condition_init(struct eddy_condition *condition)
+{
+	list_init(&condition->waiters);
+}
+
+EDDY_ASYNC
+eddy_condition_wait(struct eddy_task *self, struct eddy_condition *condition,
+    struct eddy_semaphore *mutex)
+{
+	if (eddy_cancelled(self))
+		return eddy_complete(self, -ECANCELED);
+	if (mutex != NULL)
+		eddy_semaphore_release(mutex);
+	return wait_in(self, &condition->waiters, &condition_op, mutex);
+}
+
+unsigned
+eddy_condition_signal(struct eddy_condition *condition, unsigned n)
+{
+	unsigned woken = 0;
+
+	for (; woken < n && !list_empty(&condition->waiters); woken++)
+		reacquire(waiter_of(condition->waiters.next), 0);
+	return woken;
+}
+
+/* Queue. */
+
+static const struct eddy_op push_op = {"push", leave};
+static const struct eddy_op pop_op = {"pop", leave};
+
+void
+eddy_queue_init(struct eddy_queue *queue, void **slots, unsigned n)
+{
+	queue->ring = (struct eddy_ring){.slots = slots, .room = n};
+	list_init(&queue->pushers);
+	list_init(&queue->poppers);
+}
+
+int
+eddy_queue_try_push(struct eddy_queue *queue, void *item)
+{
+	struct eddy_task *popper;
+
+	if (queue->ring.closed)
+		return -EPIPE;
+	popper = next(&queue->poppers);
+	if (popper == NULL)
+		return ring_put(&queue->ring, item);
+	*(void **)popper->use.user[2] = item;
+	return eddy_unpark(popper, 0);
+}
+
+int
+eddy_queue_try_pop(struct eddy_queue *queue, void **ret_item)
+{
+	struct eddy_task *pusher;
+	int r = ring_take(&queue->ring, ret_item);
+
+	if (r == -EPIPE)
+		return r;
+	pusher = next(&queue->pushers);
+	if (pusher == NULL)
+		return r;
+	if (r == 0)
+		ring_put(&queue->ring, pusher->use.user[2]);
+	else
+		*ret_item = pusher->use.user[2]; /* no slots: hand to hand */
+	return eddy_unpark(pusher, 0);
+}
+
+EDDY_ASYNC
+eddy_queue_push(struct eddy_task *self, struct eddy_queue *queue, void *item)
+{
+	int r = eddy_cancelled(self) ? -ECANCELED
+	                             : eddy_queue_try_push(queue, item);
+
+	if (r != -EAGAIN)
+		return eddy_complete(self, r);
+	return wait_in(self, &queue->pushers, &push_op, item);
+}
+
+EDDY_ASYNC
+eddy_queue_pop(
+    struct eddy_task *self, struct eddy_queue *queue, void **ret_item)
+{
+	int r = eddy_cancelled(self) ? -ECANCELED
+	                             : eddy_queue_try_pop(queue, ret_item);
+
+	if (r != -EAGAIN)
+		return eddy_complete(self, r);
+	return wait_in(self, &queue->poppers, &pop_op, ret_item);
+}
+
+void
+eddy_queue_close(struct eddy_queue *queue)
+{
+	queue->ring.closed = true;
+	wake_all(&queue->pushers, -EPIPE);
+	wake_all(&queue->poppers, -EPIPE);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * task_impl: what other modules need of tasks beyond the public header.
+ */
+#ifndef EDDY_TASK_IMPL_H
+#define EDDY_TASK_IMPL_H
+
+#include <eddy/task.h>
+
+#include "loop_impl.h"
+
+/* Free an EDDY_NEW frame that could not be started; answers r, or -ENOMEM for
+ * NULL. */
+int eddy__task_refuse(struct eddy_task *task, int r);
+
+/* eddy_park for waits that the loop itself can end. */
+EDDY_ASYNC eddy__park(struct eddy_task *self, const struct eddy_op *op);
+
+/* eddy_timeout until an absolute time on either clock. */
+EDDY_ASYNC eddy__limit(
+    struct eddy_task *self, int64_t deadline, int way, eddy_async op);
+
+/* The task it awaits by a call, or NULL. */
+struct eddy_task *eddy__task_callee(const struct eddy_task *task);
+
+/* task_dump.c: an error nobody reads, to the hook or stderr. */
+void eddy__task_report(const struct eddy_task *task);
+
+#endif
