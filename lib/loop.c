@@ -162,8 +162,8 @@ eddy_loop_close(struct eddy_loop *loop)
 		eddy__free(spare);
 	eddy__close(loop->epoll);
 	eddy__door_drop(loop->door);
-	eddy__free(loop->heaps[LOOP_TIME].entries);
-	eddy__free(loop->heaps[REAL_TIME].entries);
+	eddy__free(loop->heaps[LOOP_TIME].block);
+	eddy__free(loop->heaps[REAL_TIME].block);
 	eddy__free(loop->watched);
 	eddy__free(loop);
 	return r;

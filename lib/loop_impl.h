@@ -18,15 +18,15 @@ struct eddy_task;
 struct eddy_timer;
 struct eddy_watch;
 
-/* An alarm's place in its heap, with what comparisons need. */
+/* An alarm's place in its heap; four fill a cache line. */
 struct heap_entry {
 	int64_t deadline;
-	uint64_t sequence;
 	struct eddy_alarm *alarm;
 };
 
 struct heap {
-	struct heap_entry *entries;
+	struct heap_entry *block;   /* as allocated */
+	struct heap_entry *entries; /* in it; the first one is the soonest */
 	uint32_t count, room;
 };
 
@@ -65,7 +65,7 @@ struct eddy_loop {
 	unsigned pools;    /* process pools that live here */
 
 	struct heap heaps[2]; /* timer.c: by LOOP_TIME, REAL_TIME */
-	uint64_t sequence;    /* of starts */
+	uint32_t sequence;    /* of starts */
 
 	/* watch.c */
 	struct watched *watched;

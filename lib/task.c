@@ -175,9 +175,18 @@ ring(struct eddy_loop *loop, struct eddy_ready *ready)
 void
 eddy_prepare(struct eddy_task *task, eddy_task_fn *fn, const char *name)
 {
-	memset(task, 0, sizeof(*task));
+	/* Not as a whole: compilers make `rep stos` of that, 10 ns. */
+	task->alarm.ready.next = task->alarm.ready.prev = NULL;
+	task->alarm.index = 0;
 	task->fn = fn;
 	task->name = name;
+	task->at = task->why = NULL;
+	task->loop = NULL;
+	task->kids = NULL;
+	task->op = NULL;
+	task->limit = NULL;
+	task->rc = task->result = task->failure = 0;
+	task->flags = task->kid_count = task->resumes = 0;
 }
 
 struct eddy_task *
@@ -729,7 +738,7 @@ root_ended(struct eddy_task *task)
 eddy_step
 eddy_end_(struct eddy_task *self)
 {
-	struct eddy_task *owned = (self->flags & OWNED) != 0 ? self : NULL;
+	bool owned = (self->flags & OWNED) != 0;
 	eddy_step step = {NULL};
 
 	if (self->limit != NULL)
@@ -744,7 +753,8 @@ eddy_end_(struct eddy_task *self)
 		child_ended(self->up.parent, self);
 	}
 	/* Who heard of the end may have released a frame that is not ours. */
-	eddy__free(owned);
+	if (owned)
+		eddy__free(self);
 	return step;
 }
 

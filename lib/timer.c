@@ -16,16 +16,21 @@
 #include "sys.h"
 
 enum {
-	WAYS = 4, /* four children share a cache line or two; half the depth */
+	WAYS = 4, /* half the depth of two, and four children fill a line */
 	FIRST_ROOM = 64,
+	/* malloc's big blocks begin 16 bytes into a page: with these unused,
+	 * the children of one parent begin at a line. */
+	UNUSED = 2,
 };
 
+/* Equal deadlines by the numbers of their starts, which may wrap: those of two
+ * alarms that wait for the same nanosecond are never 2^31 apart. */
 static bool
 before(const struct heap_entry *a, const struct heap_entry *b)
 {
 	if (a->deadline != b->deadline)
 		return a->deadline < b->deadline;
-	return a->sequence < b->sequence;
+	return (int32_t)(a->alarm->order - b->alarm->order) < 0;
 }
 
 static void
@@ -86,10 +91,12 @@ settle(struct heap *heap, uint32_t i, struct heap_entry entry)
 		sift_down(heap, i, entry);
 }
 
+/* The entry that alarm should have now. */
 static struct heap_entry
 entry_of(struct eddy_alarm *alarm)
 {
-	return (struct heap_entry){alarm->deadline, alarm->sequence, alarm};
+	alarm->order = alarm->sequence;
+	return (struct heap_entry){alarm->deadline, alarm};
 }
 
 static void
@@ -106,14 +113,15 @@ static int
 make_room(struct heap *heap)
 {
 	uint32_t room = heap->room != 0 ? heap->room * 2 : FIRST_ROOM;
-	struct heap_entry *entries;
+	struct heap_entry *block = heap->block;
 
 	if (heap->count < heap->room)
 		return 0;
-	entries = eddy__realloc(heap->entries, room * sizeof(*entries));
-	if (entries == NULL)
+	block = eddy__realloc(block, (room + UNUSED) * sizeof(*block));
+	if (block == NULL)
 		return -ENOMEM;
-	heap->entries = entries;
+	heap->block = block;
+	heap->entries = block + UNUSED;
 	heap->room = room;
 	return 0;
 }
@@ -123,6 +131,7 @@ eddy__alarm_start(
     struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline, int way)
 {
 	bool moved = alarm->index != 0;
+	bool sooner = deadline < alarm->deadline;
 	struct heap *heap;
 	int r = eddy__loop_mine(loop);
 
@@ -137,7 +146,7 @@ eddy__alarm_start(
 	alarm->sequence = loop->sequence++;
 	if (!moved)
 		sift_up(heap, heap->count++, entry_of(alarm));
-	else if (deadline < heap->entries[alarm->index - 1].deadline)
+	else if (sooner && deadline < heap->entries[alarm->index - 1].deadline)
 		sift_up(heap, alarm->index - 1, entry_of(alarm));
 	return 0;
 }
@@ -156,7 +165,7 @@ top(struct heap *heap)
 	while (heap->count != 0) {
 		struct heap_entry *entry = &heap->entries[0];
 
-		if (entry->sequence == entry->alarm->sequence)
+		if (entry->alarm->order == entry->alarm->sequence)
 			return entry;
 		sift_down(heap, 0, entry_of(entry->alarm));
 	}
@@ -213,10 +222,11 @@ int
 eddy__timer_start(
     struct eddy_loop *loop, struct eddy_timer *timer, int64_t deadline, int way)
 {
+	bool moved = timer->alarm.index != 0;
 	int r = eddy__alarm_start(loop, &timer->alarm, deadline, way);
 
-	if (r == 0) {
-		list_remove(&timer->alarm.ready);
+	if (r == 0 && !moved) {
+		list_remove(&timer->alarm.ready); /* it was due */
 		timer->alarm.ready.run = fire;
 	}
 	return r;

@@ -20,9 +20,10 @@ typedef void eddy_timer_fn(struct eddy_loop *loop, struct eddy_timer *timer);
 struct eddy_alarm {
 	struct eddy_ready ready; /* private */
 	int64_t deadline;        /* absolute ns; read only */
-	uint64_t sequence;       /* private: number of the start */
-	uint32_t index; /* private: 1 + place in its heap; 0: in none */
-	uint32_t heap;  /* private: which heap, while index is not 0 */
+	uint32_t sequence;       /* private: number of the start; wraps */
+	uint32_t order;          /* private: that of its entry in the heap */
+	uint32_t index;          /* private: 1 + place in its heap; 0: none */
+	uint32_t heap;           /* private: which heap */
 };
 
 struct eddy_timer {
