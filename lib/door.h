@@ -20,9 +20,12 @@
 struct door {
 	struct eddy_ready *stack; /* any thread; newest first */
 	uint32_t parked;          /* any thread */
-	uint32_t refs;            /* any thread: the loop and accepted jobs */
-	uint64_t accepted;        /* any thread: jobs ever, for this loop */
+	uint32_t refs;            /* any thread: the loop, and who rings */
+	uint64_t accepted;        /* any thread: jobs ever, of other threads */
+	struct eddy_loop *loop;   /* while it has jobs out, or is open */
 	uint32_t closed;          /* any thread: the loop is gone */
+	int cpu;                  /* any thread: where the last ringer ran */
+	int64_t rung_at;          /* any thread: ns */
 	/* Any thread: called with what is pushed too late.  Set before that. */
 	void (*orphan)(struct eddy_ready *);
 	int bell;             /* eventfd; constant */

@@ -64,8 +64,12 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 	job->stop = 0;
 	job->attempts = 0;
 	A_STORE(&job->state, JOB_QUEUED);
-	if (loop != NULL)
-		eddy__door_hold(loop->door);
+	if (loop == NULL)
+		return 0;
+	if (eddy__loop_inside(loop))
+		loop->submitted++;
+	else
+		A_ADD(&loop->door->accepted, 1);
 	return 0;
 }
 
@@ -77,6 +81,11 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 	A_STORE(&job->state, JOB_IDLE);
 	if (door == NULL)
 		return r;
+	if (eddy__loop_inside(door->loop)) {
+		door->loop->submitted--;
+		return r;
+	}
+	eddy__door_hold(door);
 	A_SUB(&door->accepted, 1);
 	/* Its loop may be about to sleep for this job; pairs with door_park. */
 	A_FENCE(&door->parked);
@@ -200,9 +209,34 @@ eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 		eddy__futex_wake(word, INT_MAX, false);
 		return;
 	}
+	eddy__door_hold(door); /* the loop may close as soon as it has heard */
 	conclude(job, outcome, result);
 	eddy__door_send(door, &job->ready);
 	eddy__door_drop(door);
+}
+
+void
+eddy__job_end_by(struct door **held, struct eddy_job *job,
+    enum eddy_outcome outcome, int result)
+{
+	struct door *door = job->door;
+	int cpu;
+
+	if (door == NULL) {
+		eddy_job_end(job, outcome, result);
+		return;
+	}
+	if (door != *held) {
+		if (*held != NULL)
+			eddy__door_drop(*held);
+		eddy__door_hold(door);
+		*held = door;
+	}
+	conclude(job, outcome, result);
+	cpu = eddy__cpu();
+	if (A_LOAD(&door->cpu) != cpu)
+		A_STORE(&door->cpu, cpu);
+	eddy__door_send(door, &job->ready);
 }
 
 void
@@ -215,7 +249,6 @@ eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
 	}
 	conclude(job, outcome, result);
 	eddy__loop_push(loop, &job->ready);
-	eddy__door_drop(loop->door);
 }
 
 int

@@ -14,10 +14,12 @@
 
 #include "atomics.h"
 #include "list.h"
+#include "loop_impl.h"
 
 enum job_state {
 	JOB_IDLE,
 	JOB_WAITING, /* for room, in executor->waiters */
+	JOB_CORKED,  /* in the cork of its loop: QUEUED when the turn ends */
 	JOB_QUEUED,
 	JOB_RUNNING,
 	JOB_DONE,
@@ -54,6 +56,10 @@ int eddy__job_submit(struct eddy_job *job);
 
 /* eddy_job_end in the thread of loop: no detour through its own door. */
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
+    enum eddy_outcome outcome, int result);
+
+/* eddy_job_end for a thread that ends many: it keeps the door of the last. */
+void eddy__job_end_by(struct door **held, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 
 /* Its outcome has arrived: the job is its owner's again. */

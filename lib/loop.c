@@ -48,7 +48,6 @@ void
 eddy__door_hold(struct door *door)
 {
 	A_ADD(&door->refs, 1);
-	A_ADD(&door->accepted, 1);
 }
 
 void
@@ -64,8 +63,10 @@ eddy__door_drop(struct door *door)
 void
 eddy__door_send(struct door *door, struct eddy_ready *node)
 {
-	if (door_push(door, node))
-		eddy__ring(door->bell);
+	if (!door_push(door, node))
+		return;
+	A_STORE(&door->rung_at, eddy_now());
+	eddy__ring(door->bell);
 }
 
 /* Nobody will run what is in here: tell those who wait for it.  The loop does
@@ -114,11 +115,15 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 	list_init(&loop->pending);
 	list_init(&loop->batch);
 	list_init(&loop->spare_jobs);
+	list_init(&loop->cork.jobs);
+	loop->door->loop = loop;
+	loop->door->cpu = -1;
 	loop->owner = (uintptr_t)pthread_self();
 	if (options != NULL)
 		loop->options = *options;
 	if (loop->options.close_duration == 0)
 		loop->options.close_duration = CLOSE_DURATION;
+	spin_init(&loop->spin, loop->options.spin_duration);
 	loop->now = loop_time(loop);
 	*ret_loop = loop;
 	return 0;
@@ -135,7 +140,8 @@ fail_door:
 bool
 eddy__loop_jobs(const struct eddy_loop *loop)
 {
-	return A_LOAD(&loop->door->accepted) != loop->delivered;
+	return A_LOAD(&loop->door->accepted) + loop->submitted !=
+	       loop->delivered;
 }
 
 int
@@ -227,8 +233,14 @@ static int
 collect(struct eddy_loop *loop, int64_t duration)
 {
 	struct epoll_event events[EVENTS];
-	int64_t wait = patience(loop, duration);
+	int64_t wait;
 	int i, n;
+
+	wait = patience(loop, duration);
+	if (wait > SPIN_DURATION && eddy__loop_jobs(loop) &&
+	    spin_may(&loop->spin, A_LOAD(&loop->door->cpu)) &&
+	    SPIN(&loop->spin, A_LOAD(&loop->door->stack) != NULL))
+		wait = 0;
 
 	/* A job that was refused meanwhile may have been all we waited for. */
 	if (wait != 0 && (!door_park(loop->door) ||
@@ -236,6 +248,8 @@ collect(struct eddy_loop *loop, int64_t duration)
 		wait = 0;
 	n = eddy__epoll_wait(loop->epoll, events, EVENTS, wait, &loop->coarse);
 	door_unpark(loop->door);
+	if (wait > SPIN_DURATION)
+		spin_slept(&loop->spin, A_LOAD(&loop->door->rung_at));
 	if (n < 0 && n != -EINTR)
 		return n;
 	for (i = 0; i < n; i++)
@@ -264,6 +278,7 @@ turn(struct eddy_loop *loop, int64_t duration)
 	loop->dispatching = true;
 	while ((ready = list_pop(&loop->batch)) != NULL)
 		ready->run(loop, ready);
+	eddy__loop_flush(loop);
 	loop->dispatching = false;
 	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "door.h"
 #include "list.h"
+#include "spin.h"
 
 struct eddy_alarm;
 struct eddy_task;
@@ -39,6 +40,16 @@ struct watched {
 	uint32_t generation;      /* of the last start; tags its events */
 };
 
+/* Jobs that this turn submitted to one executor, which gets them at its end:
+ * one lock and one wake for all. */
+struct cork {
+	struct eddy_ready jobs;
+	unsigned count, room;
+	struct eddy_executor *executor;
+	void (*flush)(struct eddy_loop *);
+	struct eddy_loop *next; /* the executor's */
+};
+
 /* What another module keeps in a loop; called when the loop closes. */
 struct attachment {
 	int (*close)(struct attachment *, int64_t duration);
@@ -58,6 +69,7 @@ struct eddy_loop {
 	bool coarse; /* no epoll_pwait2 here */
 	int epoll;
 	int64_t now;        /* absolute ns, when the batch was collected */
+	uint64_t submitted; /* jobs ever, by this thread */
 	uint64_t delivered; /* outcomes of jobs */
 	unsigned holds;
 	unsigned foreign;  /* tasks that somebody outside the library wakes */
@@ -78,6 +90,8 @@ struct eddy_loop {
 	int budget;      /* awaits that may yet complete at once in this step */
 	int main_result; /* run.c */
 
+	struct spin spin;
+	struct cork cork;
 	struct eddy_ready spare_jobs; /* offload_job.c */
 	struct attachment *offload;   /* offload.c */
 	struct eddy_loop_options options;
@@ -88,6 +102,20 @@ static inline int
 eddy__loop_mine(const struct eddy_loop *loop)
 {
 	return A_LOAD(&loop->owner) == (uintptr_t)pthread_self() ? 0 : -EPERM;
+}
+
+/* Is this thread running the loop just now? */
+static inline bool
+eddy__loop_inside(const struct eddy_loop *loop)
+{
+	return A_LOAD(&loop->running) != 0 && eddy__loop_mine(loop) == 0;
+}
+
+static inline void
+eddy__loop_flush(struct eddy_loop *loop)
+{
+	if (loop->cork.count != 0)
+		loop->cork.flush(loop);
 }
 
 /* Would a run wait for anything? */
@@ -106,7 +134,8 @@ eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 	list_push(inside ? &loop->batch : &loop->pending, ready);
 }
 
-/* The door, and how many jobs may still ring it.  Any thread. */
+/* Keep the door for a ring that may come after the loop is gone.  Any thread
+ * that runs one of its jobs. */
 void eddy__door_hold(struct door *door);
 void eddy__door_drop(struct door *door);
 /* What nobody will run any more to door->orphan; list: room for it. */

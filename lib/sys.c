@@ -60,6 +60,7 @@ result(long r, int saved)
 
 CALL(open, (const char *path, int flags), open(path, flags | O_CLOEXEC))
 CALL(close, (int fd), close(fd))
+CALL(cpu, (void), sched_getcpu())
 CALL(close_range, (unsigned first, unsigned last),
     syscall(SYS_close_range, first, last, 0))
 CALL(epoll_open, (void), epoll_create1(EPOLL_CLOEXEC))

@@ -65,6 +65,7 @@ int eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
 int eddy__thread_count(void); /* of this process; -errno without procfs */
 int eddy__cpus(void);         /* that this process may use */
+int eddy__cpu(void);          /* that this thread is on just now */
 
 /* base.c: now + duration, saturated as eddy_after says. */
 int64_t eddy__later(int64_t now, int64_t duration);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * thread_pool: a bounded queue, one lock, workers on demand.
+ * thread_pool: a bounded queue, one lock, workers on demand, work in batches.
  *
- * A submit claims a sleeping worker, and adds one when more jobs wait than
- * workers will look.  A worker counts as asleep before it publishes its outcome
- * and needs no lock to fall asleep after it, so a lone job costs one futex wait
- * and one wake.  Each worker that leaves joins the one that left before it;
- * close joins the last.
+ * The jobs of a loop's turn come in one piece.  A worker takes several at once
+ * into slots of its own, where a cancel or a worker without work may still take
+ * them away: whoever empties a slot has the job.  A wake goes to one sleeper,
+ * which wakes the next if jobs are left.  A worker counts as asleep before it
+ * publishes its outcome, so a lone job costs one futex wait and one wake.  Each
+ * worker that leaves joins the one that left before it; close joins the last.
  */
 #include <eddy/thread_pool.h>
 
@@ -17,13 +18,23 @@
 #include "executor_impl.h"
 #include "sys.h"
 
-enum { MORE_THAN_CPUS = 4, WORKERS_MAX = 32 }; /* as CPython's executor */
+enum {
+	MORE_THAN_CPUS = 4, /* as CPython's executor */
+	WORKERS_MAX = 32,
+	BATCH = 32, /* amortises the lock; more gains nothing */
+};
 #define IDLE_DURATION EDDY_S(10)
 
 struct worker {
 	struct pool *pool;
-	struct worker *next;  /* guarded by lock: pool->all */
-	struct eddy_job *job; /* guarded by lock: what it runs */
+	struct worker *next;           /* guarded by lock: pool->all */
+	struct eddy_job *slots[BATCH]; /* any thread: XCHG or CAS to NULL */
+	uint32_t left;                 /* any thread: slots not looked at yet */
+	struct eddy_job *job;          /* any thread, never followed: runs */
+	uint32_t taken;                /* slots that were filled */
+	struct door *door;             /* held: of the last outcome */
+	struct spin spin;
+	struct eddy_executor_stats stats; /* any thread: what it has done */
 	pthread_t thread;
 };
 
@@ -33,15 +44,22 @@ struct pool {
 	const uint32_t *ours; /* 0 in a forked child */
 
 	pthread_mutex_t lock; /* guards all that follows */
-	pthread_cond_t left;  /* a worker has left */
+	pthread_cond_t left;  /* a worker has left, or a cork was drawn */
 	uint32_t wakes;       /* futex: counts what sleepers must look at */
+	uint32_t spinner;     /* any thread: 1 while one looks at wakes */
+	int cpu;              /* any thread: where the last ringer ran */
+	int64_t rung_at;      /* any thread: ns */
 	unsigned asleep;      /* workers nobody counts on */
-	unsigned claims;      /* workers that a submit woke */
+	unsigned claims;      /* workers that were woken and are on their way */
+	unsigned starting;    /* workers that were added and are */
+	unsigned queued;      /* in queue */
 	struct eddy_ready queue;
+	struct eddy_loop *corks; /* loops that hold jobs for us */
 	struct worker *all;
 	struct worker *gone; /* has left, is not joined yet */
 	bool closing;
-	bool abandoned; /* close gave up: the last worker frees the pool */
+	bool
+	    abandoned; /* close gave up: the last one to leave frees the pool */
 	struct eddy_executor_stats stats;
 };
 
@@ -64,6 +82,33 @@ join(struct worker *worker)
 	eddy__free(worker);
 }
 
+/* With the lock: count on a sleeper, if no other is on its way, who would wake
+ * the next.  True: the caller rings. */
+static bool
+claim_sleeper(struct pool *pool)
+{
+	if (pool->asleep == 0 || pool->claims != 0 || pool->queued == 0)
+		return false;
+	pool->asleep--;
+	pool->claims++;
+	A_STORE(&pool->cpu, eddy__cpu());
+	A_ADD(&pool->wakes, 1);
+	/* Pairs with the fence in watch(): it sees wakes, or we its end. */
+	A_FENCE(&pool->spinner);
+	if (A_LOAD(&pool->spinner) != 0)
+		return false;
+	A_STORE(&pool->rung_at, eddy_now());
+	return true;
+}
+
+/* Without the lock, and perhaps without the pool: an address only. */
+static void
+ring(struct pool *pool, bool claimed)
+{
+	if (claimed)
+		eddy__futex_wake(&pool->wakes, 1, false);
+}
+
 /* Workers. */
 
 /* A job that has run; its outcome is published without the lock. */
@@ -73,81 +118,201 @@ struct over {
 	int result;
 };
 
-static struct over
-run(struct eddy_job *job)
+/* Stats that one thread writes and others read. */
+static void
+count(struct worker *worker, enum eddy_outcome outcome)
 {
-	struct over over = {job, EDDY_EXPIRED, 0};
+	struct eddy_executor_stats one = {0};
 
-	if (job_expired(job))
-		return over;
-	over.outcome = EDDY_RETURNED;
-	eddy__job_enter(job);
-	over.result = job->fn(job->arg);
-	eddy__job_enter(NULL);
-	if (over.result < LOWEST_RESULT)
-		over.result = -EINVAL;
+	eddy__stats_count(&one, outcome);
+	A_STORE(&worker->stats.returned, worker->stats.returned + one.returned);
+	A_STORE(&worker->stats.failed, worker->stats.failed + one.failed);
+	A_STORE(
+	    &worker->stats.cancelled, worker->stats.cancelled + one.cancelled);
+	A_STORE(&worker->stats.expired, worker->stats.expired + one.expired);
+}
+
+static void
+add_stats(struct eddy_executor_stats *sum, const struct eddy_executor_stats *s)
+{
+	sum->returned += A_LOAD(&s->returned);
+	sum->failed += A_LOAD(&s->failed);
+	sum->cancelled += A_LOAD(&s->cancelled);
+	sum->expired += A_LOAD(&s->expired);
+}
+
+static struct over
+run(struct worker *worker, struct eddy_job *job)
+{
+	enum eddy_outcome stop;
+	struct over over = {job, EDDY_RETURNED, 0};
+
+	A_STORE(&worker->job, job);
+	A_STORE(&job->state, JOB_RUNNING);
+	eddy_executor_room(&worker->pool->executor, 1);
+	stop = A_LOAD(&job->stop);
+	if (stop != EDDY_NONE) {
+		over.outcome = stop; /* before it was in the queue */
+	} else if (job_expired(job)) {
+		over.outcome = EDDY_EXPIRED;
+	} else {
+		eddy__job_enter(job);
+		over.result = job->fn(job->arg);
+		eddy__job_enter(NULL);
+		if (over.result < LOWEST_RESULT)
+			over.result = -EINVAL;
+	}
+	A_STORE(&worker->job, NULL);
+	count(worker, over.outcome);
 	return over;
 }
 
-/* The oldest job; or NULL, and the caller counts as asleep.  With the lock. */
+/* The next job of one's own, unless somebody took it. */
 static struct eddy_job *
+next_slot(struct worker *worker)
+{
+	struct eddy_job *job = NULL;
+	uint32_t left = A_LOAD(&worker->left);
+
+	while (job == NULL && left != 0) {
+		job = A_XCHG(&worker->slots[worker->taken - left], NULL);
+		A_STORE(&worker->left, --left);
+	}
+	return job;
+}
+
+/* With the lock: fill the slots with a share of the queue. */
+static void
 take(struct pool *pool, struct worker *worker)
 {
-	struct eddy_ready *ready = list_pop(&pool->queue);
+	unsigned i, n = pool->queued / (2 * pool->stats.workers);
 
-	if (ready == NULL) {
-		pool->asleep++;
-		return NULL;
-	}
-	worker->job = job_of(ready);
-	A_STORE(&worker->job->state, JOB_RUNNING);
-	pool->stats.queued--;
-	pool->stats.running++;
-	return worker->job;
+	n = n < 1 ? 1 : n > BATCH ? BATCH : n;
+	n = n > pool->queued ? pool->queued : n;
+	for (i = 0; i < n; i++)
+		A_STORE(&worker->slots[i], job_of(list_pop(&pool->queue)));
+	pool->queued -= n;
+	worker->taken = n;
+	A_STORE(&worker->left, n);
 }
 
-/* Sleep until a submit or close rings after the caller read wakes.  True: in
- * vain.  Returns with the lock. */
-static bool
-rest(struct pool *pool, uint32_t wakes)
+/* With the lock: a job that another worker holds but has not begun. */
+static struct eddy_job *
+steal(struct pool *pool, struct worker *thief)
 {
-	int r = eddy__futex_wait(
-	    &pool->wakes, wakes, pool->options.idle_duration, false);
+	struct worker *worker;
+	unsigned i;
 
-	pthread_mutex_lock(&pool->lock);
-	if (pool->claims != 0) {
-		pool->claims--; /* a submit counted on one of us */
-		return false;
+	for (worker = pool->all; worker != NULL; worker = worker->next) {
+		if (worker == thief || A_LOAD(&worker->left) == 0)
+			continue;
+		for (i = BATCH; i-- > 0;) {
+			struct eddy_job *job = A_LOAD(&worker->slots[i]);
+
+			if (job != NULL && A_CAS(&worker->slots[i], &job, NULL))
+				return job;
+		}
 	}
-	pool->asleep--;
-	return r == -ETIMEDOUT;
+	return NULL;
 }
 
-/* One round: run a job and report it, or sleep.  False: it is time to leave.
- * Called and returns with the lock held. */
-static bool
-serve(struct pool *pool, struct worker *worker, struct over *over)
+/* With the lock, which it gives back: something to run; or NULL, and the caller
+ * counts as asleep. */
+static struct eddy_job *
+find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 {
-	struct eddy_job *job = take(pool, worker);
-	/* While closing a value that is past, so that nobody falls asleep. */
-	uint32_t wakes = A_LOAD(&pool->wakes) - pool->closing;
+	struct eddy_job *job = NULL;
+	bool claimed;
 
-	pthread_mutex_unlock(&pool->lock);
-	if (over->job != NULL)
-		eddy_job_end(over->job, over->outcome, over->result);
-	over->job = NULL;
+	take(pool, worker);
+	claimed = claim_sleeper(pool);
+	job = next_slot(worker);
 	if (job == NULL)
-		return !rest(pool, wakes) || !list_empty(&pool->queue) ||
-		       pool->stats.workers <= pool->options.workers_min;
-	eddy_executor_room(&pool->executor, 1);
-	*over = run(job);
-	pthread_mutex_lock(&pool->lock);
-	worker->job = NULL;
-	pool->stats.running--;
-	eddy__stats_count(&pool->stats, over->outcome);
-	return true;
+		job = steal(pool, worker);
+	if (job == NULL)
+		pool->asleep++;
+	/* While closing a value that is past, so that nobody falls asleep. */
+	*ret_wakes = A_LOAD(&pool->wakes) - pool->closing;
+	pthread_mutex_unlock(&pool->lock);
+	ring(pool, claimed);
+	return job;
 }
 
+/* Look for a while, if no other does and there is a CPU for it. */
+static void
+watch(struct pool *pool, struct worker *worker, uint32_t wakes)
+{
+	if (!spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
+	    A_XCHG(&pool->spinner, 1) != 0)
+		return;
+	(void)SPIN(&worker->spin, A_LOAD(&pool->wakes) != wakes);
+	A_STORE(&pool->spinner, 0);
+	A_FENCE(&pool->wakes);
+}
+
+/* With the lock: awake.  True: somebody counted on one of us; which one does
+ * not matter. */
+static bool
+arrive(struct pool *pool)
+{
+	bool claimed = pool->claims != 0;
+
+	if (claimed)
+		pool->claims--;
+	else
+		pool->asleep--;
+	return claimed;
+}
+
+/* Sleep until somebody rings after the caller read wakes.  False: it is time to
+ * leave.  Returns with the lock. */
+static bool
+rest(struct pool *pool, struct worker *worker, uint32_t wakes)
+{
+	bool in_vain;
+	int r = 0;
+
+	watch(pool, worker, wakes);
+	if (A_LOAD(&pool->wakes) == wakes) {
+		r = eddy__futex_wait(
+		    &pool->wakes, wakes, pool->options.idle_duration, false);
+		spin_slept(&worker->spin, A_LOAD(&pool->rung_at));
+	}
+	pthread_mutex_lock(&pool->lock);
+	in_vain = !arrive(pool) && r == -ETIMEDOUT;
+	return pool->queued != 0 ||
+	       (!pool->closing && !(in_vain && pool->stats.workers >
+						   pool->options.workers_min));
+}
+
+static void
+publish(struct worker *worker, struct over *over)
+{
+	if (over->job != NULL)
+		eddy__job_end_by(
+		    &worker->door, over->job, over->outcome, over->result);
+	over->job = NULL;
+}
+
+/* The lock is held, and given back with a job.  What is over is published once
+ * this worker counts as asleep or has something to do. */
+static struct eddy_job *
+await_job(struct pool *pool, struct worker *worker, struct over *over)
+{
+	uint32_t wakes;
+	struct eddy_job *job = find(pool, worker, &wakes);
+
+	publish(worker, over);
+	if (job == NULL && worker->door != NULL) {
+		eddy__door_drop(worker->door);
+		worker->door = NULL;
+	}
+	while (job == NULL && rest(pool, worker, wakes))
+		job = find(pool, worker, &wakes);
+	return job;
+}
+
+/* With the lock, which it gives back. */
 static void
 leave(struct pool *pool, struct worker *worker)
 {
@@ -157,7 +322,8 @@ leave(struct pool *pool, struct worker *worker)
 	for (link = &pool->all; *link != worker; link = &(*link)->next)
 		;
 	*link = worker->next;
-	last = --pool->stats.workers == 0;
+	add_stats(&pool->stats, &worker->stats);
+	last = --pool->stats.workers == 0 && pool->corks == NULL;
 	pool->gone = abandoned ? NULL : worker;
 	pthread_cond_signal(&pool->left);
 	pthread_mutex_unlock(&pool->lock);
@@ -176,16 +342,22 @@ work(void *arg)
 	struct worker *worker = arg;
 	struct pool *pool = worker->pool;
 	struct over over = {0};
+	struct eddy_job *job;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	worker->thread = pthread_self();
 	pthread_setname_np(worker->thread,
 	    pool->options.name != NULL ? pool->options.name : "eddy");
 	pthread_mutex_lock(&pool->lock);
-	do
-		if (!serve(pool, worker, &over))
-			break;
-	while (over.job != NULL || !pool->closing || !list_empty(&pool->queue));
+	pool->starting--;
+	while ((job = await_job(pool, worker, &over)) != NULL) {
+		while (job != NULL) {
+			publish(worker, &over);
+			over = run(worker, job);
+			job = next_slot(worker);
+		}
+		pthread_mutex_lock(&pool->lock);
+	}
 	leave(pool, worker);
 	return NULL;
 }
@@ -201,6 +373,7 @@ add_worker(struct pool *pool)
 	if (worker == NULL)
 		return -ENOMEM;
 	worker->pool = pool;
+	spin_init(&worker->spin, pool->options.spin_duration);
 	r = eddy__thread_create(
 	    &thread, pool->options.stack_size, work, worker);
 	if (r < 0) {
@@ -210,6 +383,7 @@ add_worker(struct pool *pool)
 	worker->next = pool->all;
 	pool->all = worker;
 	pool->stats.workers++;
+	pool->starting++;
 	return 0;
 }
 
@@ -221,70 +395,248 @@ pool_of(struct eddy_executor *executor)
 	return CONTAINER_OF(executor, struct pool, executor);
 }
 
-/* Room in the queue and somebody to serve it; with the lock held. */
+/* Workers that run something, and jobs that they hold but have not begun. */
+static unsigned
+running(struct pool *pool, unsigned *ret_held)
+{
+	struct worker *worker;
+	unsigned i, n = 0;
+
+	*ret_held = 0;
+	for (worker = pool->all; worker != NULL; worker = worker->next) {
+		n += A_LOAD(&worker->job) != NULL;
+		for (i = 0; A_LOAD(&worker->left) != 0 && i < BATCH; i++)
+			*ret_held += A_LOAD(&worker->slots[i]) != NULL;
+	}
+	return n;
+}
+
+/* With the lock: how many more jobs the queue may take. */
+static unsigned
+room(struct pool *pool)
+{
+	unsigned held, limit = pool->options.queue_limit;
+
+	running(pool, &held);
+	held += pool->queued;
+	return held < limit ? limit - held : 0;
+}
+
+/* With the lock: enough workers for what is queued and more jobs. */
+static int
+grow(struct pool *pool, unsigned more)
+{
+	unsigned ready = pool->asleep + pool->claims + pool->starting;
+	int r = 0;
+
+	for (; r == 0 && ready < pool->queued + more &&
+	       pool->stats.workers < pool->options.workers_max;
+	     ready++)
+		r = add_worker(pool);
+	return pool->stats.workers != 0 ? 0 : r; /* those there are will do */
+}
+
+/* With the lock: room in the queue and somebody to serve it. */
 static int
 admit(struct pool *pool)
 {
-	struct eddy_executor_stats *stats = &pool->stats;
 	int r;
 
 	if (pool->closing)
 		return -ESHUTDOWN;
-	if (stats->queued >= pool->options.queue_limit)
+	if (room(pool) == 0)
 		return -EAGAIN;
-	if (stats->workers - stats->running > stats->queued ||
-	    stats->workers >= pool->options.workers_max)
-		return 0;
-	r = add_worker(pool);
-	if (stats->workers != 0)
-		return 0;                  /* those there are will do */
+	r = grow(pool, 1);
 	return r == -EAGAIN ? -ENOMEM : r; /* not a queue that is full */
+}
+
+static int
+put(struct pool *pool, struct eddy_job *job)
+{
+	bool claimed = false;
+	int r;
+
+	pthread_mutex_lock(&pool->lock);
+	r = admit(pool);
+	if (r == 0) {
+		list_push(&pool->queue, &job->ready);
+		pool->queued++;
+		pool->stats.submitted++;
+		claimed = claim_sleeper(pool);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	ring(pool, claimed);
+	return r;
+}
+
+/* With the lock: the jobs of a cork to the queue. */
+static void
+draw(struct pool *pool, struct eddy_loop *loop)
+{
+	struct cork *cork = &loop->cork;
+	struct eddy_loop **link = &pool->corks;
+	struct eddy_ready *ready;
+
+	for (ready = cork->jobs.next; ready != &cork->jobs; ready = ready->next)
+		A_STORE(&job_of(ready)->state, JOB_QUEUED);
+	list_splice(&pool->queue, &cork->jobs);
+	pool->queued += cork->count;
+	pool->stats.submitted += cork->count;
+	cork->count = 0;
+	while (*link != loop)
+		link = &(*link)->cork.next;
+	*link = cork->next;
+}
+
+/* With the lock, which it gives back: end all that is queued. */
+static void
+fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
+{
+	struct eddy_ready all, *ready;
+	struct eddy_job *job;
+
+	list_init(&all);
+	list_splice(&all, &pool->queue);
+	pool->queued = 0;
+	while ((job = steal(pool, NULL)) != NULL)
+		list_push(&all, &job->ready);
+	for (ready = all.next; ready != &all; ready = ready->next)
+		eddy__stats_count(&pool->stats, outcome);
+	pthread_mutex_unlock(&pool->lock);
+	while ((ready = list_pop(&all)) != NULL)
+		eddy_job_end(job_of(ready), outcome, result);
+}
+
+/* The turn is over. */
+static void
+flush(struct eddy_loop *loop)
+{
+	struct pool *pool = pool_of(loop->cork.executor);
+	bool claimed, last;
+	int r;
+
+	pthread_mutex_lock(&pool->lock);
+	draw(pool, loop);
+	r = grow(pool, 0);
+	claimed = claim_sleeper(pool);
+	if (pool->closing || r < 0) {
+		fail_queue(pool, r < 0 ? EDDY_LOST : EDDY_CANCELLED, r);
+		pthread_mutex_lock(&pool->lock);
+	}
+	pthread_cond_signal(&pool->left);
+	last = pool->abandoned && pool->stats.workers == 0 &&
+	       pool->corks == NULL;
+	pthread_mutex_unlock(&pool->lock);
+	ring(pool, claimed);
+	if (last)
+		destroy(pool);
+}
+
+/* Begin to keep the jobs of a turn.  -EAGAIN: there is no room, or nobody who
+ * would run them for certain. */
+static int
+seal(struct pool *pool, struct eddy_loop *loop)
+{
+	struct cork *cork = &loop->cork;
+	int r = -EAGAIN;
+
+	pthread_mutex_lock(&pool->lock);
+	cork->room = room(pool);
+	if (pool->closing) {
+		r = -ESHUTDOWN;
+	} else if (pool->stats.workers != 0 && cork->room != 0) {
+		cork->next = pool->corks;
+		pool->corks = loop;
+		cork->executor = &pool->executor;
+		cork->flush = flush;
+		r = 0;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return r;
+}
+
+/* To the jobs of this turn.  -EAGAIN: not this one, it must be put itself. */
+static int
+cork(struct pool *pool, struct eddy_loop *loop, struct eddy_job *job)
+{
+	struct cork *cork = &loop->cork;
+	int r = 0;
+
+	if (cork->executor != &pool->executor)
+		eddy__loop_flush(loop);
+	if (cork->count == 0)
+		r = seal(pool, loop);
+	else if (cork->count == cork->room)
+		r = -EAGAIN;
+	if (r < 0)
+		return r;
+	A_STORE(&job->state, JOB_CORKED);
+	list_push(&cork->jobs, &job->ready);
+	cork->count++;
+	return 0;
 }
 
 static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
-	bool wake = false;
-	int r;
+	struct door *door = job->door;
+	int r = -EAGAIN;
 
 	if (A_LOAD(pool->ours) == 0)
 		return -ECHILD; /* its threads are not here */
-	pthread_mutex_lock(&pool->lock);
-	r = admit(pool);
-	if (r == 0) {
-		list_push(&pool->queue, &job->ready);
-		pool->stats.queued++;
-		pool->stats.submitted++;
-		wake = pool->asleep != 0;
-	}
-	if (wake) {
-		pool->asleep--;
-		pool->claims++;
-		A_ADD(&pool->wakes, 1);
-	}
-	pthread_mutex_unlock(&pool->lock);
-	if (wake)
-		eddy__futex_wake(&pool->wakes, 1, false);
-	return r;
+	if (door != NULL && eddy__loop_inside(door->loop) &&
+	    door->loop->dispatching)
+		r = cork(pool, door->loop, job);
+	if (r != -EAGAIN)
+		return r;
+	if (door != NULL && eddy__loop_inside(door->loop))
+		eddy__loop_flush(door->loop); /* those came first */
+	return put(pool, job);
 }
 
+/* With the lock: out of the queue, or of a worker's slots. */
+static bool
+unqueue(struct pool *pool, struct eddy_job *job)
+{
+	struct worker *worker;
+	unsigned i;
+
+	if (job->ready.next != NULL) {
+		list_remove(&job->ready);
+		pool->queued--;
+		return true;
+	}
+	for (worker = pool->all; worker != NULL; worker = worker->next)
+		for (i = 0; i < BATCH; i++) {
+			struct eddy_job *here = job;
+
+			if (A_LOAD(&worker->slots[i]) == job &&
+			    A_CAS(&worker->slots[i], &here, NULL))
+				return true;
+		}
+	return false;
+}
+
+/* A corked or running job has stop set, which its worker sees. */
 static int
 cancel(struct eddy_executor *executor, struct eddy_job *job,
     enum eddy_outcome outcome)
 {
 	struct pool *pool = pool_of(executor);
+	struct door *door = job->door;
 	uint32_t state;
+	bool ours;
 
+	if (A_LOAD(&job->state) == JOB_CORKED && eddy__loop_inside(door->loop))
+		flush(door->loop);
 	pthread_mutex_lock(&pool->lock);
 	state = A_LOAD(&job->state);
-	if (state == JOB_QUEUED) {
-		list_remove(&job->ready);
-		pool->stats.queued--;
+	ours = state == JOB_QUEUED && unqueue(pool, job);
+	if (ours)
 		eddy__stats_count(&pool->stats, outcome);
-	}
 	pthread_mutex_unlock(&pool->lock);
-	if (state == JOB_QUEUED) {
+	if (ours) {
 		eddy_job_end(job, outcome, 0);
 		eddy_executor_room(executor, 1);
 	}
@@ -298,19 +650,22 @@ timespec_of(int64_t deadline)
 	    .tv_nsec = (long)(deadline % EDDY_S(1))};
 }
 
-/* Wait until all workers have left; with the lock held.  Only jobs are late:
- * workers that have none leave at once. */
+/* With the lock: wait until all workers have left and all corks are drawn.  Only
+ * jobs and turns are late: workers that have none leave at once. */
 static int
 wait_for_leave(struct pool *pool, int64_t duration)
 {
 	int64_t deadline = eddy_after(duration);
 	struct timespec until = timespec_of(deadline);
+	unsigned held;
 	int r = 0;
 
-	while (pool->stats.workers != 0) {
-		if (pool->stats.running != 0 && r == ETIMEDOUT)
+	while (pool->stats.workers != 0 || pool->corks != NULL) {
+		bool late = running(pool, &held) != 0 || pool->corks != NULL;
+
+		if (late && r == ETIMEDOUT)
 			return -ETIME;
-		if (pool->stats.running == 0 || deadline == EDDY_FOREVER)
+		if (!late || deadline == EDDY_FOREVER)
 			pthread_cond_wait(&pool->left, &pool->lock);
 		else
 			r = pthread_cond_timedwait(
@@ -323,7 +678,7 @@ static int
 close_pool(struct eddy_executor *executor, int64_t duration)
 {
 	struct pool *pool = pool_of(executor);
-	struct eddy_ready *ready;
+	struct eddy_loop *loop, *next;
 	struct worker *gone;
 	int r;
 
@@ -334,12 +689,15 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	}
 	pthread_mutex_lock(&pool->lock);
 	pool->closing = true;
-	while ((ready = list_pop(&pool->queue)) != NULL) {
-		pool->stats.queued--;
-		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
+	for (loop = pool->corks; loop != NULL; loop = next) {
+		next = loop->cork.next;
+		if (eddy__loop_mine(loop) == 0)
+			draw(pool, loop); /* or we wait for ourselves */
 	}
 	A_ADD(&pool->wakes, 1);
+	fail_queue(pool, EDDY_CANCELLED, 0);
 	eddy__futex_wake(&pool->wakes, INT_MAX, false);
+	pthread_mutex_lock(&pool->lock);
 	r = wait_for_leave(pool, duration);
 	gone = pool->gone;
 	pool->gone = NULL;
@@ -355,9 +713,15 @@ static void
 describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 {
 	struct pool *pool = pool_of(executor);
+	struct worker *worker;
+	unsigned held;
 
 	pthread_mutex_lock(&pool->lock);
 	*ret_stats = pool->stats;
+	for (worker = pool->all; worker != NULL; worker = worker->next)
+		add_stats(ret_stats, &worker->stats);
+	ret_stats->running = running(pool, &held);
+	ret_stats->queued = pool->queued + held;
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -397,6 +761,7 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	set_defaults(&pool->options);
 	eddy_executor_init(&pool->executor, &ops);
 	list_init(&pool->queue);
+	pool->cpu = -1;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
