@@ -21,6 +21,7 @@ enum job_state {
 	JOB_WAITING, /* for room, in executor->waiters */
 	JOB_CORKED,  /* in the cork of its loop: QUEUED when the turn ends */
 	JOB_QUEUED,
+	JOB_HELD, /* by a thread that has not begun it */
 	JOB_RUNNING,
 	JOB_DONE,
 };

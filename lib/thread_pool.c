@@ -189,8 +189,12 @@ take(struct pool *pool, struct worker *worker)
 
 	n = n < 1 ? 1 : n > BATCH ? BATCH : n;
 	n = n > pool->queued ? pool->queued : n;
-	for (i = 0; i < n; i++)
-		A_STORE(&worker->slots[i], job_of(list_pop(&pool->queue)));
+	for (i = 0; i < n; i++) {
+		struct eddy_job *job = job_of(list_pop(&pool->queue));
+
+		A_STORE(&job->state, JOB_HELD);
+		A_STORE(&worker->slots[i], job);
+	}
 	pool->queued -= n;
 	worker->taken = n;
 	A_STORE(&worker->left, n);
@@ -602,7 +606,7 @@ unqueue(struct pool *pool, struct eddy_job *job)
 	struct worker *worker;
 	unsigned i;
 
-	if (job->ready.next != NULL) {
+	if (A_LOAD(&job->state) == JOB_QUEUED) {
 		list_remove(&job->ready);
 		pool->queued--;
 		return true;
@@ -632,7 +636,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 		flush(door->loop);
 	pthread_mutex_lock(&pool->lock);
 	state = A_LOAD(&job->state);
-	ours = state == JOB_QUEUED && unqueue(pool, job);
+	ours = (state == JOB_QUEUED || state == JOB_HELD) && unqueue(pool, job);
 	if (ours)
 		eddy__stats_count(&pool->stats, outcome);
 	pthread_mutex_unlock(&pool->lock);
