@@ -32,6 +32,16 @@ eddy__later(int64_t now, int64_t duration)
 }
 
 int64_t
+eddy__left(int64_t deadline)
+{
+	int64_t now = eddy_now();
+
+	if (deadline == EDDY_FOREVER)
+		return deadline;
+	return deadline > now ? deadline - now : 0;
+}
+
+int64_t
 eddy_after(int64_t duration)
 {
 	return eddy__later(eddy_now(), duration);

@@ -248,7 +248,10 @@ eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
 		return;
 	}
 	conclude(job, outcome, result);
-	eddy__loop_push(loop, &job->ready);
+	if (outcome == EDDY_RETURNED)
+		eddy__loop_push(loop, &job->ready);
+	else /* who takes back and submits again must not starve others */
+		list_push(&loop->pending, &job->ready);
 }
 
 int
@@ -285,11 +288,9 @@ eddy_job_wait(struct eddy_job *job, int64_t deadline)
 	if (inside.job != NULL && inside.job->executor == job->executor)
 		return -EDEADLK;
 	while ((state = A_ACQUIRE(&job->state)) != JOB_DONE) {
-		int64_t left = EDDY_FOREVER;
+		int64_t left = eddy__left(deadline);
 
-		if (deadline != EDDY_FOREVER)
-			left = deadline - eddy_now();
-		if (left <= 0)
+		if (left == 0)
 			return -ETIME;
 		eddy__futex_wait(&job->state, state, left, false);
 	}
@@ -360,6 +361,13 @@ eddy_job_on_stop(void (*stop)(void *), void *arg)
 	job->ready.prev = (void *)&inside;
 	pthread_mutex_unlock(&job->executor->lock);
 	return r;
+}
+
+void
+eddy__job_stop(void (**ret_stop)(void *), void **ret_arg)
+{
+	*ret_stop = inside.stop;
+	*ret_arg = inside.arg;
 }
 
 void

@@ -72,6 +72,9 @@ int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);
 /* This thread runs job (NULL: none): for stop_requested and job_wait. */
 void eddy__job_enter(struct eddy_job *job);
 
+/* What the job in this thread has as eddy_job_on_stop. */
+void eddy__job_stop(void (**ret_stop)(void *), void **ret_arg);
+
 void eddy__stats_count(
     struct eddy_executor_stats *stats, enum eddy_outcome outcome);
 

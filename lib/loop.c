@@ -204,6 +204,9 @@ patience(struct eddy_loop *loop, int64_t duration)
 
 	if (loop->stopping || !list_empty(&loop->pending) || may_jump(loop))
 		return 0;
+	if (virtual && eddy__alarm_next(&loop->heaps[LOOP_TIME]) <=
+			   loop->options.clock->now)
+		return 0; /* moved by hand */
 	next = eddy__alarm_next(heap);
 	if (next == EDDY_FOREVER || duration == 0)
 		return duration;

@@ -59,14 +59,19 @@ eddy_future_init(struct eddy_future *future, struct eddy_loop *loop)
 int
 eddy_future_complete(struct eddy_future *future, int result)
 {
+	struct door *door = future->loop->door;
 	uint32_t empty = EMPTY;
+	int r;
 
 	if (result < LOWEST_RESULT)
 		return -EINVAL;
 	if (!A_CAS(&future->state, &empty, TAKEN))
 		return -EALREADY;
 	future->result = result;
-	return eddy_post(future->loop, &future->post);
+	eddy__door_hold(door); /* who waits may close the loop at once */
+	r = eddy_post(future->loop, &future->post);
+	eddy__door_drop(door);
+	return r;
 }
 
 EDDY_ASYNC
@@ -152,15 +157,13 @@ static int
 wait_for_room(struct eddy_mailbox *mailbox, int64_t deadline)
 {
 	uint32_t room = mailbox->room;
-	int64_t left = EDDY_FOREVER;
+	int64_t left = eddy__left(deadline);
 
 	if (deadline == 0)
 		return -EAGAIN;
 	if (eddy__loop_mine(mailbox->loop) == 0)
 		return -EDEADLK;
-	if (deadline != EDDY_FOREVER)
-		left = deadline - eddy_now();
-	if (left <= 0)
+	if (left == 0)
 		return -ETIME;
 	mailbox->blocked++;
 	pthread_mutex_unlock(&mailbox->lock);

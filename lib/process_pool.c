@@ -786,7 +786,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 static void
 wait_for_workers(struct pool *pool, int64_t duration)
 {
-	int64_t now, deadline = eddy_after(duration);
+	int64_t left, deadline = eddy_after(duration);
 	struct worker *worker = pool->workers;
 
 	while (worker < pool->workers + pool->options.workers) {
@@ -796,11 +796,10 @@ wait_for_workers(struct pool *pool, int64_t duration)
 			worker++;
 			continue;
 		}
-		now = eddy_now();
-		if (now >= deadline)
+		left = eddy__left(deadline);
+		if (left == 0)
 			return;
-		eddy__poll(&fd, 1,
-		    deadline == EDDY_FOREVER ? deadline : deadline - now);
+		eddy__poll(&fd, 1, left);
 		hear_all(pool);
 	}
 }

@@ -34,7 +34,7 @@ ring_take(struct eddy_ring *ring, void **ret_item)
 
 /* A task that waits here, with what it brought or where its item goes. */
 static inline struct eddy_task *
-waiter_of(struct eddy_ready *node)
+waiter_of(const struct eddy_ready *node)
 {
 	return CONTAINER_OF(node, struct eddy_task, use.waiter);
 }

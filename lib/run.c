@@ -22,7 +22,7 @@ main_ended(struct eddy_loop *loop, struct eddy_task *task)
 static int
 drain(struct eddy_loop *loop)
 {
-	int64_t now, deadline = eddy_after(loop->options.close_duration);
+	int64_t left, deadline = eddy_after(loop->options.close_duration);
 	struct eddy_task *task;
 	int r = 1;
 
@@ -30,10 +30,10 @@ drain(struct eddy_loop *loop)
 	for (task = loop->roots; task != NULL; task = task->next)
 		eddy_cancel(task, "its loop is closing");
 	while (r > 0 && (loop->roots != NULL || eddy__loop_jobs(loop))) {
-		now = eddy_now();
-		if (now >= deadline)
+		left = eddy__left(deadline);
+		if (left == 0)
 			return -ETIME;
-		r = eddy_loop_step(loop, deadline - now);
+		r = eddy_loop_step(loop, left);
 	}
 	return r < 0 ? r : 0;
 }

@@ -9,8 +9,7 @@
  */
 #include <errno.h>
 
-#include <eddy/executor.h>
-
+#include "executor_impl.h"
 #include "sys.h"
 #include "task_impl.h"
 
@@ -22,8 +21,10 @@ struct request {
 	struct eddy_ready begin, abort; /* in the door */
 	uint32_t refs;
 	uint32_t state;
-	uint32_t wakes; /* futex: state or stop may have changed */
-	uint32_t stop;  /* the job that waits was asked to */
+	uint32_t wakes;            /* futex: state or stop may have changed */
+	uint32_t stop;             /* the job that waits was asked to */
+	void (*next_stop)(void *); /* what the job had for that */
+	void *next_arg;
 	int result;
 };
 
@@ -138,6 +139,8 @@ on_stop(void *arg)
 {
 	struct request *request = arg;
 
+	if (request->next_stop != NULL)
+		request->next_stop(request->next_arg);
 	A_STORE(&request->stop, 1);
 	wake(request);
 }
@@ -156,7 +159,7 @@ wait(struct request *request, struct door *door, int64_t deadline)
 
 	while (A_ACQUIRE(&request->state) != DONE) {
 		uint32_t wakes = A_ACQUIRE(&request->wakes);
-		int64_t left = EDDY_FOREVER;
+		int64_t left;
 
 		if (!asked && must_stop(request, deadline)) {
 			if (leave_waiting(request, DROPPED))
@@ -165,8 +168,7 @@ wait(struct request *request, struct door *door, int64_t deadline)
 			A_ADD(&request->refs, 1);
 			send(door, &request->abort);
 		}
-		if (!asked && deadline != EDDY_FOREVER)
-			left = deadline - eddy_now();
+		left = asked ? EDDY_FOREVER : eddy__left(deadline);
 		if (A_ACQUIRE(&request->state) != DONE && left > 0)
 			eddy__futex_wait(&request->wakes, wakes, left, false);
 	}
@@ -195,7 +197,7 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 
 	if (eddy__loop_mine(loop) == 0 && A_LOAD(&loop->running) != 0)
 		r = -EDEADLK;
-	else if (A_LOAD(&door->ours) == 0)
+	else if (A_LOAD(door->ours) == 0)
 		r = -ECHILD;
 	request = r == 0 && task != NULL ? eddy__alloc(sizeof(*request)) : NULL;
 	if (request == NULL)
@@ -204,13 +206,14 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 	request->begin.run = begin;
 	request->abort.run = stop;
 	request->refs = 2;
+	eddy__job_stop(&request->next_stop, &request->next_arg);
 	if (eddy_job_on_stop(on_stop, request) == -ECANCELED)
 		A_STORE(&request->stop, 1);
 	A_ADD(&door->refs, 1);
 	send(door, &request->begin);
 	wait(request, door, deadline);
 	eddy__door_drop(door);
-	eddy_job_on_stop(NULL, NULL);
+	eddy_job_on_stop(request->next_stop, request->next_arg);
 	r = result_of(request, deadline);
 	drop(request);
 	return r;

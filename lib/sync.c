@@ -39,6 +39,14 @@ wait_in(struct eddy_task *self, struct eddy_ready *list,
 	return eddy__park(self, op);
 }
 
+/* -EPERM when those who wait belong to another thread. */
+static int
+mine(const struct eddy_ready *list)
+{
+	return list_empty(list) ? 0
+	                        : eddy__loop_mine(waiter_of(list->next)->loop);
+}
+
 static void
 wake_all(struct eddy_ready *list, int rc)
 {
@@ -60,19 +68,27 @@ eddy_event_init(struct eddy_event *event)
 	list_init(&event->followers);
 }
 
-void
+static struct eddy_task *
+follower_of(struct eddy_ready *node)
+{
+	return CONTAINER_OF(node, struct eddy_task, alarm.ready);
+}
+
+int
 eddy_event_set(struct eddy_event *event)
 {
-	struct eddy_ready *node;
+	struct eddy_ready *node = event->followers.next;
+	int r = mine(&event->waiters);
 
+	if (r == 0 && node != &event->followers)
+		r = eddy__loop_mine(follower_of(node)->loop);
+	if (r < 0)
+		return r;
 	event->set = true;
 	wake_all(&event->waiters, 0);
-	while ((node = list_pop(&event->followers)) != NULL) {
-		struct eddy_task *task = CONTAINER_OF(
-		    node, struct eddy_task, alarm.ready);
-
-		task->op->cancel(task, -ECANCELED);
-	}
+	while ((node = list_pop(&event->followers)) != NULL)
+		eddy__task_interrupt(follower_of(node), false);
+	return 0;
 }
 
 void
@@ -97,10 +113,8 @@ eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
 {
 	if (op.rc != EDDY_PENDING || self->op == NULL)
 		return op; /* complete, or about to be */
-	if (self->alarm.ready.next != NULL)
-		self->op->cancel(self, -EINVAL);
-	else if (event->set)
-		self->op->cancel(self, -ECANCELED);
+	if (self->alarm.ready.next != NULL || event->set)
+		eddy__task_interrupt(self, self->alarm.ready.next != NULL);
 	else
 		list_push(&event->followers, &self->alarm.ready);
 	return op;
@@ -148,8 +162,12 @@ eddy_semaphore_acquire(struct eddy_task *self, struct eddy_semaphore *semaphore)
 int
 eddy_semaphore_release(struct eddy_semaphore *semaphore)
 {
-	struct eddy_task *task = next(&semaphore->waiters);
+	struct eddy_task *task;
+	int r = mine(&semaphore->waiters);
 
+	if (r < 0)
+		return r;
+	task = next(&semaphore->waiters);
 	if (task != NULL)
 		return eddy_unpark(
 		    task, task->op == &reacquire_op ? task->rc : 0);
@@ -195,14 +213,17 @@ eddy_condition_wait(struct eddy_task *self, struct eddy_condition *condition,
 	return wait_in(self, &condition->waiters, &condition_op, mutex);
 }
 
-unsigned
+int
 eddy_condition_signal(struct eddy_condition *condition, unsigned n)
 {
 	unsigned woken = 0;
+	int r = mine(&condition->waiters);
 
+	if (r < 0)
+		return r;
 	for (; woken < n && !list_empty(&condition->waiters); woken++)
 		reacquire(waiter_of(condition->waiters.next), 0);
-	return woken;
+	return (int)woken;
 }
 
 /* Queue. */
@@ -222,9 +243,10 @@ int
 eddy_queue_try_push(struct eddy_queue *queue, void *item)
 {
 	struct eddy_task *popper;
+	int r = queue->ring.closed ? -EPIPE : mine(&queue->poppers);
 
-	if (queue->ring.closed)
-		return -EPIPE;
+	if (r < 0)
+		return r;
 	popper = next(&queue->poppers);
 	if (popper == NULL)
 		return ring_put(&queue->ring, item);
@@ -236,9 +258,11 @@ int
 eddy_queue_try_pop(struct eddy_queue *queue, void **ret_item)
 {
 	struct eddy_task *pusher;
-	int r = ring_take(&queue->ring, ret_item);
+	int r = mine(&queue->pushers);
 
-	if (r == -EPIPE)
+	if (r == 0)
+		r = ring_take(&queue->ring, ret_item);
+	if (r == -EPIPE || r == -EPERM)
 		return r;
 	pusher = next(&queue->pushers);
 	if (pusher == NULL)
@@ -273,10 +297,13 @@ eddy_queue_pop(
 	return wait_in(self, &queue->poppers, &pop_op, ret_item);
 }
 
-void
+int
 eddy_queue_close(struct eddy_queue *queue)
 {
+	if (mine(&queue->pushers) < 0 || mine(&queue->poppers) < 0)
+		return -EPERM;
 	queue->ring.closed = true;
 	wake_all(&queue->pushers, -EPIPE);
 	wake_all(&queue->poppers, -EPIPE);
+	return 0;
 }

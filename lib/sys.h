@@ -69,5 +69,7 @@ int eddy__cpu(void);          /* that this thread is on just now */
 
 /* base.c: now + duration, saturated as eddy_after says. */
 int64_t eddy__later(int64_t now, int64_t duration);
+/* What is left until deadline: EDDY_FOREVER, or 0 when it has passed. */
+int64_t eddy__left(int64_t deadline);
 
 #endif

@@ -30,8 +30,10 @@ enum {
 	EXPIRED = 2048, /* it fired: the operation is giving up */
 	STARVED = 4096, /* no memory for that timer: as EXPIRED */
 	FOREIGN = 8192, /* somebody outside will end the wait: loop->foreign */
-	SUPERVISED = 16384, /* its failure is no failure of the scope */
-	OVERDUE = 32768,    /* cancelled by its own deadline */
+	SUPERVISED = 16384,  /* its failure is no failure of the scope */
+	OVERDUE = 32768,     /* cancelled by its own deadline */
+	INTERRUPTED = 65536, /* an event ends the operation */
+	MISUSED = 131072,    /* a second event would have */
 
 	BUDGET = 256, /* awaits of one step that complete at once */
 };
@@ -78,8 +80,10 @@ static void
 expire(struct eddy_task *task)
 {
 	if (task->rc == -ECANCELED && !eddy_cancelled(task))
-		task->rc = (task->flags & STARVED) != 0 ? -ENOMEM : -ETIME;
-	task->flags &= ~(unsigned)(EXPIRED | STARVED);
+		task->rc = (task->flags & MISUSED) != 0   ? -EINVAL
+		           : (task->flags & STARVED) != 0 ? -ENOMEM
+		                                          : -ETIME;
+	task->flags &= ~(unsigned)(EXPIRED | STARVED | MISUSED);
 }
 
 /* The trampoline: calls and returns are steps of the same loop. */
@@ -91,7 +95,7 @@ resume(struct eddy_loop *loop, struct eddy_ready *ready)
 
 	loop->budget = BUDGET;
 	do {
-		if ((task->flags & (EXPIRED | STARVED)) != 0)
+		if ((task->flags & (EXPIRED | STARVED | MISUSED)) != 0)
 			expire(task);
 		loop->current = task;
 		task->resumes++;
@@ -109,7 +113,7 @@ settle(struct eddy_task *task, int rc)
 	eddy__alarm_stop(task->loop, &task->alarm);
 	list_remove(&task->alarm.ready); /* it was due, or followed an event */
 	task->loop->foreign -= (task->flags & FOREIGN) != 0;
-	task->flags &= ~(unsigned)(TIMED | FOREIGN);
+	task->flags &= ~(unsigned)(TIMED | FOREIGN | INTERRUPTED);
 	task->op = NULL;
 	task->rc = rc;
 }
@@ -523,7 +527,8 @@ tell_failure(struct eddy_task *task, int rc)
 static bool
 giving_up(const struct eddy_task *task)
 {
-	return eddy_cancelled(task) || (task->flags & (EXPIRED | STARVED)) != 0;
+	return eddy_cancelled(task) ||
+	       (task->flags & (EXPIRED | STARVED | INTERRUPTED)) != 0;
 }
 
 static int
@@ -684,11 +689,12 @@ static void
 on_limit(struct eddy_loop *loop, struct eddy_timer *timer)
 {
 	struct eddy_task *task = CONTAINER_OF(timer, struct limit, timer)->task;
-	bool told = (task->flags & (CANCELLED | FINAL)) != 0;
 
 	(void)loop;
+	if ((task->flags & (CANCELLED | FINAL)) != 0)
+		return;
 	cancel_tree(task, &overdue);
-	task->flags |= told ? 0 : OVERDUE;
+	task->flags |= OVERDUE;
 }
 
 int
@@ -811,6 +817,13 @@ eddy_timeout(struct eddy_task *self, int64_t duration, eddy_async op)
 {
 	return eddy__limit(
 	    self, eddy_loop_after(self->loop, duration), LOOP_TIME, op);
+}
+
+void
+eddy__task_interrupt(struct eddy_task *task, bool misused)
+{
+	task->flags |= misused ? INTERRUPTED | MISUSED : INTERRUPTED;
+	task->op->cancel(task, -ECANCELED);
 }
 
 struct eddy_task *

@@ -20,6 +20,9 @@ EDDY_ASYNC eddy__park(struct eddy_task *self, const struct eddy_op *op);
 EDDY_ASYNC eddy__limit(
     struct eddy_task *self, int64_t deadline, int way, eddy_async op);
 
+/* End what a task waits for because of an event; misused: with -EINVAL. */
+void eddy__task_interrupt(struct eddy_task *task, bool misused);
+
 /* The task it awaits by a call, or NULL. */
 struct eddy_task *eddy__task_callee(const struct eddy_task *task);
 

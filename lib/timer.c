@@ -259,18 +259,22 @@ int
 eddy_timer_repeat(
     struct eddy_loop *loop, struct eddy_timer *timer, int64_t period)
 {
-	int64_t late = eddy_loop_after(loop, 0) - timer->alarm.deadline;
-	int64_t deadline, periods;
+	int64_t now = eddy_loop_after(loop, 0);
+	int64_t base = timer->alarm.deadline, deadline;
+	uint64_t late = now > base ? (uint64_t)now - (uint64_t)base : 0;
+	uint64_t missed;
 	int r;
 
 	if (period <= 0)
 		return -EINVAL;
-	periods = late > 0 ? late / period + 1 : 1;
-	if (__builtin_mul_overflow(periods, period, &deadline) ||
-	    __builtin_add_overflow(timer->alarm.deadline, deadline, &deadline))
+	missed = late / (uint64_t)period;
+	/* What is left of late fits, however long ago base was. */
+	if (late != 0)
+		base = now - (int64_t)(late % (uint64_t)period);
+	if (__builtin_add_overflow(base, period, &deadline))
 		deadline = EDDY_FOREVER;
 	r = eddy_timer_start(loop, timer, deadline);
-	return r < 0 ? r : periods < INT_MAX ? (int)periods : INT_MAX;
+	return r < 0 ? r : missed < INT_MAX ? (int)missed + 1 : INT_MAX;
 }
 
 int

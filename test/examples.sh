@@ -59,15 +59,18 @@ fail()
 	failed=$((failed + 1))
 }
 
+# usage: try SOURCE NAME COMPILER...
 try()
 {
-	name=$(basename "$1" .c)
+	source=$1
+	name=$2
 	program=$out/$name
 	log=$out/$name.log
 	count=$((count + 1))
+	shift 2
 	# Unquoted: a compiler and its flags may be several words.
-	if ! ${CC:-cc} -std=c11 -Wall -Wextra -Werror -Iinclude ${CFLAGS:-} \
-	    -o "$program" "$1" "$build/libeddy.a" ${LDFLAGS:-} -pthread \
+	if ! "$@" -Wall -Wextra -Werror -Iinclude ${CFLAGS:-} \
+	    -o "$program" "$source" "$build/libeddy.a" ${LDFLAGS:-} -pthread \
 	    >"$log" 2>&1; then
 		fail "$name: does not compile" "$log"
 		return
@@ -95,7 +98,15 @@ for page in man/*.[37]; do
 done
 [ ! -e README.md ] || lift_readme README.md README
 for source in "$out"/*.c; do
-	[ ! -e "$source" ] || try "$source"
+	[ ! -e "$source" ] || try "$source" "$(basename "$source" .c)" ${CC:-cc} -std=c11
+done
+# In C++ too, where there is a compiler for it.
+for cxx in g++ clang++; do
+	case ${CC:-cc}:${CFLAGS:-}:$cxx in
+	*musl* | *clang*:*sanitize*:g++ | *cc:*sanitize*:clang++) continue ;;
+	esac
+	! command -v $cxx >/dev/null 2>&1 ||
+		try test/cxx/example.cc "example-$cxx" $cxx -std=c++17 -pedantic
 done
 
 echo "$count examples, $failed failed"

@@ -5,8 +5,9 @@
  * Event, semaphore, condition and queue belong to one loop thread.  Waiters are
  * served in FIFO order and what they are given is handed to them directly, so
  * nobody overtakes and a cancelled waiter loses nothing: either it has it and
- * the await says 0, or it never left the others' hands.  Any thread may
- * complete a future and push to a mailbox.  All are the caller's storage.
+ * the await says 0, or it never left the others' hands.  Where tasks wait, a
+ * call from another thread is -EPERM.  Any thread may complete a future and push
+ * to a mailbox.  All are the caller's storage.
  */
 #ifndef EDDY_SYNC_H
 #define EDDY_SYNC_H
@@ -27,7 +28,7 @@ struct eddy_event {
 };
 
 void eddy_event_init(struct eddy_event *event);
-void eddy_event_set(struct eddy_event *event);
+int eddy_event_set(struct eddy_event *event);
 void eddy_event_clear(struct eddy_event *event);
 EDDY_ASYNC eddy_event_wait(struct eddy_task *self, struct eddy_event *event);
 
@@ -63,7 +64,7 @@ void eddy_condition_init(struct eddy_condition *condition);
 EDDY_ASYNC eddy_condition_wait(struct eddy_task *self,
     struct eddy_condition *condition, struct eddy_semaphore *mutex);
 /* Wake at most n waiters.  How many there were. */
-unsigned eddy_condition_signal(struct eddy_condition *condition, unsigned n);
+int eddy_condition_signal(struct eddy_condition *condition, unsigned n);
 
 /* Queue of pointers, bounded by its storage; 0 slots: hand to hand. */
 
@@ -89,7 +90,7 @@ EDDY_ASYNC eddy_queue_pop(
 int eddy_queue_try_push(struct eddy_queue *queue, void *item);
 int eddy_queue_try_pop(struct eddy_queue *queue, void **ret_item);
 /* Wake all who wait; what is in the queue can still be popped. */
-void eddy_queue_close(struct eddy_queue *queue);
+int eddy_queue_close(struct eddy_queue *queue);
 
 /* Future: an int that any thread provides, once. */
 

@@ -90,8 +90,9 @@ struct eddy_task {
 
 /* A '{' with labels of its own: any number of awaits may share a line. */
 #define EDDY_BLOCK_(...) EDDY_QUIET_ { __label__ __VA_ARGS__; EDDY_LOUD_
-#define EDDY_SITE_(label, text) static const struct eddy_site eddy_site_ = \
-	{ __extension__ &&label, __func__, __FILE__, text, __LINE__ }
+#define EDDY_SITE_(label, text) EDDY_QUIET_ \
+	static const struct eddy_site eddy_site_ = \
+	{ &&label, __func__, __FILE__, text, __LINE__ }; EDDY_LOUD_ (void)0
 #define EDDY_SUSPEND_(to) do { \
 		eddy_step eddy_step_; \
 		eddy_me_->at = &eddy_site_; \
@@ -221,10 +222,11 @@ int eddy_run_with(
     const struct eddy_loop_options *options, struct eddy_task *main_task);
 
 /* Run task on a loop that another thread runs, and wait for its result until
- * deadline (absolute ns, real time); then it is cancelled, awaited, and the
- * answer is -ETIME.  The same when the job that this thread runs is asked to
- * stop.  Any thread; the loop must be open: hold it.  -ECANCELED: the loop was
- * closed; -EDEADLK: inside that loop.  Takes an EDDY_NEW frame. */
+ * deadline (absolute ns, real time); then it is cancelled and awaited: -ETIME.
+ * The same, but -ECANCELED, when the job that this thread runs is asked to
+ * stop, or when the loop is closed.
+ * Any thread; the loop must be open: hold it.  -EDEADLK: inside that loop.
+ * Takes an EDDY_NEW frame. */
 int eddy_run_on(
     struct eddy_loop *loop, struct eddy_task *task, int64_t deadline);
 

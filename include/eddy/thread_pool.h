@@ -18,7 +18,7 @@ struct eddy_thread_pool_options {
 	unsigned workers_min;  /* stay when idle; default 0 */
 	unsigned queue_limit;  /* jobs that wait; 0: 65536 */
 	size_t stack_size;     /* bytes; 0: the C library's default */
-	int64_t spin_duration; /* see eddy-performance(7); 0: 20 us, -1: none */
+	int64_t spin_duration; /* awake, before sleep; 0: 20 us, -1: none */
 	int64_t idle_duration; /* ns until an idle worker leaves; 0: 10 s */
 	const char *name; /* of threads, 15 bytes, borrowed; NULL: "eddy" */
 };
