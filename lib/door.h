@@ -17,6 +17,8 @@
 #include "atomics.h"
 #include "list.h"
 
+struct eddy_task;
+
 struct door {
 	struct eddy_ready *stack; /* any thread; newest first */
 	uint32_t parked;          /* any thread */
@@ -26,8 +28,9 @@ struct door {
 	uint32_t closed;          /* any thread: the loop is gone */
 	int cpu;                  /* any thread: where the last ringer ran */
 	int64_t rung_at;          /* any thread: ns */
-	/* Any thread: called with what is pushed too late.  Set before that. */
-	void (*orphan)(struct eddy_ready *);
+	/* Any thread: called with a node that was pushed too late, or the roots
+	 * that will not go on.  Set before there can be any. */
+	void (*orphan)(struct eddy_ready *, struct eddy_task *);
 	int bell;             /* eventfd; constant */
 	const uint32_t *ours; /* 0 in a forked child; eddy__mark */
 };

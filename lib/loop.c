@@ -75,12 +75,27 @@ eddy__door_send(struct door *door, struct eddy_ready *node)
 void
 eddy__door_clear(struct door *door, struct eddy_ready *list)
 {
+	void (*orphan)(struct eddy_ready *, struct eddy_task *);
 	struct eddy_ready *node;
 
 	door_collect(door, list);
+	orphan = A_LOAD(&door->orphan);
 	while ((node = list_pop(list)) != NULL)
-		if (A_LOAD(&door->orphan) != NULL)
-			A_LOAD (&door->orphan)(node);
+		if (orphan != NULL)
+			orphan(node, NULL);
+}
+
+void
+eddy__loop_abandon(struct eddy_loop *loop)
+{
+	struct door *door = loop->door;
+
+	A_STORE(&door->closed, 1);
+	/* Pairs with the fence in door_push. */
+	A_FENCE(&door->closed);
+	eddy__door_clear(door, &loop->pending);
+	if (loop->roots != NULL && A_LOAD(&door->orphan) != NULL)
+		A_LOAD (&door->orphan)(NULL, loop->roots);
 }
 
 static int64_t
@@ -160,10 +175,7 @@ eddy_loop_close(struct eddy_loop *loop)
 	} else {
 		A_STORE(&loop->door->refs, 1); /* who held it is not here */
 	}
-	A_STORE(&loop->door->closed, 1);
-	/* Pairs with the fence in door_push. */
-	A_FENCE(&loop->door->closed);
-	eddy__door_clear(loop->door, &loop->pending);
+	eddy__loop_abandon(loop);
 	while ((spare = list_pop(&loop->spare_jobs)) != NULL)
 		eddy__free(spare);
 	eddy__close(loop->epoll);
@@ -290,9 +302,11 @@ turn(struct eddy_loop *loop, int64_t duration)
 static int
 enter(struct eddy_loop *loop)
 {
+	uintptr_t nobody = 0;
+
 	if (A_LOAD(loop->door->ours) == 0)
 		return -ECHILD;
-	if (A_XCHG(&loop->running, 1) != 0)
+	if (!A_CAS(&loop->running, &nobody, (uintptr_t)pthread_self()))
 		return -EBUSY;
 	A_STORE(&loop->owner, (uintptr_t)pthread_self());
 	return 0;

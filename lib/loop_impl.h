@@ -59,7 +59,7 @@ struct eddy_loop {
 	/* Any thread. */
 	struct door *door; /* constant */
 	uintptr_t owner;   /* pthread_self() of the loop thread */
-	uint32_t running;  /* 1 inside run or step */
+	uintptr_t running; /* the same inside run and step, else 0 */
 
 	/* Loop thread from here on. */
 	struct eddy_ready pending; /* runs in the next batch */
@@ -108,7 +108,7 @@ eddy__loop_mine(const struct eddy_loop *loop)
 static inline bool
 eddy__loop_inside(const struct eddy_loop *loop)
 {
-	return A_LOAD(&loop->running) != 0 && eddy__loop_mine(loop) == 0;
+	return A_LOAD(&loop->running) == (uintptr_t)pthread_self();
 }
 
 static inline void
@@ -140,6 +140,8 @@ void eddy__door_hold(struct door *door);
 void eddy__door_drop(struct door *door);
 /* What nobody will run any more to door->orphan; list: room for it. */
 void eddy__door_clear(struct door *door, struct eddy_ready *list);
+/* The same for a loop that will not run again, and its roots. */
+void eddy__loop_abandon(struct eddy_loop *loop);
 /* Push and ring; for threads of the library, which exist in no forked child. */
 void eddy__door_send(struct door *door, struct eddy_ready *node);
 

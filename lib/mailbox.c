@@ -59,19 +59,14 @@ eddy_future_init(struct eddy_future *future, struct eddy_loop *loop)
 int
 eddy_future_complete(struct eddy_future *future, int result)
 {
-	struct door *door = future->loop->door;
 	uint32_t empty = EMPTY;
-	int r;
 
 	if (result < LOWEST_RESULT)
 		return -EINVAL;
 	if (!A_CAS(&future->state, &empty, TAKEN))
 		return -EALREADY;
 	future->result = result;
-	eddy__door_hold(door); /* who waits may close the loop at once */
-	r = eddy_post(future->loop, &future->post);
-	eddy__door_drop(door);
-	return r;
+	return eddy_post(future->loop, &future->post);
 }
 
 EDDY_ASYNC

@@ -32,14 +32,17 @@ eddy_post(struct eddy_loop *loop, struct eddy_post *post)
 {
 	struct door *door = loop->door;
 
+	int r = 0;
+
 	if (A_XCHG(&post->state, 1) != 0)
 		return -EALREADY;
-	if (!door_push(door, &post->ready))
-		return 0;
-	if (A_LOAD(door->ours) == 0)
-		return -ECHILD;
-	eddy__ring(door->bell);
-	return 0;
+	eddy__door_hold(door); /* the callback may close the loop */
+	if (A_LOAD(door->ours) != 0)
+		eddy__door_send(door, &post->ready);
+	else if (door_push(door, &post->ready))
+		r = -ECHILD;
+	eddy__door_drop(door);
+	return r;
 }
 
 int

@@ -79,5 +79,7 @@ eddy_run_with(
 	/* What would not leave in time keeps the loop; better than its end. */
 	if (left == 0)
 		left = eddy_loop_close(loop);
+	else
+		eddy__loop_abandon(loop);
 	return left < 0 && r >= 0 ? left : r;
 }

@@ -51,6 +51,12 @@ conclude(struct request *request, int result)
 	drop(request);
 }
 
+static struct request *
+request_of(struct eddy_task *task)
+{
+	return CONTAINER_OF(task, struct request, task);
+}
+
 /* Loop thread. */
 
 static eddy_step
@@ -65,7 +71,7 @@ static void
 ended(struct eddy_loop *loop, struct eddy_task *task)
 {
 	(void)loop;
-	conclude(CONTAINER_OF(task, struct request, task), task->result);
+	conclude(request_of(task), task->result);
 }
 
 static bool
@@ -101,9 +107,17 @@ stop(struct eddy_loop *loop, struct eddy_ready *ready)
 
 /* Any thread: the loop is gone. */
 static void
-orphan(struct eddy_ready *ready)
+orphan(struct eddy_ready *ready, struct eddy_task *roots)
 {
-	if (ready->run == stop) {
+	struct eddy_task *next;
+
+	if (ready == NULL) {
+		for (; roots != NULL; roots = next) {
+			next = roots->next;
+			if (roots->fn == call)
+				conclude(request_of(roots), -ECANCELED);
+		}
+	} else if (ready->run == stop) {
 		drop(CONTAINER_OF(ready, struct request, abort));
 	} else if (ready->run == begin) {
 		struct request *request = CONTAINER_OF(
@@ -195,7 +209,7 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 	struct request *request;
 	int r = 0;
 
-	if (eddy__loop_mine(loop) == 0 && A_LOAD(&loop->running) != 0)
+	if (eddy__loop_inside(loop))
 		r = -EDEADLK;
 	else if (A_LOAD(door->ours) == 0)
 		r = -ECHILD;

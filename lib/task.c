@@ -420,7 +420,8 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 static struct eddy_task *
 give_up(struct eddy_task *task, const struct eddy_site *why)
 {
-	task->flags &= ~(unsigned)OVERDUE; /* a cancel from outside beats it */
+	if ((task->flags & FINAL) == 0)
+		task->flags &= ~(unsigned)OVERDUE; /* this beats it */
 	/* One that was told before tells those below it itself. */
 	if ((task->flags & (FINAL | DONE | CANCELLED)) != 0)
 		return NULL;
@@ -702,6 +703,8 @@ eddy_deadline_set(struct eddy_task *self, int64_t deadline)
 {
 	struct limit *limit = self->limit;
 
+	if ((self->flags & (STARTED | DONE)) != STARTED)
+		return -EINVAL;
 	if (limit == NULL) {
 		limit = eddy__alloc(sizeof(*limit));
 		if (limit == NULL)

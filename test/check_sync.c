@@ -806,24 +806,24 @@ SCENE(signal_wakes_as_many_as_it_says_in_their_order,
 	SCENE_BEGIN;
 	go_all(f, f->i == 0 ? CONDITION : LOCKED);
 	OTHERS();
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 0), 0);
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 1), 1);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 0), 0);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 1), 1);
 	OTHERS();
 	say("|");
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 2), 2);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 2), 2);
 	OTHERS();
 	say("|");
-	ck_assert_uint_eq(eddy_condition_signal(&condition, UINT_MAX), 1);
+	ck_assert_int_eq(eddy_condition_signal(&condition, UINT_MAX), 1);
 	EDDY_END;
 }
 
 SCENE(a_signal_that_nobody_waits_for_is_forgotten, "")
 {
 	SCENE_BEGIN;
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 5), 0);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 5), 0);
 	EXPECT(-ETIME, eddy_timeout(self, EDDY_MS(1),
 	    eddy_condition_wait(self, &condition, NULL)));
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 5), 0);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 5), 0);
 	EDDY_END;
 }
 
@@ -836,12 +836,12 @@ SCENE(who_waits_for_a_condition_lets_others_have_the_mutex, "a:ok | b:ok ")
 	go(f, &f->b, "b", LOCKED);
 	OTHERS();
 	ck_assert(!f->b.waits); /* for the mutex first */
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 9), 1);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 9), 1);
 	OTHERS();
 	eddy_semaphore_release(&mutex); /* to b, which hands it to a */
 	OTHERS();
 	say("|");
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 9), 1);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 9), 1);
 	EDDY_END;
 }
 
@@ -859,7 +859,7 @@ SCENE(the_mutex_is_held_again_however_the_wait_ends, ANY)
 	if (f->i % 2 != 0) {
 		OTHERS();
 		ck_assert(f->a.waits);
-		ck_assert_uint_eq(eddy_condition_signal(&condition, 1), 0);
+		ck_assert_int_eq(eddy_condition_signal(&condition, 1), 0);
 		eddy_semaphore_release(&mutex);
 	}
 	EDDY_TRY(eddy_join(self, &f->a.task));
@@ -905,10 +905,10 @@ SCENE(the_mutex_comes_back_in_the_order_of_the_signals,
 	go_all(f, LOCKED);
 	OTHERS();
 	EDDY_TRY(eddy_semaphore_acquire(self, &mutex));
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 2), 2);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 2), 2);
 	eddy_cancel(&f->c.task);
 	eddy_cancel(&f->b.task); /* too late: it has its signal */
-	ck_assert_uint_eq(eddy_condition_signal(&condition, 2), 1);
+	ck_assert_int_eq(eddy_condition_signal(&condition, 2), 1);
 	OTHERS();
 	ck_assert_str_eq(trace, "");
 	eddy_semaphore_release(&mutex);
@@ -1083,15 +1083,19 @@ outside(void *arg)
 }
 
 static void
+start_thread(struct outsider *o)
+{
+	ck_assert_int_eq(pthread_create(&o->thread, NULL, outside, o), 0);
+}
+
+static void
 start_threads(unsigned n, int (*fn)(int number))
 {
 	unsigned i;
 
 	for (i = 0; i < n; i++) {
 		outsiders[i] = (struct outsider){.fn = fn, .number = (int)i};
-		ck_assert_int_eq(pthread_create(&outsiders[i].thread, NULL,
-				     outside, &outsiders[i]),
-		    0);
+		start_thread(&outsiders[i]);
 	}
 }
 
@@ -1122,6 +1126,50 @@ wait_until_parked(void)
 	while (A_LOAD(&loop_->door->parked) == 0)
 		sched_yield();
 }
+
+/* What belongs to the loop's thread. */
+
+static int
+intrude(int what)
+{
+	switch (what) {
+	case EVENT:
+		return eddy_event_set(&event);
+	case SEMAPHORE:
+		return eddy_semaphore_release(&semaphore);
+	case CONDITION:
+	case LOCKED:
+		return eddy_condition_signal(&condition, 1);
+	case PUSH:
+		return eddy_queue_try_pop(&queue, &got);
+	case POP:
+		return eddy_queue_try_push(&queue, NULL);
+	case POP + 1:
+		return eddy_event_set(&stop);
+	default:
+		return eddy_queue_close(&queue);
+	}
+}
+
+/* clang-format off */
+
+SCENE(where_a_task_waits_other_threads_are_refused, "a:ok ")
+{
+	SCENE_BEGIN;
+	f->what = (enum what)(f->i < POP + 2 ? f->i % (POP + 1) : PUSH);
+	go(f, &f->a, "a", f->what)->until = &stop;
+	OTHERS();
+	outsiders[0] = (struct outsider){ .fn = intrude, .number = f->i };
+	start_thread(&outsiders[0]);
+	ck_assert_int_eq(join_threads(1), -EPERM);
+	OTHERS();
+	ck_assert(f->a.waits && !event.set && !stop.set);
+	ck_assert_ptr_null(got);
+	ck_assert(serve(&f->a) || f->what == EVENT);
+	EDDY_END;
+}
+
+/* clang-format on */
 
 /* Futures. */
 
@@ -1613,7 +1661,7 @@ END_TEST
 
 /* Many futures and letters from other threads. */
 
-enum { FUTURES = 20000, THREADS = 4, LETTERS = 10000 };
+enum { FUTURES = 20000, THREADS = 4, LETTERS = 10000, HANDS = 100000 };
 
 static struct eddy_future *futures;
 
@@ -1673,6 +1721,16 @@ push_many(int number)
 	return 0;
 }
 
+static int
+push_on_and_on(int number)
+{
+	int i, r = number;
+
+	for (i = 0; r == 0 && i < HANDS; i++)
+		r = push_and_wait(0);
+	return r;
+}
+
 static void
 receive(const char *letter)
 {
@@ -1690,6 +1748,18 @@ receive(const char *letter)
 }
 
 /* clang-format off */
+
+/* It sleeps through none of the moments when there is room. */
+SCENE(a_thread_that_fills_a_mailbox_is_always_woken, "")
+{
+	SCENE_BEGIN;
+	small_mailbox(1, 0);
+	start_threads(1, push_on_and_on);
+	for (f->i = 0; f->i < HANDS; f->i++)
+		EDDY_TRY(eddy_mailbox_pop(self, &mailbox, &got));
+	ck_assert_int_eq(join_threads(1), 0);
+	EDDY_END;
+}
 
 static eddy_step
 popper(struct eddy_task *self)
@@ -1889,7 +1959,7 @@ disturb(struct scene *f, const struct game *game)
 	else if (dice(2) == 0)
 		eddy_event_set(&stops[i]);
 	else
-		signalled += (int)eddy_condition_signal(
+		signalled += eddy_condition_signal(
 		    &condition, (unsigned)dice(3));
 	check_waiters();
 }
@@ -2015,6 +2085,9 @@ add_local(Suite *suite)
 static void
 add_threads(Suite *suite)
 {
+	TCase *tcase = census_case(suite, "thread", 5);
+
+	add_loops(tcase, where_a_task_waits_other_threads_are_refused, POP + 3);
 	census_add(census_case(suite, "future", 5),
 	    a_future_completed_before_the_wait_has_its_result,
 	    a_wait_for_a_future_keeps_the_loop_running,
@@ -2051,7 +2124,8 @@ add_rest(Suite *suite)
 	census_add(
 	    tcase, a_task_that_waits_for_a_signalled_mutex_is_a_deadlock);
 	tcase = census_case(suite, "stress", 20);
-	census_add(tcase, of_many_futures_none_is_lost);
+	census_add(tcase, of_many_futures_none_is_lost,
+	    a_thread_that_fills_a_mailbox_is_always_woken);
 	add_loops(tcase, letters_of_many_threads_arrive_once_and_in_order, 4);
 	add_loops(tcase, random_cancels_lose_no_permit, 2);
 	add_loops(tcase, random_cancels_lose_no_item, 3);

@@ -56,29 +56,31 @@ struct eddy_op {
 struct eddy_task {
 	struct eddy_alarm alarm;     /* private; its ready also resumes us */
 	eddy_task_fn *fn;
-	const char *name;            /* borrowed; the function's by default */
 	const struct eddy_site *at;  /* the last await */
+	/* The second cache line; a step touches little beyond it. */
 	struct eddy_loop *loop;
-	union {
-		struct eddy_task *parent; /* scope or caller */
-		eddy_task_done_fn *done;  /* of a root */
-	} up;
-	struct eddy_task *kids, *next, *prev;
+	unsigned flags;
+	int rc;                      /* of the last await */
 	const struct eddy_op *op;    /* what it waits for */
-	const struct eddy_site *why; /* who cancelled it, and the reason */
-	void *limit;                 /* private: of eddy_deadline_set */
 	union {
 		struct eddy_task *callee, **winner;
 		uint32_t keep;
 		struct eddy_ready waiter;
 		void *user[3];       /* free for the operation's maker */
 	} use;
-	int rc;                      /* of the last await */
-	int result;                  /* of the task, once it is done */
-	int failure;                 /* the first among the children */
-	unsigned flags;
-	uint32_t kid_count;
 	uint32_t resumes;            /* steps taken so far */
+	int result;                  /* of the task, once it is done */
+	struct eddy_task *kids;
+	union {
+		struct eddy_task *parent; /* scope or caller */
+		eddy_task_done_fn *done;  /* of a root */
+	} up;
+	struct eddy_task *next, *prev;
+	int failure;                 /* the first among the children */
+	uint32_t kid_count;
+	void *limit;                 /* private: of eddy_deadline_set */
+	const char *name;            /* borrowed; the function's by default */
+	const struct eddy_site *why; /* who cancelled it, and the reason */
 };
 
 /* clang-format off */
