@@ -9,6 +9,7 @@ PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 DESTDIR      ?=
 
 CFLAGS       ?= -O2 -g
+CXXFLAGS     ?= -O2 -g
 PKG_CONFIG   ?= pkg-config
 CLANG_FORMAT ?= clang-format
 # SAN=address,undefined or SAN=thread: a build of its own below build/.
@@ -32,6 +33,19 @@ link := -pthread $(if $(SAN),-fsanitize=$(SAN))
 lib_o   := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard lib/*.c)))
 checks  := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/check_*.c)))
 benches := $(patsubst bench/%.c,$(B)/%,$(sort $(wildcard bench/bench_*.c)))
+# What the benches have at their side, where it is installed; only they ask.
+ifneq ($(findstring bench,$(MAKECMDGOALS)),)
+include := \#include
+has      = $(shell echo '$(include) <$(2)>' | $(1) -E - >/dev/null 2>&1 && \
+	echo $(3))
+c_has    = $(call has,$(CC) $(CPPFLAGS),$(1),$(2))
+cxx_has  = $(call has,$(CXX) -std=c++20 -x c++,$(1),$(2))
+# libev has names of libevent's, too: it comes last.
+timers  := $(call c_has,event2/event_struct.h,libevent -levent_core) \
+	$(call c_has,uv.h,libuv -luv) $(call c_has,ev.h,libev -lev)
+tasks   := $(if $(SAN)$(findstring musl,$(CC)),,$(call \
+	cxx_has,coroutine,cpp20 -lstdc++))
+endif
 pages   := $(sort $(wildcard man/*.[37]))
 headers := $(sort $(wildcard include/eddy/*.h))
 
@@ -64,6 +78,12 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ours) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# Only for the benches.
+$(B)/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call say,CXX)$(CXX) -std=c++20 $(filter-out -std=% %-prototypes,$(ours)) \
+	    $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
+
 $(B)/libeddy.a: $(lib_o)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
@@ -82,7 +102,14 @@ $(B)/demo: $(B)/bench/demo.o $(B)/libeddy.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(link)
 
 $(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
-	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(link)
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	    $(filter %.a,$^) $(link)
+
+peers    = $(patsubst %,$(B)/bench/peers/$(1)_%.o,eddy $(filter-out -l%,$(2)))
+$(B)/bench_timer: $(call peers,timer,$(timers))
+$(B)/bench_task: $(call peers,task,floor $(tasks))
+$(B)/bench_task: link += $(filter -l%,$(tasks))
+$(B)/bench_timer: link += $(filter -l%,$(timers))
 
 $(B)/check_%: $(B)/test/check_%.o $(B)/test/census.o $(B)/libeddy.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
@@ -113,7 +140,7 @@ examples: all
 
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
-	    lib/*.[ch] test/*.[ch] bench/*.[ch]
+	    lib/*.[ch] test/*.[ch] bench/*.[ch] bench/peers/*.[ch]
 
 tags:
 	@mkdir -p build

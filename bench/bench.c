@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct bench_case *bench_running;
+
 bool
 bench_quick(void)
 {
@@ -18,6 +20,13 @@ long
 bench_count(long n)
 {
 	return bench_quick() && n > 100 ? n / 100 : n;
+}
+
+static double
+run(const struct bench_case *c, long n)
+{
+	bench_running = c;
+	return c->run(n);
 }
 
 static int
@@ -36,10 +45,10 @@ bench_compare(const char *title, struct bench_case *cases, long n)
 
 	n = bench_count(n);
 	for (c = cases; c->name != NULL; c++)
-		c->run(n / 10 + 1); /* warm up */
+		run(c, n / 10 + 1); /* warm up */
 	for (round = 0; round < rounds; round++)
 		for (c = cases; c->name != NULL; c++)
-			c->rounds[round] = c->run(n);
+			c->rounds[round] = run(c, n);
 	printf("\n%-44s %10s %10s %10s\n", title, "median ns", "min", "max");
 	for (c = cases; c->name != NULL; c++) {
 		qsort(c->rounds, (size_t)rounds, sizeof(double), ascending);

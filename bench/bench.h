@@ -30,6 +30,9 @@ long bench_count(long n);
 /* Run the cases (the last has no name) and print their table. */
 void bench_compare(const char *title, struct bench_case *cases, long n);
 
+/* The case that runs, for a run function that several share. */
+extern const struct bench_case *bench_running;
+
 /* A bar: tab-separated, for machines; met when measured is at most limit. */
 void bench_bar(const char *subject, double measured, double limit);
 void bench_skip(const char *subject, const char *missing);

@@ -1,166 +1,112 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What do tasks cost: a yield through the loop, an await that completes at
- * once, a call, a spawn?  The floor is a function pointer called from a list.
+ * once, a call, a spawn?  Beside them callbacks from a list, the floor, and
+ * C++20 coroutines on the same loop.  "bench_task awaits N" only makes N awaits
+ * that complete at once, for valgrind.
  */
 #include <eddy.h>
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
+#include "loop_impl.h"
+#include "peers/task.h"
 
-enum { TASKS = 1000 };
+typedef double operation(long n);
 
-/* The floor of a yield: as many callbacks, linked into the next list. */
+long task_count;
 
-struct callback {
-	struct callback *next;
-	void (*fn)(struct callback *, struct callback **);
-};
+struct eddy_ready *
+task_queue(struct eddy_loop *loop)
+{
+	return &loop->pending;
+}
+
+/* limit is of eddy's time / theirs; 0: no bar. */
+static void
+compare(const char *what, operation *floor, operation *eddy, operation *theirs,
+    double limit)
+{
+	struct bench_case cases[4] = {{"eddy", eddy, 0, {0}}};
+	char subject[64];
+	int count = 1;
+
+	if (theirs != NULL)
+		cases[count++] = (struct bench_case){"C++20", theirs, 0, {0}};
+	if (floor != NULL)
+		cases[count] = (struct bench_case){
+		    "floor: bare callbacks", floor, 0, {0}};
+	bench_compare(what, cases, 4000000);
+	snprintf(subject, sizeof(subject), "%s, eddy / C++20", what);
+	if (limit != 0 && theirs != NULL)
+		bench_bar(subject, cases[0].median / cases[1].median, limit);
+	else if (limit != 0)
+		bench_skip(subject, "g++");
+}
+
+/* All instructions of so many awaits, or 0 without valgrind. */
+static double
+instructions(const char *self, long awaits)
+{
+	char command[512];
+	double count = 0;
+	FILE *in;
+
+	snprintf(command, sizeof(command),
+	    "valgrind --tool=callgrind --callgrind-out-file=/dev/null "
+	    "%s awaits %ld 2>&1 | sed -n 's/.*Collected : //p'",
+	    self, awaits);
+	in = popen(command, "r");
+	if (in == NULL || fscanf(in, "%lf", &count) != 1)
+		count = 0;
+	if (in != NULL)
+		pclose(in);
+	return count;
+}
 
 static void
-requeue(struct callback *self, struct callback **list)
+count_instructions(const char *self)
 {
-	self->next = *list;
-	*list = self;
-}
+	static const char subject[] = "instructions, await that is complete";
+	enum { FEW = 1000, MANY = 101000 };
+	double few = instructions(self, FEW);
 
-static double
-bare_callbacks(long n)
-{
-	static struct callback all[TASKS];
-	struct callback *list = NULL, *now, *next;
-	int64_t began;
-	long turn;
-	int i;
-
-	for (i = 0; i < TASKS; i++) {
-		all[i].fn = requeue;
-		requeue(&all[i], &list);
-	}
-	began = eddy_now();
-	for (turn = 0; turn < n / TASKS + 1; turn++) {
-		now = list;
-		for (list = NULL; now != NULL; now = next) {
-			next = now->next;
-			now->fn(now, &list);
-		}
-	}
-	return (double)(eddy_now() - began) / (double)((n / TASKS + 1) * TASKS);
-}
-
-struct yielder {
-	struct eddy_task task;
-	long i, n;
-};
-
-static eddy_step
-yielder(struct eddy_task *self)
-{
-	EDDY_BEGIN(self, struct yielder, f);
-	for (f->i = 0; f->i < f->n; f->i++)
-		EDDY_TRY(eddy_yield(self));
-	EDDY_END;
-}
-
-static eddy_step
-empty(struct eddy_task *self)
-{
-	EDDY_BEGIN(self, struct yielder, f);
-	EDDY_END;
-}
-
-enum work { YIELD, COMPLETE, CALL, SPAWN };
-
-struct worker {
-	struct eddy_task task;
-	enum work work;
-	struct yielder *kids;
-	long i, n;
-	int64_t began;
-	double ns;
-};
-
-static struct eddy_task *
-fresh(struct worker *f, eddy_task_fn *fn)
-{
-	struct eddy_task *kid = &f->kids[f->i % TASKS].task;
-
-	eddy_prepare(kid, fn, "kid");
-	return kid;
-}
-
-static eddy_step
-worker(struct eddy_task *self)
-{
-	EDDY_BEGIN(self, struct worker, f);
-	f->began = eddy_now();
-	for (f->i = 0; f->work == YIELD && f->i < TASKS; f->i++) {
-		f->kids[f->i].n = f->n / TASKS + 1;
-		eddy_spawn(self, fresh(f, yielder));
-	}
-	for (f->i = 0; f->work == COMPLETE && f->i < f->n; f->i++)
-		EDDY_TRY(eddy_complete(self, 0));
-	for (f->i = 0; f->work == CALL && f->i < f->n; f->i++)
-		EDDY_TRY(eddy_call(self, fresh(f, empty)));
-	for (f->i = 0; f->work == SPAWN && f->i < f->n; f->i++) {
-		if (f->i % TASKS == 0)
-			EDDY_TRY(eddy_join_all(self));
-		eddy_spawn(self, fresh(f, empty));
-	}
-	EDDY_TRY(eddy_join_all(self));
-	f->ns = (double)(eddy_now() - f->began) / (double)f->n;
-	EDDY_END;
-}
-
-static double
-run(enum work work, long n)
-{
-	struct worker f;
-	struct yielder *kids = calloc(TASKS, sizeof(*kids));
-
-	bench_check(
-	    eddy_run(EDDY_INIT(&f, worker, .work = work, .kids = kids, .n = n)),
-	    "run");
-	free(kids);
-	return f.ns;
-}
-
-static double
-yields(long n)
-{
-	return run(YIELD, n);
-}
-
-static double
-completions(long n)
-{
-	return run(COMPLETE, n);
-}
-
-static double
-calls(long n)
-{
-	return run(CALL, n);
-}
-
-static double
-spawns(long n)
-{
-	return run(SPAWN, n);
+	if (few > 0)
+		bench_bar(subject,
+		    (instructions(self, MANY) - few) / (MANY - FEW), 50);
+	else
+		bench_skip(subject, "valgrind");
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	struct bench_case cases[] = {
-	    {"floor: bare callbacks, 1,000 in a list", bare_callbacks, 0, {0}},
-	    {"yield through the loop, 1,000 tasks", yields, 0, {0}},
-	    {"await that completes at once", completions, 0, {0}},
-	    {"call and return", calls, 0, {0}},
-	    {"spawn and finish, storage reused", spawns, 0, {0}},
-	    {NULL, NULL, 0, {0}}};
+	static const long counts[] = {10, 1000, 1000000};
+	static const struct task_peer none;
+	const struct task_peer *eddy = &task_eddy, *cpp20 = &task_cpp20;
+	char title[32];
+	int i;
 
-	bench_compare("tasks, each operation", cases, 2000000);
+	if (argc == 3 && strcmp(argv[1], "awaits") == 0)
+		return eddy->complete(atol(argv[2])) < 0;
+	if (cpp20 == NULL)
+		cpp20 = &none;
+	for (i = 0; i < 3; i++) {
+		task_count = counts[i];
+		snprintf(title, sizeof(title), "yield, %ld tasks", task_count);
+		compare(
+		    title, task_floor.yield, eddy->yield, cpp20->yield, 1.5);
+	}
+	task_count = 0;
+	compare(
+	    "await that is complete", NULL, eddy->complete, cpp20->complete, 0);
+	compare("call and return", NULL, eddy->call, cpp20->call, 0);
+	compare("spawn and finish", NULL, eddy->spawn, cpp20->spawn, 1.0);
+	compare("prepare, spawn and finish", NULL, task_eddy_spawn_prepared,
+	    cpp20->spawn, 1.0);
+	count_instructions(argv[0]);
 	return 0;
 }

@@ -1,135 +1,209 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What does a timer cost at 1,000 and 100,000 of them: start, restart later
- * (only written), restart sooner, stop, fire?
+ * What does a timer cost among 1,000, 100,000 and 1,000,000 of them, beside
+ * libev, libuv and libevent: add, cancel, reset, fire?  Deadlines are random.
+ * Timers are added as they lie in memory, like the connections of a server;
+ * cancelled and reset in random order; "busy" resets those of 1,000 of them
+ * again and again.
  */
 #include <eddy.h>
 
 #include <stdio.h>
-#include <stdlib.h>
+#include <unistd.h>
 
 #include "bench.h"
+#include "peers/timer.h"
 
-static struct eddy_timer *timers;
-static struct eddy_loop *loop;
-static long fired;
+enum { MOST = 1000000, ACTIVE = 1000 };
 
-static void
-on_timer(struct eddy_loop *l, struct eddy_timer *timer)
-{
-	(void)l;
-	(void)timer;
-	fired++;
-}
+#define SOON EDDY_MS(100) /* all are due within */
+#define FAR  EDDY_S(10)   /* none is due while a run takes */
 
-static uint64_t
-random_next(void)
+static const struct {
+	const char *name, *package; /* of Debian */
+	const struct timer_peer *peer;
+	double limit, lazy; /* of eddy's time / theirs; 0: none */
+} peers[] = {{"eddy", NULL, &timer_eddy, 0, 0},
+    {"libev", "libev-dev", &timer_libev, 1 / 1.3, 0.2},
+    {"libuv", "libuv1-dev", &timer_libuv, 0.25, 0},
+    {"libevent", "libevent-dev", &timer_libevent, 0, 0}};
+
+enum { PEERS = sizeof(peers) / sizeof(peers[0]) };
+
+/* The last two are eddy's own: a reset that is not later, and what a later one
+ * leaves to be done when the old deadline comes. */
+enum op { ADD, CANCEL, RESET, BUSY, FIRE, SOONER, MEND, OPS };
+
+static const char *const names[OPS] = {"add", "cancel", "reset", "busy reset",
+    "fire", "reset sooner", "mend after a reset"};
+
+long timer_fired;
+static enum op op;
+static struct bench_case cases[PEERS + 1];
+static const struct timer_peer *peer_of[PEERS]; /* a case's */
+static struct timer_order far[MOST], other[MOST], soon[MOST], few[ACTIVE];
+
+static int64_t
+random_below(int64_t limit)
 {
 	static uint64_t x = 88172645463325252u; /* xorshift64 */
 
 	x ^= x << 13;
 	x ^= x >> 7;
-	return x ^= x << 17;
+	x ^= x << 17;
+	return (int64_t)(x >> 1) % limit;
 }
 
-/* Start n timers within a second that begins at base. */
+/* All n, each once, as they lie in memory or in random order; ns from least. */
+static void
+arrange(struct timer_order *orders, uint32_t n, bool shuffled, int64_t least,
+    int64_t range)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < n; i++) {
+		j = shuffled ? (uint32_t)random_below(i + 1) : i;
+		orders[i] = orders[j];
+		orders[j].which = i;
+		orders[j].ns = least + random_below(range);
+	}
+}
+
 static double
-start_all(long n, int64_t base)
+timed(timer_work *work, const struct timer_order *orders, long n)
 {
 	int64_t began = eddy_now();
-	long i;
 
-	for (i = 0; i < n; i++)
-		bench_check(eddy_timer_start(loop, &timers[i],
-				base + (int64_t)(random_next() % 1000000000)),
-		    "start");
+	work(orders, n);
 	return (double)(eddy_now() - began) / (double)n;
 }
 
+/* Nothing fires; often enough for the clock. */
 static double
-stop_all(long n)
+start_and_stop(const struct timer_peer *peer, long n)
 {
-	int64_t began = eddy_now();
-	long i;
+	long times = n < 10000 ? 10000 / n : 1, i, j;
+	long active = n < ACTIVE ? n : ACTIVE;
+	double ns[OPS] = {0};
 
-	for (i = 0; i < n; i++)
-		eddy_timer_stop(loop, &timers[i]);
-	return (double)(eddy_now() - began) / (double)n;
+	for (i = 0; i < times; i++) {
+		peer->turn();
+		ns[ADD] += timed(peer->add, far, n);
+		if (op == RESET) {
+			peer->reset(far, n); /* the first is not the rule */
+			peer->turn();
+			ns[RESET] += timed(peer->reset, other, n);
+		} else if (op == BUSY) {
+			peer->reset(far, n);
+			peer->turn();
+			for (j = 0; j < n; j += active, peer->turn())
+				ns[BUSY] += timed(peer->reset, few, active) *
+				            (double)active / (double)n;
+		} else if (op == SOONER) {
+			ns[SOONER] += timed(peer->add, soon, n);
+		}
+		ns[CANCEL] += timed(peer->cancel, other, n);
+	}
+	return ns[op] / (double)times;
 }
 
+/* As many turns as it takes when all deadlines have passed. */
 static double
-start_stopped(long n)
+come_due(const struct timer_peer *peer, long n)
 {
-	double ns = start_all(n, eddy_after(EDDY_S(1000)));
+	int64_t due = eddy_after(SOON + EDDY_MS(20)), began;
 
-	stop_all(n);
-	return ns;
-}
-
-static double
-restart_later(long n)
-{
-	double ns;
-
-	start_all(n, eddy_after(EDDY_S(1000)));
-	ns = start_all(n, eddy_after(EDDY_S(2000)));
-	stop_all(n);
-	return ns;
-}
-
-static double
-restart_sooner(long n)
-{
-	double ns;
-
-	start_all(n, eddy_after(EDDY_S(2000)));
-	ns = start_all(n, eddy_after(EDDY_S(1000)));
-	stop_all(n);
-	return ns;
-}
-
-static double
-stop_started(long n)
-{
-	start_all(n, eddy_after(EDDY_S(1000)));
-	return stop_all(n);
-}
-
-static double
-fire_all(long n)
-{
-	int64_t began;
-
-	start_all(n, eddy_now() - EDDY_S(2));
-	fired = 0;
+	peer->turn();
+	peer->add(soon, n);
+	if (op == MEND)
+		peer->reset(other, n);
+	while (eddy_now() < due)
+		usleep(1000);
+	timer_fired = 0;
 	began = eddy_now();
-	eddy_loop_step(loop, 0);
+	do
+		peer->turn(); /* eddy: 256 of them */
+	while (op == FIRE && timer_fired < n && eddy_now() < due + EDDY_S(60));
 	began = eddy_now() - began;
-	bench_check(fired == n ? 0 : -1, "fire");
+	bench_check(timer_fired == (op == FIRE ? n : 0) ? 0 : -1, "fire");
+	peer->cancel(other, n);
 	return (double)began / (double)n;
+}
+
+static double
+run(long n)
+{
+	static long arranged;
+	const struct timer_peer *peer = peer_of[bench_running - cases];
+
+	if (n != arranged) {
+		arrange(far, (uint32_t)n, false, FAR, FAR);
+		arrange(other, (uint32_t)n, true, FAR, FAR);
+		arrange(soon, (uint32_t)n, false, 0, SOON);
+		arrange(few, n < ACTIVE ? (uint32_t)n : ACTIVE, true, FAR, FAR);
+		arranged = n;
+	}
+	return op == FIRE || op == MEND ? come_due(peer, n)
+	                                : start_and_stop(peer, n);
+}
+
+static void
+bar(const char *what, long n, int i, double limit)
+{
+	const struct bench_case *theirs = cases;
+	char subject[64];
+
+	if (limit == 0)
+		return;
+	snprintf(subject, sizeof(subject), "%s, %ld timers, eddy / %s", what, n,
+	    peers[i].name);
+	while (theirs->name != NULL && theirs->name != peers[i].name)
+		theirs++;
+	if (theirs->name != NULL)
+		bench_bar(subject, cases[0].median / theirs->median, limit);
+	else
+		bench_skip(subject, peers[i].package);
+}
+
+static void
+compare(long n)
+{
+	int i, count = 0, end = op > FIRE ? 1 : PEERS;
+	char title[64];
+
+	for (i = 0; i < end; i++) {
+		if (peers[i].peer == NULL)
+			continue;
+		peer_of[count] = peers[i].peer;
+		cases[count++] = (struct bench_case){
+		    peers[i].name, run, 0, {0}};
+	}
+	cases[count].name = NULL;
+	snprintf(title, sizeof(title), "%s, %ld timers", names[op], n);
+	bench_compare(title, cases, n);
+	for (i = 1; n >= 100000 && i < end; i++) {
+		if (op != BUSY)
+			bar(names[op], n, i, peers[i].limit);
+		if (op == BUSY)
+			bar("busy reset", n, i, peers[i].lazy);
+	}
 }
 
 int
 main(void)
 {
-	static const long sizes[] = {1000, 100000};
-	struct bench_case cases[] = {{"start", start_stopped, 0, {0}},
-	    {"restart later", restart_later, 0, {0}},
-	    {"restart sooner", restart_sooner, 0, {0}},
-	    {"stop", stop_started, 0, {0}}, {"fire", fire_all, 0, {0}},
-	    {NULL, NULL, 0, {0}}};
-	char title[64];
-	size_t i;
+	static const long sizes[] = {1000, 100000, 1000000};
+	int size, i;
 
-	timers = calloc(100000, sizeof(*timers));
-	bench_check(eddy_loop_open(&loop, NULL), "loop");
-	for (i = 0; i < 100000; i++)
-		eddy_timer_init(&timers[i], on_timer);
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		snprintf(title, sizeof(title), "timers, %ld", sizes[i]);
-		bench_compare(title, cases, sizes[i]);
+	for (size = 0; size < 3; size++) {
+		for (i = 0; i < PEERS; i++)
+			if (peers[i].peer != NULL)
+				peers[i].peer->open(bench_count(sizes[size]));
+		for (op = ADD; op < OPS; op++)
+			compare(sizes[size]);
+		for (i = 0; i < PEERS; i++)
+			if (peers[i].peer != NULL)
+				peers[i].peer->close();
 	}
-	eddy_loop_close(loop);
-	free(timers);
 	return 0;
 }

@@ -129,11 +129,12 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 		goto fail_add;
 	list_init(&loop->pending);
 	list_init(&loop->batch);
+	loop->into = &loop->pending;
 	list_init(&loop->spare_jobs);
 	list_init(&loop->cork.jobs);
 	loop->door->loop = loop;
 	loop->door->cpu = -1;
-	loop->owner = (uintptr_t)pthread_self();
+	loop->owner = eddy__self();
 	if (options != NULL)
 		loop->options = *options;
 	if (loop->options.close_duration == 0)
@@ -291,8 +292,12 @@ turn(struct eddy_loop *loop, int64_t duration)
 		return r;
 	list_splice(&loop->batch, &loop->pending);
 	loop->dispatching = true;
-	while ((ready = list_pop(&loop->batch)) != NULL)
+	loop->into = &loop->batch;
+	while ((ready = list_pop(&loop->batch)) != NULL) {
+		__builtin_prefetch(loop->batch.next->next);
 		ready->run(loop, ready);
+	}
+	loop->into = &loop->pending;
 	eddy__loop_flush(loop);
 	loop->dispatching = false;
 	return 0;
@@ -306,9 +311,9 @@ enter(struct eddy_loop *loop)
 
 	if (A_LOAD(loop->door->ours) == 0)
 		return -ECHILD;
-	if (!A_CAS(&loop->running, &nobody, (uintptr_t)pthread_self()))
+	if (!A_CAS(&loop->running, &nobody, eddy__self()))
 		return -EBUSY;
-	A_STORE(&loop->owner, (uintptr_t)pthread_self());
+	A_STORE(&loop->owner, eddy__self());
 	return 0;
 }
 

@@ -33,6 +33,7 @@ struct heap {
 
 /* Which clock a deadline is on; the same unless the loop's is virtual. */
 enum { LOOP_TIME, REAL_TIME };
+#define DUE UINT32_MAX /* index of an alarm in pending */
 
 /* The loop's table of watches, by descriptor. */
 struct watched {
@@ -64,6 +65,7 @@ struct eddy_loop {
 	/* Loop thread from here on. */
 	struct eddy_ready pending; /* runs in the next batch */
 	struct eddy_ready batch;   /* runs now */
+	struct eddy_ready *into;   /* of these two: where a push goes now */
 	bool dispatching;          /* the batch is being run */
 	bool stopping;
 	bool coarse; /* no epoll_pwait2 here */
@@ -101,14 +103,14 @@ struct eddy_loop {
 static inline int
 eddy__loop_mine(const struct eddy_loop *loop)
 {
-	return A_LOAD(&loop->owner) == (uintptr_t)pthread_self() ? 0 : -EPERM;
+	return A_LOAD(&loop->owner) == eddy__self() ? 0 : -EPERM;
 }
 
 /* Is this thread running the loop just now? */
 static inline bool
 eddy__loop_inside(const struct eddy_loop *loop)
 {
-	return A_LOAD(&loop->running) == (uintptr_t)pthread_self();
+	return A_LOAD(&loop->running) == eddy__self();
 }
 
 static inline void
@@ -129,9 +131,7 @@ bool eddy__loop_jobs(const struct eddy_loop *loop);
 static inline void
 eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 {
-	bool inside = loop->dispatching && loop->current == NULL;
-
-	list_push(inside ? &loop->batch : &loop->pending, ready);
+	list_push(loop->into, ready);
 }
 
 /* Keep the door for a ring that may come after the loop is gone.  Any thread
@@ -145,16 +145,15 @@ void eddy__loop_abandon(struct eddy_loop *loop);
 /* Push and ring; for threads of the library, which exist in no forked child. */
 void eddy__door_send(struct door *door, struct eddy_ready *node);
 
-/* timer.c.  Who starts an alarm sets ready.run before it is due. */
+/* timer.c.  An alarm that is no timer's has its own ready.run, which clears
+ * index. */
 int eddy__alarm_start(struct eddy_loop *loop, struct eddy_alarm *alarm,
     int64_t deadline, int way);
 void eddy__alarm_stop(struct eddy_loop *loop, struct eddy_alarm *alarm);
 int64_t eddy__alarm_next(struct heap *heap); /* or EDDY_FOREVER */
-/* Those due at now to pending. */
+/* Those due at now to pending, a chunk at a time. */
 void eddy__alarm_collect(
     struct eddy_loop *loop, struct heap *heap, int64_t now);
-int eddy__timer_start(struct eddy_loop *loop, struct eddy_timer *timer,
-    int64_t deadline, int way);
 
 /* watch.c: an event with our tag, to pending unless it is stale. */
 void eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got);

@@ -142,7 +142,8 @@ wake_at(struct pool *pool, int64_t when)
 	    (eddy_timer_active(&pool->timer) &&
 		pool->timer.alarm.deadline <= when))
 		return 0;
-	return eddy__timer_start(pool->home, &pool->timer, when, REAL_TIME);
+	return eddy__alarm_start(
+	    pool->home, &pool->timer.alarm, when, REAL_TIME);
 }
 
 /* Workers come and go. */

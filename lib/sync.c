@@ -122,11 +122,11 @@ eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
 
 /* Semaphore. */
 
+/* Only who should not have begun this leaves without the mutex. */
 static int
 stay(struct eddy_task *task, int rc)
 {
-	(void)task;
-	return rc;
+	return rc == -EINVAL ? leave(task, rc) : rc;
 }
 
 static const struct eddy_op acquire_op = {"semaphore", leave};

@@ -63,6 +63,20 @@ int eddy__signalfd(const sigset_t *set);
 /* Starts with every signal blocked but those that a fault raises. */
 int eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
+/* Who this thread is: pthread_self(), without the call where that is possible. */
+static inline uintptr_t
+eddy__self(void)
+{
+#if defined(__has_builtin) && defined(__linux__)
+#if __has_builtin(__builtin_thread_pointer)
+	return (uintptr_t)__builtin_thread_pointer();
+#else
+	return (uintptr_t)pthread_self();
+#endif
+#else
+	return (uintptr_t)pthread_self();
+#endif
+}
 int eddy__thread_count(void); /* of this process; -errno without procfs */
 int eddy__cpus(void);         /* that this process may use */
 int eddy__cpu(void);          /* that this thread is on just now */

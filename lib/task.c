@@ -94,6 +94,7 @@ resume(struct eddy_loop *loop, struct eddy_ready *ready)
 	    ready, struct eddy_task, alarm.ready);
 
 	loop->budget = BUDGET;
+	loop->into = &loop->pending;
 	do {
 		if ((task->flags & (EXPIRED | STARVED | MISUSED)) != 0)
 			expire(task);
@@ -104,6 +105,7 @@ resume(struct eddy_loop *loop, struct eddy_ready *ready)
 	if (task != NULL)
 		make_ready(task); /* others first */
 	loop->current = NULL;
+	loop->into = &loop->batch;
 }
 
 /* The operation is over. */
@@ -164,6 +166,7 @@ ring(struct eddy_loop *loop, struct eddy_ready *ready)
 	struct eddy_task *task = CONTAINER_OF(
 	    ready, struct eddy_task, alarm.ready);
 
+	task->alarm.index = 0;
 	if ((task->flags & TIMED) != 0) {
 		task->flags |= EXPIRED;
 		task->op->cancel(task, -ECANCELED);
@@ -387,6 +390,8 @@ withdraw(struct eddy_task *task)
 		eddy__task_refuse(callee, 0);
 	} else if (task->op != NULL && !waits_for_tasks(task)) {
 		task->op->cancel(task, -EINVAL);
+		if (task->op != NULL) /* a condition's: now its mutex's */
+			task->op->cancel(task, -EINVAL);
 	}
 	if (task->op != NULL)
 		settle(task, 0);

@@ -16,8 +16,11 @@
 #include "sys.h"
 
 enum {
-	WAYS = 4, /* half the depth of two, and four children fill a line */
+	WAYS = 4,  /* half the depth of two, and four children fill a line */
+	LINE = 64, /* bytes of cache; a guess costs only time */
 	FIRST_ROOM = 64,
+	CHUNK =
+	    256, /* due ones a turn: they stay in the cache until they run */
 	/* malloc's big blocks begin 16 bytes into a page: with these unused,
 	 * the children of one parent begin at a line. */
 	UNUSED = 2,
@@ -67,12 +70,29 @@ first_child(const struct heap *heap, uint32_t i)
 	return best;
 }
 
+/* The children of all children of i lie side by side: a line for each of these,
+ * which is on its way while they are compared. */
+static void
+prefetch(const struct heap *heap, uint32_t i)
+{
+	uintptr_t line = (uintptr_t)heap->entries +
+	                 ((uintptr_t)i * WAYS * WAYS + WAYS + 1) *
+	                     sizeof(*heap->entries);
+	int child;
+
+	for (child = 0; child < WAYS; child++)
+		__builtin_prefetch((void *)(line + (uintptr_t)child * LINE));
+}
+
 /* Find the place for entry from the hole at i downwards. */
 static void
 sift_down(struct heap *heap, uint32_t i, struct heap_entry entry)
 {
 	while (i * WAYS + 1 < heap->count) {
-		uint32_t child = first_child(heap, i);
+		uint32_t child;
+
+		prefetch(heap, i);
+		child = first_child(heap, i);
 
 		if (!before(&heap->entries[child], &entry))
 			break;
@@ -104,19 +124,16 @@ take_out(struct heap *heap, struct eddy_alarm *alarm)
 {
 	uint32_t i = alarm->index - 1;
 
-	alarm->index = 0;
 	if (i != --heap->count)
 		settle(heap, i, heap->entries[heap->count]);
 }
 
-static int
+__attribute__((noinline, cold)) static int
 make_room(struct heap *heap)
 {
 	uint32_t room = heap->room != 0 ? heap->room * 2 : FIRST_ROOM;
 	struct heap_entry *block = heap->block;
 
-	if (heap->count < heap->room)
-		return 0;
 	block = eddy__realloc(block, (room + UNUSED) * sizeof(*block));
 	if (block == NULL)
 		return -ENOMEM;
@@ -126,36 +143,62 @@ make_room(struct heap *heap)
 	return 0;
 }
 
+static int
+insert(struct eddy_loop *loop, struct heap *heap, struct eddy_alarm *alarm,
+    int64_t deadline)
+{
+	int r = heap->count == heap->room ? make_room(heap) : 0;
+
+	if (r < 0)
+		return r;
+	if (alarm->index == DUE)
+		list_remove(&alarm->ready);
+	alarm->heap = heap != &loop->heaps[LOOP_TIME];
+	alarm->deadline = deadline;
+	alarm->sequence = loop->sequence++;
+	sift_up(heap, heap->count++, entry_of(alarm));
+	return 0;
+}
+
+/* In the heap: later is only written, sooner moves it. */
+static int
+move(struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline)
+{
+	struct heap *heap = &loop->heaps[alarm->heap];
+	bool sooner = deadline < alarm->deadline;
+
+	alarm->deadline = deadline;
+	alarm->sequence = loop->sequence++;
+	if (sooner && deadline < heap->entries[alarm->index - 1].deadline)
+		sift_up(heap, alarm->index - 1, entry_of(alarm));
+	return 0;
+}
+
 int
 eddy__alarm_start(
     struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline, int way)
 {
-	bool moved = alarm->index != 0;
-	bool sooner = deadline < alarm->deadline;
-	struct heap *heap;
+	bool virtual = loop->options.clock != NULL;
 	int r = eddy__loop_mine(loop);
 
-	if (!moved)
-		alarm->heap = way == REAL_TIME && loop->options.clock != NULL;
-	heap = &loop->heaps[alarm->heap];
-	if (r == 0 && !moved)
-		r = make_room(heap);
 	if (r < 0)
 		return r;
-	alarm->deadline = deadline;
-	alarm->sequence = loop->sequence++;
-	if (!moved)
-		sift_up(heap, heap->count++, entry_of(alarm));
-	else if (sooner && deadline < heap->entries[alarm->index - 1].deadline)
-		sift_up(heap, alarm->index - 1, entry_of(alarm));
-	return 0;
+	if (alarm->index != 0 && alarm->index != DUE)
+		return move(loop, alarm, deadline);
+	return insert(
+	    loop, &loop->heaps[virtual ? way : LOOP_TIME], alarm, deadline);
 }
 
 void
 eddy__alarm_stop(struct eddy_loop *loop, struct eddy_alarm *alarm)
 {
-	if (alarm->index != 0)
+	if (alarm->index == 0)
+		return;
+	if (alarm->index != DUE)
 		take_out(&loop->heaps[alarm->heap], alarm);
+	else
+		list_remove(&alarm->ready);
+	alarm->index = 0;
 }
 
 /* The top of a heap with its own deadline, not one from before a restart. */
@@ -180,30 +223,37 @@ eddy__alarm_next(struct heap *heap)
 	return entry != NULL ? entry->deadline : EDDY_FOREVER;
 }
 
-void
-eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
-{
-	struct heap_entry *entry;
-
-	while ((entry = top(heap)) != NULL && entry->deadline <= now) {
-		struct eddy_alarm *alarm = entry->alarm;
-
-		take_out(heap, alarm);
-		list_remove(&alarm->ready); /* a task that follows an event */
-		list_push(&loop->pending, &alarm->ready);
-	}
-}
-
-/* Timers. */
-
+/* Of a timer, which has no other. */
 static void
 fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_timer *timer = CONTAINER_OF(
 	    ready, struct eddy_timer, alarm.ready);
 
+	timer->alarm.index = 0;
 	timer->fn(loop, timer);
 }
+
+void
+eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
+{
+	struct heap_entry *entry;
+	int n = 0;
+
+	while (n++ < CHUNK && (entry = top(heap)) != NULL &&
+	       entry->deadline <= now) {
+		struct eddy_alarm *alarm = entry->alarm;
+
+		take_out(heap, alarm);
+		alarm->index = DUE;
+		if (alarm->ready.run == NULL)
+			alarm->ready.run = fire;
+		list_remove(&alarm->ready); /* a task that follows an event */
+		list_push(&loop->pending, &alarm->ready);
+	}
+}
+
+/* Timers. */
 
 void
 eddy_timer_init(struct eddy_timer *timer, eddy_timer_fn *fn)
@@ -214,29 +264,14 @@ eddy_timer_init(struct eddy_timer *timer, eddy_timer_fn *fn)
 bool
 eddy_timer_active(const struct eddy_timer *timer)
 {
-	/* Due and waiting for its turn counts: it has not fired yet. */
-	return timer->alarm.index != 0 || timer->alarm.ready.next != NULL;
-}
-
-int
-eddy__timer_start(
-    struct eddy_loop *loop, struct eddy_timer *timer, int64_t deadline, int way)
-{
-	bool moved = timer->alarm.index != 0;
-	int r = eddy__alarm_start(loop, &timer->alarm, deadline, way);
-
-	if (r == 0 && !moved) {
-		list_remove(&timer->alarm.ready); /* it was due */
-		timer->alarm.ready.run = fire;
-	}
-	return r;
+	return timer->alarm.index != 0; /* also when it is due */
 }
 
 int
 eddy_timer_start(
     struct eddy_loop *loop, struct eddy_timer *timer, int64_t deadline)
 {
-	return eddy__timer_start(loop, timer, deadline, LOOP_TIME);
+	return eddy__alarm_start(loop, &timer->alarm, deadline, LOOP_TIME);
 }
 
 /* The roundest time in the slack: with the most zero bits at its end. */
@@ -282,9 +317,7 @@ eddy_timer_stop(struct eddy_loop *loop, struct eddy_timer *timer)
 {
 	int r = eddy__loop_mine(loop);
 
-	if (r == 0) {
+	if (r == 0)
 		eddy__alarm_stop(loop, &timer->alarm);
-		list_remove(&timer->alarm.ready);
-	}
 	return r;
 }

@@ -548,6 +548,25 @@ SCENE(two_events_for_one_operation_are_refused, ANY)
 	EDDY_END;
 }
 
+SCENE(what_ended_one_operation_is_forgotten_by_the_next, "")
+{
+	SCENE_BEGIN;
+	EXPECT(-EINVAL, eddy_until(self, &stop, eddy_until(self, &event,
+	    eddy_semaphore_acquire(self, &semaphore))));
+	eddy_event_set(&stop);
+	EXPECT(-ECANCELED, eddy_until(self, &stop,
+	    eddy_semaphore_acquire(self, &semaphore)));
+	EXPECT(-ETIME, eddy_timeout(self, EDDY_MS(1),
+	    eddy_semaphore_acquire(self, &semaphore)));
+	for (f->i = 0; f->i < 2; f->i++) {
+		EDDY_START(self, &f->t, eddy_yield(&f->t));
+		EXPECT(0, eddy_join_all(self));
+	}
+	EDDY_START(self, &f->t, park(&f->t));
+	EXPECT(-ECANCELED, eddy_until(self, &stop, eddy_join_all(self)));
+	EDDY_END;
+}
+
 /* Served and given up within one batch, in either order: who is served has it,
  * and what nobody took is still there. */
 SCENE(a_result_and_its_giving_up_in_one_batch_lose_nothing, ANY)
@@ -917,6 +936,24 @@ SCENE(the_mutex_comes_back_in_the_order_of_the_signals,
 	EDDY_END;
 }
 
+SCENE(start_refuses_a_condition_of_another_task, "")
+{
+	SCENE_BEGIN;
+	EDDY_TRY(eddy_semaphore_acquire(self, &mutex));
+	EDDY_START(self, f->a.kids,
+	    eddy_semaphore_acquire(f->a.kids, &mutex));
+	f->rc = EDDY_START(self, &f->t,
+	    eddy_condition_wait(self, &condition, &mutex)); /* not t's */
+	ck_assert_int_eq(f->rc, -EINVAL);
+	EXPECT(-EINVAL, eddy_join(self, &f->t));
+	EDDY_TRY(eddy_join(self, f->a.kids)); /* has the mutex now */
+	ck_assert_int_eq(eddy_semaphore_release(&mutex), 0);
+	if (mutex.count == 0) /* it came back to us */
+		ck_assert_int_eq(eddy_semaphore_release(&mutex), 0);
+	ck_assert_uint_eq(mutex.count, 1);
+	EDDY_END;
+}
+
 /* Queues. */
 
 SCENE(a_queue_holds_as_many_as_it_has_slots, "")
@@ -1129,6 +1166,8 @@ wait_until_parked(void)
 
 /* What belongs to the loop's thread. */
 
+enum { STOP = POP + 1, CLOSE, INTRUSIONS = CLOSE + 2 };
+
 static int
 intrude(int what)
 {
@@ -1144,7 +1183,7 @@ intrude(int what)
 		return eddy_queue_try_pop(&queue, &got);
 	case POP:
 		return eddy_queue_try_push(&queue, NULL);
-	case POP + 1:
+	case STOP:
 		return eddy_event_set(&stop);
 	default:
 		return eddy_queue_close(&queue);
@@ -1156,7 +1195,7 @@ intrude(int what)
 SCENE(where_a_task_waits_other_threads_are_refused, "a:ok ")
 {
 	SCENE_BEGIN;
-	f->what = (enum what)(f->i < POP + 2 ? f->i % (POP + 1) : PUSH);
+	f->what = (enum what)(f->i < CLOSE ? f->i % STOP : PUSH + f->i - CLOSE);
 	go(f, &f->a, "a", f->what)->until = &stop;
 	OTHERS();
 	outsiders[0] = (struct outsider){ .fn = intrude, .number = f->i };
@@ -1531,6 +1570,16 @@ SCENE(what_is_in_a_closed_mailbox_can_still_be_popped, "a:ok b:ok c:closed ")
 	EDDY_END;
 }
 
+SCENE(a_mailbox_may_go_when_it_is_closed, "")
+{
+	SCENE_BEGIN;
+	ck_assert_int_eq(in_a_thread(push_at_once), 0);
+	ck_assert_int_eq(eddy_mailbox_close(&mailbox), 0);
+	memset(&mailbox, 0xee, sizeof(mailbox));
+	OTHERS();
+	EDDY_END;
+}
+
 /* clang-format on */
 
 /* Deadlocks. */
@@ -1661,7 +1710,13 @@ END_TEST
 
 /* Many futures and letters from other threads. */
 
-enum { FUTURES = 20000, THREADS = 4, LETTERS = 10000, HANDS = 100000 };
+enum {
+	FUTURES = 20000,
+	THREADS = 4,
+	LETTERS = 10000,
+	HANDS = 100000,
+	BOXES = 100000
+};
 
 static struct eddy_future *futures;
 
@@ -1731,6 +1786,33 @@ push_on_and_on(int number)
 	return r;
 }
 
+static struct eddy_mailbox *boxes; /* full ones */
+static int pushing;                /* the number of one; A_LOAD, A_STORE */
+
+static int
+push_into_each(int number)
+{
+	int i, sum = number;
+
+	for (i = 0; i < BOXES; i++) {
+		A_STORE(&pushing, i);
+		sum += eddy_mailbox_push(&boxes[i], ITEM, EDDY_FOREVER);
+	}
+	return sum;
+}
+
+/* Just now, or a little later. */
+static void
+wait_until_pushing(int i)
+{
+	int n;
+
+	while (A_LOAD(&pushing) != i)
+		sched_yield();
+	for (n = i % 1000; n > 0; n--)
+		A_LOAD(&pushing);
+}
+
 static void
 receive(const char *letter)
 {
@@ -1758,6 +1840,26 @@ SCENE(a_thread_that_fills_a_mailbox_is_always_woken, "")
 	for (f->i = 0; f->i < HANDS; f->i++)
 		EDDY_TRY(eddy_mailbox_pop(self, &mailbox, &got));
 	ck_assert_int_eq(join_threads(1), 0);
+	EDDY_END;
+}
+
+SCENE(a_close_at_any_moment_wakes_the_thread_that_waits, "")
+{
+	SCENE_BEGIN;
+	boxes = calloc(BOXES, sizeof(*boxes));
+	ck_assert_ptr_nonnull(boxes);
+	for (f->i = 0; f->i < BOXES; f->i++) {
+		eddy_mailbox_init(&boxes[f->i], self->loop, slots, 1);
+		MUST(eddy_mailbox_push(&boxes[f->i], ITEM, 0) == 0);
+	}
+	pushing = -1;
+	start_threads(1, push_into_each);
+	for (f->i = 0; f->i < BOXES; f->i++) {
+		wait_until_pushing(f->i);
+		MUST(eddy_mailbox_close(&boxes[f->i]) == 0);
+	}
+	ck_assert_int_eq(join_threads(1), BOXES * -EPIPE);
+	free(boxes);
 	EDDY_END;
 }
 
@@ -2048,7 +2150,8 @@ add_local(Suite *suite)
 	add_loops(tcase, two_events_for_one_operation_are_refused, KINDS * 3);
 	add_loops(tcase, a_result_and_its_giving_up_in_one_batch_lose_nothing,
 	    KINDS * HOWS * 2);
-	census_add(tcase, a_sleep_that_is_due_in_the_batch_of_the_event_is_over,
+	census_add(tcase, what_ended_one_operation_is_forgotten_by_the_next,
+	    a_sleep_that_is_due_in_the_batch_of_the_event_is_over,
 	    one_event_ends_many_operations_in_their_order,
 	    a_wait_for_the_event_that_also_ends_it_has_its_result,
 	    until_keeps_results_that_are_there_at_once,
@@ -2069,6 +2172,7 @@ add_local(Suite *suite)
 	add_loops(tcase, the_end_of_a_wait_for_a_condition_is_decided_once,
 	    HOWS * HOWS);
 	census_add(tcase, a_signal_that_nobody_waits_for_is_forgotten,
+	    start_refuses_a_condition_of_another_task,
 	    who_waits_for_a_condition_lets_others_have_the_mutex,
 	    the_mutex_comes_back_in_the_order_of_the_signals);
 	tcase = census_case(suite, "queue", 5);
@@ -2087,7 +2191,8 @@ add_threads(Suite *suite)
 {
 	TCase *tcase = census_case(suite, "thread", 5);
 
-	add_loops(tcase, where_a_task_waits_other_threads_are_refused, POP + 3);
+	add_loops(
+	    tcase, where_a_task_waits_other_threads_are_refused, INTRUSIONS);
 	census_add(census_case(suite, "future", 5),
 	    a_future_completed_before_the_wait_has_its_result,
 	    a_wait_for_a_future_keeps_the_loop_running,
@@ -2105,7 +2210,8 @@ add_threads(Suite *suite)
 	    the_oldest_deadline_of_all_is_past, a_thread_waits_for_room,
 	    close_of_a_mailbox_wakes_the_threads_that_wait,
 	    close_of_a_mailbox_wakes_the_tasks_that_wait,
-	    what_is_in_a_closed_mailbox_can_still_be_popped);
+	    what_is_in_a_closed_mailbox_can_still_be_popped,
+	    a_mailbox_may_go_when_it_is_closed);
 }
 
 static void
@@ -2125,7 +2231,8 @@ add_rest(Suite *suite)
 	    tcase, a_task_that_waits_for_a_signalled_mutex_is_a_deadlock);
 	tcase = census_case(suite, "stress", 20);
 	census_add(tcase, of_many_futures_none_is_lost,
-	    a_thread_that_fills_a_mailbox_is_always_woken);
+	    a_thread_that_fills_a_mailbox_is_always_woken,
+	    a_close_at_any_moment_wakes_the_thread_that_waits);
 	add_loops(tcase, letters_of_many_threads_arrive_once_and_in_order, 4);
 	add_loops(tcase, random_cancels_lose_no_permit, 2);
 	add_loops(tcase, random_cancels_lose_no_item, 3);

@@ -22,8 +22,8 @@ struct eddy_alarm {
 	int64_t deadline;        /* absolute ns; read only */
 	uint32_t sequence;       /* private: number of the start; wraps */
 	uint32_t order;          /* private: that of its entry in the heap */
-	uint32_t index;          /* private: 1 + place in its heap; 0: none */
-	uint32_t heap;           /* private: which heap */
+	uint32_t index; /* private: 1 + place in its heap; 0: none; ~0: due */
+	uint32_t heap;  /* private: which heap */
 };
 
 struct eddy_timer {
