@@ -230,6 +230,20 @@ patience(struct eddy_loop *loop, int64_t duration)
 	return next - now < duration ? next - now : duration;
 }
 
+/* Outcomes may come soon: wait awake for a while.  What is left to sleep. */
+static int64_t
+spin(struct eddy_loop *loop, int64_t duration)
+{
+	int64_t wait = patience(loop, duration);
+
+	if (wait <= loop->spin.duration || !eddy__loop_jobs(loop) ||
+	    !spin_may(&loop->spin, A_LOAD(&loop->door->cpu)))
+		return wait;
+	if (SPIN(&loop->spin, A_LOAD(&loop->door->stack) != NULL))
+		return 0;
+	return patience(loop, duration);
+}
+
 /* Nothing was ready: to the next deadline, but not beyond duration. */
 static void
 jump(struct eddy_loop *loop, int64_t duration)
@@ -249,14 +263,8 @@ static int
 collect(struct eddy_loop *loop, int64_t duration)
 {
 	struct epoll_event events[EVENTS];
-	int64_t wait;
+	int64_t wait = spin(loop, duration);
 	int i, n;
-
-	wait = patience(loop, duration);
-	if (wait > SPIN_DURATION && eddy__loop_jobs(loop) &&
-	    spin_may(&loop->spin, A_LOAD(&loop->door->cpu)) &&
-	    SPIN(&loop->spin, A_LOAD(&loop->door->stack) != NULL))
-		wait = 0;
 
 	/* A job that was refused meanwhile may have been all we waited for. */
 	if (wait != 0 && (!door_park(loop->door) ||
@@ -264,8 +272,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 		wait = 0;
 	n = eddy__epoll_wait(loop->epoll, events, EVENTS, wait, &loop->coarse);
 	door_unpark(loop->door);
-	if (wait > SPIN_DURATION)
-		spin_slept(&loop->spin, A_LOAD(&loop->door->rung_at));
+	spin_slept(&loop->spin, A_LOAD(&loop->door->rung_at));
 	if (n < 0 && n != -EINTR)
 		return n;
 	for (i = 0; i < n; i++)

@@ -56,13 +56,15 @@ spin_note(struct spin *spin, bool hit)
 		spin->score++;
 }
 
-/* After a sleep that was ended at rung_at. */
+/* After a sleep that was ended at rung_at, if spin_may was asked before it. */
 static inline void
 spin_slept(struct spin *spin, int64_t rung_at)
 {
 	int64_t gap = rung_at - spin->since;
+	bool asked = spin->since != 0;
 
-	if (spin->duration == 0 || gap < 0)
+	spin->since = 0;
+	if (!asked || gap < 0)
 		return;
 	if (gap < spin->duration)
 		spin_note(spin, true);

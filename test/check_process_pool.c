@@ -946,7 +946,7 @@ START_TEST(a_deadline_at_the_end_of_a_job_hits_nobody_else)
 	for (i = 1; i < (SLOW ? 100 : 1000); i++) {
 		rig_ready(&rig, 1);
 		call_init(&limit, busy, 0);
-		limit.bytes.in = 150 + i % 100;
+		limit.bytes.in = 150 + i % 100 * 2;
 		limit.job.deadline = eddy_after(EDDY_US(200));
 		call_init(&other, busy, (uint32_t)i);
 		other.bytes.in = 50;
