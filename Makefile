@@ -43,6 +43,7 @@ cxx_has  = $(call has,$(CXX) -std=c++20 -x c++,$(1),$(2))
 # libev has names of libevent's, too: it comes last.
 timers  := $(call c_has,event2/event_struct.h,libevent -levent_core) \
 	$(call c_has,uv.h,libuv -luv) $(call c_has,ev.h,libev -lev)
+pools   := $(filter libuv -luv,$(timers))
 tasks   := $(if $(SAN)$(findstring musl,$(CC)),,$(call \
 	cxx_has,coroutine,cpp20 -lstdc++))
 endif
@@ -107,6 +108,8 @@ $(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
 
 peers    = $(patsubst %,$(B)/bench/peers/$(1)_%.o,eddy $(filter-out -l%,$(2)))
 $(B)/bench_timer: $(call peers,timer,$(timers))
+$(B)/bench_pool: $(call peers,pool,$(pools))
+$(B)/bench_pool: link += $(filter -l%,$(pools))
 $(B)/bench_task: $(call peers,task,floor $(tasks))
 $(B)/bench_task: link += $(filter -l%,$(tasks))
 $(B)/bench_timer: link += $(filter -l%,$(timers))

@@ -153,11 +153,17 @@ fail_door:
 	return r;
 }
 
+static uint64_t
+jobs_out(const struct eddy_loop *loop)
+{
+	return A_LOAD(&loop->door->accepted) + loop->submitted -
+	       loop->delivered;
+}
+
 bool
 eddy__loop_jobs(const struct eddy_loop *loop)
 {
-	return A_LOAD(&loop->door->accepted) + loop->submitted !=
-	       loop->delivered;
+	return jobs_out(loop) != 0;
 }
 
 int
@@ -239,9 +245,13 @@ spin(struct eddy_loop *loop, int64_t duration)
 	if (wait <= loop->spin.duration || !eddy__loop_jobs(loop) ||
 	    !spin_may(&loop->spin, A_LOAD(&loop->door->cpu)))
 		return wait;
-	if (SPIN(&loop->spin, A_LOAD(&loop->door->stack) != NULL))
-		return 0;
-	return patience(loop, duration);
+	if (!SPIN(&loop->spin, A_LOAD(&loop->door->stack) != NULL))
+		return patience(loop, duration);
+	/* With as many jobs as CPUs, who works may need this one. */
+	if (jobs_out(loop) >= (uint64_t)loop->spin.cpus &&
+	    eddy_now() - loop->spin.since > SPIN_CROWDED)
+		spin_note(&loop->spin, false);
+	return 0;
 }
 
 /* Nothing was ready: to the next deadline, but not beyond duration. */

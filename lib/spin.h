@@ -16,10 +16,12 @@
 
 enum { SPIN_BEST = 8, SPIN_LOOKS = 32 }; /* a clock costs some 30 looks */
 #define SPIN_DURATION EDDY_US(20)
+#define SPIN_CROWDED  EDDY_US(2) /* longer takes a CPU from who works */
 
 struct spin {
 	int64_t duration; /* ns; 0: never */
 	int score;        /* spins while above 0 */
+	int cpus;         /* of this process */
 	int64_t since;    /* ns: when the wait began */
 };
 
@@ -27,6 +29,7 @@ static inline void
 spin_init(struct spin *spin, int64_t option)
 {
 	spin->duration = option < 0 ? 0 : option == 0 ? SPIN_DURATION : option;
+	spin->cpus = eddy__cpus();
 }
 
 static inline void

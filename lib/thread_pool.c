@@ -34,6 +34,7 @@ struct worker {
 	uint32_t taken;                /* slots that were filled */
 	struct door *door;             /* held: of the last outcome */
 	struct spin spin;
+	bool crowded; /* no CPU to spare for waiting awake */
 	struct eddy_executor_stats stats; /* any thread: what it has done */
 	pthread_t thread;
 };
@@ -233,8 +234,13 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 	job = next_slot(worker);
 	if (job == NULL)
 		job = steal(pool, worker);
-	if (job == NULL)
+	if (job == NULL) {
 		pool->asleep++;
+		/* The loop needs a CPU, and so does each that is awake. */
+		worker->crowded = (int)(pool->stats.workers - pool->asleep) +
+		                      1 >=
+		                  worker->spin.cpus;
+	}
 	/* While closing a value that is past, so that nobody falls asleep. */
 	*ret_wakes = A_LOAD(&pool->wakes) - pool->closing;
 	pthread_mutex_unlock(&pool->lock);
@@ -246,7 +252,7 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 static void
 watch(struct pool *pool, struct worker *worker, uint32_t wakes)
 {
-	if (!spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
+	if (worker->crowded || !spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
 	    A_XCHG(&pool->spinner, 1) != 0)
 		return;
 	(void)SPIN(&worker->spin, A_LOAD(&pool->wakes) != wakes);
