@@ -410,20 +410,21 @@ eddy_executor_stats(
 }
 
 void
-eddy__stats_count(struct eddy_executor_stats *stats, enum eddy_outcome outcome)
+eddy__stats_count(
+    struct eddy_executor_stats *stats, enum eddy_outcome outcome, uint64_t n)
 {
 	switch (outcome) {
 	case EDDY_RETURNED:
-		stats->returned++;
+		stats->returned += n;
 		break;
 	case EDDY_EXPIRED:
-		stats->expired++;
+		stats->expired += n;
 		break;
 	case EDDY_CANCELLED:
-		stats->cancelled++;
+		stats->cancelled += n;
 		break;
 	default:
-		stats->failed++;
+		stats->failed += n;
 		break;
 	}
 }

@@ -76,6 +76,6 @@ void eddy__job_enter(struct eddy_job *job);
 void eddy__job_stop(void (**ret_stop)(void *), void **ret_arg);
 
 void eddy__stats_count(
-    struct eddy_executor_stats *stats, enum eddy_outcome outcome);
+    struct eddy_executor_stats *stats, enum eddy_outcome outcome, uint64_t n);
 
 #endif

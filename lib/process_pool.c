@@ -99,7 +99,7 @@ static void
 end_job(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome,
     int result)
 {
-	eddy__stats_count(&pool->stats, outcome);
+	eddy__stats_count(&pool->stats, outcome, 1);
 	eddy__job_end_on(pool->home, job, outcome, result);
 	if (pool->stats.running == 0 && list_empty(&pool->queue))
 		eddy_timer_stop(pool->home, &pool->timer);

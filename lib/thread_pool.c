@@ -35,7 +35,7 @@ struct worker {
 	struct door *door;             /* held: of the last outcome */
 	struct spin spin;
 	bool crowded; /* no CPU to spare for waiting awake */
-	struct eddy_executor_stats stats; /* any thread: what it has done */
+	uint64_t ended[EDDY_PROTOCOL + 1]; /* any thread: by outcome */
 	pthread_t thread;
 };
 
@@ -59,8 +59,7 @@ struct pool {
 	struct worker *all;
 	struct worker *gone; /* has left, is not joined yet */
 	bool closing;
-	bool
-	    abandoned; /* close gave up: the last one to leave frees the pool */
+	bool abandoned; /* close gave up: who leaves last frees the pool */
 	struct eddy_executor_stats stats;
 };
 
@@ -119,27 +118,14 @@ struct over {
 	int result;
 };
 
-/* Stats that one thread writes and others read. */
 static void
-count(struct worker *worker, enum eddy_outcome outcome)
+add_stats(struct eddy_executor_stats *sum, const struct worker *worker)
 {
-	struct eddy_executor_stats one = {0};
+	int outcome;
 
-	eddy__stats_count(&one, outcome);
-	A_STORE(&worker->stats.returned, worker->stats.returned + one.returned);
-	A_STORE(&worker->stats.failed, worker->stats.failed + one.failed);
-	A_STORE(
-	    &worker->stats.cancelled, worker->stats.cancelled + one.cancelled);
-	A_STORE(&worker->stats.expired, worker->stats.expired + one.expired);
-}
-
-static void
-add_stats(struct eddy_executor_stats *sum, const struct eddy_executor_stats *s)
-{
-	sum->returned += A_LOAD(&s->returned);
-	sum->failed += A_LOAD(&s->failed);
-	sum->cancelled += A_LOAD(&s->cancelled);
-	sum->expired += A_LOAD(&s->expired);
+	for (outcome = EDDY_RETURNED; outcome <= EDDY_PROTOCOL; outcome++)
+		eddy__stats_count(sum, (enum eddy_outcome)outcome,
+		    A_LOAD(&worker->ended[outcome]));
 }
 
 static struct over
@@ -164,7 +150,7 @@ run(struct worker *worker, struct eddy_job *job)
 			over.result = -EINVAL;
 	}
 	A_STORE(&worker->job, NULL);
-	count(worker, over.outcome);
+	A_STORE(&worker->ended[over.outcome], worker->ended[over.outcome] + 1);
 	return over;
 }
 
@@ -332,7 +318,7 @@ leave(struct pool *pool, struct worker *worker)
 	for (link = &pool->all; *link != worker; link = &(*link)->next)
 		;
 	*link = worker->next;
-	add_stats(&pool->stats, &worker->stats);
+	add_stats(&pool->stats, worker);
 	last = --pool->stats.workers == 0 && pool->corks == NULL;
 	pool->gone = abandoned ? NULL : worker;
 	pthread_cond_signal(&pool->left);
@@ -511,7 +497,7 @@ fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
 	while ((job = steal(pool, NULL)) != NULL)
 		list_push(&all, &job->ready);
 	for (ready = all.next; ready != &all; ready = ready->next)
-		eddy__stats_count(&pool->stats, outcome);
+		eddy__stats_count(&pool->stats, outcome, 1);
 	pthread_mutex_unlock(&pool->lock);
 	while ((ready = list_pop(&all)) != NULL)
 		eddy_job_end(job_of(ready), outcome, result);
@@ -538,6 +524,8 @@ flush(struct eddy_loop *loop)
 	       pool->corks == NULL;
 	pthread_mutex_unlock(&pool->lock);
 	ring(pool, claimed);
+	if (r < 0)
+		eddy_executor_room(&pool->executor, UINT_MAX);
 	if (last)
 		destroy(pool);
 }
@@ -644,7 +632,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	state = A_LOAD(&job->state);
 	ours = (state == JOB_QUEUED || state == JOB_HELD) && unqueue(pool, job);
 	if (ours)
-		eddy__stats_count(&pool->stats, outcome);
+		eddy__stats_count(&pool->stats, outcome, 1);
 	pthread_mutex_unlock(&pool->lock);
 	if (ours) {
 		eddy_job_end(job, outcome, 0);
@@ -729,7 +717,7 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 	pthread_mutex_lock(&pool->lock);
 	*ret_stats = pool->stats;
 	for (worker = pool->all; worker != NULL; worker = worker->next)
-		add_stats(ret_stats, &worker->stats);
+		add_stats(ret_stats, worker);
 	ret_stats->running = running(pool, &held);
 	ret_stats->queued = pool->queued + held;
 	pthread_mutex_unlock(&pool->lock);
