@@ -19,9 +19,10 @@
 enum job_state {
 	JOB_IDLE,
 	JOB_WAITING, /* for room, in executor->waiters */
-	JOB_CORKED,  /* in the cork of its loop: QUEUED when the turn ends */
-	JOB_QUEUED,
-	JOB_HELD, /* by a thread that has not begun it */
+	JOB_CORKED,  /* in the cork of its loop: LISTED when the turn ends */
+	JOB_QUEUED,  /* or on the way to a thread pool's */
+	JOB_LISTED,  /* in the list of a thread pool */
+	JOB_HELD,    /* by a thread that has not begun it */
 	JOB_RUNNING,
 	JOB_DONE,
 };

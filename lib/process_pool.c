@@ -642,6 +642,8 @@ stop(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
 	uint32_t i;
 
 	if (A_LOAD(&job->state) == JOB_QUEUED) {
+		if (job->ready.next == NULL)
+			return 0; /* on its way; stop is set */
 		unqueue(pool, job);
 		end_job(pool, job, outcome, 0);
 		return 0;

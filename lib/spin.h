@@ -16,6 +16,7 @@
 
 enum { SPIN_BEST = 8, SPIN_LOOKS = 32 }; /* a clock costs some 30 looks */
 #define SPIN_DURATION EDDY_US(20)
+#define SPIN_LONGEST  EDDY_S(1)
 #define SPIN_CROWDED  EDDY_US(2) /* longer takes a CPU from who works */
 
 struct spin {
@@ -29,6 +30,8 @@ static inline void
 spin_init(struct spin *spin, int64_t option)
 {
 	spin->duration = option < 0 ? 0 : option == 0 ? SPIN_DURATION : option;
+	if (spin->duration > SPIN_LONGEST)
+		spin->duration = SPIN_LONGEST;
 	spin->cpus = eddy__cpus();
 }
 

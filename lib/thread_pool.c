@@ -21,7 +21,8 @@
 enum {
 	MORE_THAN_CPUS = 4, /* as CPython's executor */
 	WORKERS_MAX = 32,
-	BATCH = 32, /* amortises the lock; more gains nothing */
+	BATCH = 32,  /* amortises the lock; more gains nothing */
+	GRANT = 256, /* jobs that a turn may submit for one lock */
 };
 #define IDLE_DURATION EDDY_S(10)
 
@@ -54,6 +55,7 @@ struct pool {
 	unsigned claims;      /* workers that were woken and are on their way */
 	unsigned starting;    /* workers that were added and are */
 	unsigned queued;      /* in queue */
+	unsigned granted;     /* to corks */
 	struct eddy_ready queue;
 	struct eddy_loop *corks; /* loops that hold jobs for us */
 	struct worker *all;
@@ -414,7 +416,7 @@ room(struct pool *pool)
 	unsigned held, limit = pool->options.queue_limit;
 
 	running(pool, &held);
-	held += pool->queued;
+	held += pool->queued + pool->granted;
 	return held < limit ? limit - held : 0;
 }
 
@@ -455,6 +457,7 @@ put(struct pool *pool, struct eddy_job *job)
 	pthread_mutex_lock(&pool->lock);
 	r = admit(pool);
 	if (r == 0) {
+		A_STORE(&job->state, JOB_LISTED);
 		list_push(&pool->queue, &job->ready);
 		pool->queued++;
 		pool->stats.submitted++;
@@ -465,23 +468,31 @@ put(struct pool *pool, struct eddy_job *job)
 	return r;
 }
 
-/* With the lock: the jobs of a cork to the queue. */
+/* With the lock: the jobs of a cork to the queue, which keeps the pool alive. */
 static void
-draw(struct pool *pool, struct eddy_loop *loop)
+draw(struct pool *pool, struct cork *cork)
 {
-	struct cork *cork = &loop->cork;
-	struct eddy_loop **link = &pool->corks;
 	struct eddy_ready *ready;
 
 	for (ready = cork->jobs.next; ready != &cork->jobs; ready = ready->next)
-		A_STORE(&job_of(ready)->state, JOB_QUEUED);
+		A_STORE(&job_of(ready)->state, JOB_LISTED);
 	list_splice(&pool->queue, &cork->jobs);
 	pool->queued += cork->count;
 	pool->stats.submitted += cork->count;
-	cork->count = 0;
+	pool->granted -= cork->room;
+	cork->count = cork->room = 0;
+}
+
+/* With the lock: the cork lets go of the pool. */
+static void
+unlink_cork(struct pool *pool, struct eddy_loop *loop)
+{
+	struct eddy_loop **link = &pool->corks;
+
 	while (*link != loop)
 		link = &(*link)->cork.next;
-	*link = cork->next;
+	*link = loop->cork.next;
+	pthread_cond_signal(&pool->left);
 }
 
 /* With the lock, which it gives back: end all that is queued. */
@@ -508,45 +519,55 @@ static void
 flush(struct eddy_loop *loop)
 {
 	struct pool *pool = pool_of(loop->cork.executor);
+	unsigned unused = loop->cork.room - loop->cork.count;
 	bool claimed, last;
 	int r;
 
+	if (A_LOAD(pool->ours) == 0) { /* forked by a callback */
+		loop->cork.count = 0;
+		return;
+	}
 	pthread_mutex_lock(&pool->lock);
-	draw(pool, loop);
+	draw(pool, &loop->cork);
 	r = grow(pool, 0);
 	claimed = claim_sleeper(pool);
 	if (pool->closing || r < 0) {
 		fail_queue(pool, r < 0 ? EDDY_LOST : EDDY_CANCELLED, r);
 		pthread_mutex_lock(&pool->lock);
+	} else {
+		pthread_mutex_unlock(&pool->lock);
+		eddy_executor_room(&pool->executor, unused);
+		pthread_mutex_lock(&pool->lock);
 	}
-	pthread_cond_signal(&pool->left);
+	unlink_cork(pool, loop);
 	last = pool->abandoned && pool->stats.workers == 0 &&
 	       pool->corks == NULL;
 	pthread_mutex_unlock(&pool->lock);
 	ring(pool, claimed);
-	if (r < 0)
-		eddy_executor_room(&pool->executor, UINT_MAX);
 	if (last)
 		destroy(pool);
 }
 
-/* Begin to keep the jobs of a turn.  -EAGAIN: there is no room, or nobody who
- * would run them for certain. */
+/* Keep the jobs of a turn, or more of them.  -EAGAIN: room is short, or there is
+ * nobody who would run them for certain. */
 static int
-seal(struct pool *pool, struct eddy_loop *loop)
+grant(struct pool *pool, struct eddy_loop *loop)
 {
 	struct cork *cork = &loop->cork;
 	int r = -EAGAIN;
 
 	pthread_mutex_lock(&pool->lock);
-	cork->room = room(pool);
 	if (pool->closing) {
 		r = -ESHUTDOWN;
-	} else if (pool->stats.workers != 0 && cork->room != 0) {
-		cork->next = pool->corks;
-		pool->corks = loop;
-		cork->executor = &pool->executor;
-		cork->flush = flush;
+	} else if (pool->stats.workers != 0 && room(pool) >= 2 * GRANT) {
+		if (cork->count == 0) {
+			cork->next = pool->corks;
+			pool->corks = loop;
+			cork->executor = &pool->executor;
+			cork->flush = flush;
+		}
+		cork->room += GRANT;
+		pool->granted += GRANT;
 		r = 0;
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -562,10 +583,8 @@ cork(struct pool *pool, struct eddy_loop *loop, struct eddy_job *job)
 
 	if (cork->executor != &pool->executor)
 		eddy__loop_flush(loop);
-	if (cork->count == 0)
-		r = seal(pool, loop);
-	else if (cork->count == cork->room)
-		r = -EAGAIN;
+	if (cork->count == cork->room)
+		r = grant(pool, loop);
 	if (r < 0)
 		return r;
 	A_STORE(&job->state, JOB_CORKED);
@@ -600,7 +619,7 @@ unqueue(struct pool *pool, struct eddy_job *job)
 	struct worker *worker;
 	unsigned i;
 
-	if (A_LOAD(&job->state) == JOB_QUEUED) {
+	if (A_LOAD(&job->state) == JOB_LISTED) {
 		list_remove(&job->ready);
 		pool->queued--;
 		return true;
@@ -616,7 +635,8 @@ unqueue(struct pool *pool, struct eddy_job *job)
 	return false;
 }
 
-/* A corked or running job has stop set, which its worker sees. */
+/* A job that runs, is corked or is just being submitted has stop set, which its
+ * worker sees. */
 static int
 cancel(struct eddy_executor *executor, struct eddy_job *job,
     enum eddy_outcome outcome)
@@ -626,11 +646,16 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	uint32_t state;
 	bool ours;
 
-	if (A_LOAD(&job->state) == JOB_CORKED && eddy__loop_inside(door->loop))
-		flush(door->loop);
 	pthread_mutex_lock(&pool->lock);
+	/* While it is corked and we have the lock, its loop is there. */
+	if (A_LOAD(&job->state) == JOB_CORKED &&
+	    eddy__loop_inside(door->loop)) {
+		pthread_mutex_unlock(&pool->lock);
+		flush(door->loop);
+		pthread_mutex_lock(&pool->lock);
+	}
 	state = A_LOAD(&job->state);
-	ours = (state == JOB_QUEUED || state == JOB_HELD) && unqueue(pool, job);
+	ours = (state == JOB_LISTED || state == JOB_HELD) && unqueue(pool, job);
 	if (ours)
 		eddy__stats_count(&pool->stats, outcome, 1);
 	pthread_mutex_unlock(&pool->lock);
@@ -689,8 +714,10 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	pool->closing = true;
 	for (loop = pool->corks; loop != NULL; loop = next) {
 		next = loop->cork.next;
-		if (eddy__loop_mine(loop) == 0)
-			draw(pool, loop); /* or we wait for ourselves */
+		if (eddy__loop_mine(loop) == 0) {
+			draw(pool, &loop->cork);
+			unlink_cork(pool, loop); /* or we wait for ourselves */
+		}
 	}
 	A_ADD(&pool->wakes, 1);
 	fail_queue(pool, EDDY_CANCELLED, 0);
