@@ -19,8 +19,7 @@ enum {
 	WAYS = 4,  /* half the depth of two, and four children fill a line */
 	LINE = 64, /* bytes of cache; a guess costs only time */
 	FIRST_ROOM = 64,
-	CHUNK =
-	    256, /* due ones a turn: they stay in the cache until they run */
+	CHUNK = 256, /* due ones a turn, so that the cache holds them */
 	/* malloc's big blocks begin 16 bytes into a page: with these unused,
 	 * the children of one parent begin at a line. */
 	UNUSED = 2,
