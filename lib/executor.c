@@ -63,6 +63,7 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 	job->outcome = EDDY_NONE;
 	job->stop = 0;
 	job->attempts = 0;
+	job->flags &= (uint8_t)~JOB_WAITED;
 	A_STORE(&job->state, JOB_QUEUED);
 	if (loop == NULL)
 		return 0;

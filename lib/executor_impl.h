@@ -30,6 +30,7 @@ enum job_state {
 enum {
 	JOB_STORED = 0x80,   /* flag: storage of eddy_offload, in spare_jobs */
 	JOB_HOOKED = 0x40,   /* flag: its thread has a stop function */
+	JOB_WAITED = 0x20,   /* flag: submitted with the executor's lock */
 	QUEUE_LIMIT = 65536, /* 6 MiB of jobs: a bound, not a target */
 	LOWEST_RESULT = -4095, /* as the kernel's errors */
 };

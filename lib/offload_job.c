@@ -45,6 +45,8 @@ queue_up(struct eddy_job *job)
 	struct eddy_executor *executor = job->executor;
 	int r = -EAGAIN;
 
+	eddy__loop_flush(job->to.task->loop); /* those came first */
+	job->flags |= JOB_WAITED;
 	pthread_mutex_lock(&executor->lock);
 	A_STORE(&executor->waiting, executor->waiting + 1);
 	if (executor->closing)

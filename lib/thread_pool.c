@@ -598,17 +598,18 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
 	struct door *door = job->door;
-	int r = -EAGAIN;
+	int r;
 
 	if (A_LOAD(pool->ours) == 0)
 		return -ECHILD; /* its threads are not here */
-	if (door != NULL && eddy__loop_inside(door->loop) &&
-	    door->loop->dispatching)
-		r = cork(pool, door->loop, job);
+	/* A flush takes other executors' locks, so not with one held. */
+	if (door == NULL || (job->flags & JOB_WAITED) != 0 ||
+	    !eddy__loop_inside(door->loop) || !door->loop->dispatching)
+		return put(pool, job);
+	r = cork(pool, door->loop, job);
 	if (r != -EAGAIN)
 		return r;
-	if (door != NULL && eddy__loop_inside(door->loop))
-		eddy__loop_flush(door->loop); /* those came first */
+	eddy__loop_flush(door->loop); /* those came first */
 	return put(pool, job);
 }
 
