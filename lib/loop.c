@@ -88,14 +88,16 @@ eddy__door_clear(struct door *door, struct eddy_ready *list)
 void
 eddy__loop_abandon(struct eddy_loop *loop)
 {
+	void (*orphan)(struct eddy_ready *, struct eddy_task *);
 	struct door *door = loop->door;
 
 	A_STORE(&door->closed, 1);
 	/* Pairs with the fence in door_push. */
 	A_FENCE(&door->closed);
 	eddy__door_clear(door, &loop->pending);
-	if (loop->roots != NULL && A_LOAD(&door->orphan) != NULL)
-		A_LOAD (&door->orphan)(NULL, loop->roots);
+	orphan = A_LOAD(&door->orphan);
+	if (loop->roots != NULL && orphan != NULL)
+		orphan(NULL, loop->roots);
 }
 
 static int64_t

@@ -134,8 +134,8 @@ eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 	list_push(loop->into, ready);
 }
 
-/* Keep the door for a ring that may come after the loop is gone.  Any thread
- * that runs one of its jobs. */
+/* Keep the door for a ring that may come after the loop is gone.  Any thread,
+ * while the loop is open or has a job out. */
 void eddy__door_hold(struct door *door);
 void eddy__door_drop(struct door *door);
 /* What nobody will run any more to door->orphan; list: room for it. */

@@ -15,27 +15,11 @@
 #include "ring.h"
 #include "sys.h"
 
-static int
-leave(struct eddy_task *task, int rc)
-{
-	list_remove(&task->use.waiter);
-	return eddy_unpark(task, rc);
-}
-
-static void
-wake_all(struct eddy_ready *list, int rc)
-{
-	struct eddy_ready *node;
-
-	while ((node = list_pop(list)) != NULL)
-		eddy_unpark(waiter_of(node), rc);
-}
-
 /* Future: EMPTY -> TAKEN by who completes it -> HEARD in the loop thread. */
 
 enum { EMPTY, TAKEN, HEARD };
 
-static const struct eddy_op future_op = {"future", leave};
+static const struct eddy_op future_op = {"future", waiter_leave};
 
 static void
 on_completed(struct eddy_loop *loop, struct eddy_post *post)
@@ -45,7 +29,7 @@ on_completed(struct eddy_loop *loop, struct eddy_post *post)
 
 	(void)loop;
 	A_STORE(&future->state, HEARD);
-	wake_all(&future->waiters, future->result);
+	waiters_wake(&future->waiters, future->result);
 }
 
 void
@@ -87,13 +71,13 @@ eddy_future_close(struct eddy_future *future)
 
 	if (r < 0 && r != -EALREADY)
 		return r;
-	wake_all(&future->waiters, -ECANCELED);
+	waiters_wake(&future->waiters, -ECANCELED);
 	return 0;
 }
 
 /* Mailbox. */
 
-static const struct eddy_op mail_op = {"mailbox", leave};
+static const struct eddy_op mail_op = {"mailbox", waiter_leave};
 
 /* Take one, and tell a thread that waits for the room. */
 static int
@@ -122,7 +106,7 @@ serve(struct eddy_mailbox *mailbox)
 
 		if (r == -EAGAIN)
 			break;
-		leave(task, r);
+		waiter_leave(task, r);
 	}
 }
 

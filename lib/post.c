@@ -31,7 +31,6 @@ int
 eddy_post(struct eddy_loop *loop, struct eddy_post *post)
 {
 	struct door *door = loop->door;
-
 	int r = 0;
 
 	if (A_XCHG(&post->state, 1) != 0)

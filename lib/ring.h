@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ring: the bounded store of a queue or mailbox.
+ * ring: what sync and mailbox share: the bounded store of a queue or mailbox,
+ * and lists of tasks that wait.
  */
 #ifndef EDDY_RING_H
 #define EDDY_RING_H
@@ -37,6 +38,21 @@ static inline struct eddy_task *
 waiter_of(const struct eddy_ready *node)
 {
 	return CONTAINER_OF(node, struct eddy_task, use.waiter);
+}
+
+/* To give up waiting in a list: the hook of most operations. */
+static inline int
+waiter_leave(struct eddy_task *task, int rc)
+{
+	list_remove(&task->use.waiter);
+	return eddy_unpark(task, rc);
+}
+
+static inline void
+waiters_wake(struct eddy_ready *list, int rc)
+{
+	while (!list_empty(list))
+		waiter_leave(waiter_of(list->next), rc);
 }
 
 #endif

@@ -223,7 +223,7 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 	eddy__job_stop(&request->next_stop, &request->next_arg);
 	if (eddy_job_on_stop(on_stop, request) == -ECANCELED)
 		A_STORE(&request->stop, 1);
-	A_ADD(&door->refs, 1);
+	eddy__door_hold(door);
 	send(door, &request->begin);
 	wait(request, door, deadline);
 	eddy__door_drop(door);

@@ -23,13 +23,6 @@ next(struct eddy_ready *list)
 	return node != NULL ? waiter_of(node) : NULL;
 }
 
-static int
-leave(struct eddy_task *task, int rc)
-{
-	list_remove(&task->use.waiter);
-	return eddy_unpark(task, rc);
-}
-
 static EDDY_ASYNC
 wait_in(struct eddy_task *self, struct eddy_ready *list,
     const struct eddy_op *op, void *with)
@@ -47,18 +40,9 @@ mine(const struct eddy_ready *list)
 	                        : eddy__loop_mine(waiter_of(list->next)->loop);
 }
 
-static void
-wake_all(struct eddy_ready *list, int rc)
-{
-	struct eddy_task *task;
-
-	while ((task = next(list)) != NULL)
-		eddy_unpark(task, rc);
-}
-
 /* Event. */
 
-static const struct eddy_op event_op = {"event", leave};
+static const struct eddy_op event_op = {"event", waiter_leave};
 
 void
 eddy_event_init(struct eddy_event *event)
@@ -85,7 +69,7 @@ eddy_event_set(struct eddy_event *event)
 	if (r < 0)
 		return r;
 	event->set = true;
-	wake_all(&event->waiters, 0);
+	waiters_wake(&event->waiters, 0);
 	while ((node = list_pop(&event->followers)) != NULL)
 		eddy__task_interrupt(follower_of(node), false);
 	return 0;
@@ -126,10 +110,10 @@ eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
 static int
 stay(struct eddy_task *task, int rc)
 {
-	return rc == -EINVAL ? leave(task, rc) : rc;
+	return rc == -EINVAL ? waiter_leave(task, rc) : rc;
 }
 
-static const struct eddy_op acquire_op = {"semaphore", leave};
+static const struct eddy_op acquire_op = {"semaphore", waiter_leave};
 /* The end of a wait for a condition: not without the mutex; rc is kept. */
 static const struct eddy_op reacquire_op = {"mutex of a condition", stay};
 
@@ -228,8 +212,8 @@ eddy_condition_signal(struct eddy_condition *condition, unsigned n)
 
 /* Queue. */
 
-static const struct eddy_op push_op = {"push", leave};
-static const struct eddy_op pop_op = {"pop", leave};
+static const struct eddy_op push_op = {"push", waiter_leave};
+static const struct eddy_op pop_op = {"pop", waiter_leave};
 
 void
 eddy_queue_init(struct eddy_queue *queue, void **slots, unsigned n)
@@ -303,7 +287,7 @@ eddy_queue_close(struct eddy_queue *queue)
 	if (mine(&queue->pushers) < 0 || mine(&queue->poppers) < 0)
 		return -EPERM;
 	queue->ring.closed = true;
-	wake_all(&queue->pushers, -EPIPE);
-	wake_all(&queue->poppers, -EPIPE);
+	waiters_wake(&queue->pushers, -EPIPE);
+	waiters_wake(&queue->poppers, -EPIPE);
 	return 0;
 }

@@ -67,12 +67,8 @@ int eddy__thread_create(
 static inline uintptr_t
 eddy__self(void)
 {
-#if defined(__has_builtin) && defined(__linux__)
 #if __has_builtin(__builtin_thread_pointer)
 	return (uintptr_t)__builtin_thread_pointer();
-#else
-	return (uintptr_t)pthread_self();
-#endif
 #else
 	return (uintptr_t)pthread_self();
 #endif

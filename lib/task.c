@@ -421,6 +421,19 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 
 /* Cancelling. */
 
+struct eddy_task *
+eddy__task_below(const struct eddy_task *task)
+{
+	return task->op == &call_op ? task->use.callee : task->kids;
+}
+
+struct eddy_task *
+eddy__task_after(const struct eddy_task *task)
+{
+	/* After a callee come its caller's children. */
+	return (task->flags & CALLED) != 0 ? task->up.parent->kids : task->next;
+}
+
 /* Mark one task and end its wait.  The first task below it, or NULL. */
 static struct eddy_task *
 give_up(struct eddy_task *task, const struct eddy_site *why)
@@ -451,13 +464,9 @@ cancel_tree(struct eddy_task *root, const struct eddy_site *why)
 	for (;;) {
 		next = give_up(task, why);
 		while (next == NULL && task != root) {
-			struct eddy_task *parent = task->up.parent;
-
-			/* After a callee come its caller's children. */
-			next = (task->flags & CALLED) != 0 ? parent->kids
-			                                   : task->next;
+			next = eddy__task_after(task);
 			if (next == NULL)
-				task = parent;
+				task = task->up.parent;
 		}
 		if (next == NULL)
 			return;
@@ -832,10 +841,4 @@ eddy__task_interrupt(struct eddy_task *task, bool misused)
 {
 	task->flags |= misused ? INTERRUPTED | MISUSED : INTERRUPTED;
 	task->op->cancel(task, -ECANCELED);
-}
-
-struct eddy_task *
-eddy__task_callee(const struct eddy_task *task)
-{
-	return task->op == &call_op ? task->use.callee : NULL;
 }

@@ -35,23 +35,6 @@ print(const struct eddy_task *task, int depth, int fd)
 	dprintf(fd, why != NULL ? "]\n" : "\n");
 }
 
-/* The first one below: what it calls, then its children. */
-static const struct eddy_task *
-below(const struct eddy_task *task)
-{
-	const struct eddy_task *callee = eddy__task_callee(task);
-
-	return callee != NULL ? callee : task->kids;
-}
-
-static const struct eddy_task *
-after(const struct eddy_task *task)
-{
-	const struct eddy_task *parent = task->up.parent;
-
-	return eddy__task_callee(parent) == task ? parent->kids : task->next;
-}
-
 /* Without recursion: trees may be deep. */
 static void
 dump(const struct eddy_task *root, int fd)
@@ -61,10 +44,10 @@ dump(const struct eddy_task *root, int fd)
 
 	while (task != NULL) {
 		print(task, depth, fd);
-		next = below(task);
+		next = eddy__task_below(task);
 		depth += next != NULL;
 		while (next == NULL && task != root) {
-			next = after(task);
+			next = eddy__task_after(task);
 			if (next == NULL) {
 				task = task->up.parent;
 				depth--;

@@ -23,8 +23,10 @@ EDDY_ASYNC eddy__limit(
 /* End what a task waits for because of an event; misused: with -EINVAL. */
 void eddy__task_interrupt(struct eddy_task *task, bool misused);
 
-/* The task it awaits by a call, or NULL. */
-struct eddy_task *eddy__task_callee(const struct eddy_task *task);
+/* A walk of the tree: the first below a task, what it calls before its children;
+ * and who comes after it below the same parent.  NULL: nobody. */
+struct eddy_task *eddy__task_below(const struct eddy_task *task);
+struct eddy_task *eddy__task_after(const struct eddy_task *task);
 
 /* task_dump.c: an error nobody reads, to the hook or stderr. */
 void eddy__task_report(const struct eddy_task *task);
