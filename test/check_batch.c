@@ -14,6 +14,7 @@
 
 #include "atomics.h"
 #include "census.h"
+#include "threads.h"
 #include "sys.h"
 
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__free,--wrap=eddy_job_end */
@@ -215,14 +216,8 @@ thread_of(void *(*fn)(void *), void *arg)
 {
 	pthread_t thread;
 
-	ck_assert_int_eq(pthread_create(&thread, NULL, fn, arg), 0);
+	start_thread(&thread, fn, arg);
 	return thread;
-}
-
-static void
-join(pthread_t thread)
-{
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
 /* Corks. */

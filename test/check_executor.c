@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "census.h"
+#include "threads.h"
 #include "executor_impl.h"
 #include "loop_impl.h"
 #include "sys.h"
@@ -53,18 +54,6 @@ wait_for(sem_t *sem)
 {
 	while (sem_wait(sem) < 0)
 		ck_assert_int_eq(errno, EINTR);
-}
-
-static void
-start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
-{
-	ck_assert_int_eq(pthread_create(thread, NULL, fn, arg), 0);
-}
-
-static void
-join(pthread_t thread)
-{
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
 static void

@@ -15,6 +15,7 @@
 
 #include "atomics.h"
 #include "census.h"
+#include "threads.h"
 #include "loop_impl.h"
 
 /* What the tests' threads share goes through A_LOAD and A_STORE: relaxed, so
@@ -50,18 +51,6 @@ letter(char name, void (*act)(struct eddy_loop *, struct letter *))
 
 	eddy_post_init(&letter.post, on_letter);
 	return letter;
-}
-
-static void
-start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
-{
-	ck_assert_int_eq(pthread_create(thread, NULL, fn, arg), 0);
-}
-
-static void
-join(pthread_t thread)
-{
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
 START_TEST(posts_arrive_in_their_order)

@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #include "census.h"
+#include "counted.h"
+#include "trace.h"
 
 /* Ends only by being cancelled. */
 #define LONG EDDY_S(1000)
@@ -31,67 +33,7 @@
 
 enum { MILLION = 1000000, DEEP = 100000, STACK = 4096 };
 
-/* Memory. */
-
-void *__real_eddy__alloc(size_t size);
-void *__wrap_eddy__alloc(size_t size);
-void *__real_eddy__realloc(void *p, size_t size);
-void *__wrap_eddy__realloc(void *p, size_t size);
-void __real_eddy__free(void *p);
-void __wrap_eddy__free(void *p);
-
-static int live; /* allocations not freed yet */
-
-void *
-__wrap_eddy__alloc(size_t size)
-{
-	live++;
-	return __real_eddy__alloc(size);
-}
-
-void *
-__wrap_eddy__realloc(void *p, size_t size)
-{
-	live += p == NULL;
-	return __real_eddy__realloc(p, size);
-}
-
-void
-__wrap_eddy__free(void *p)
-{
-	live -= p != NULL;
-	__real_eddy__free(p);
-}
-
-static void
-begin_count(void)
-{
-	live = 0;
-}
-
-static void
-end_count(void)
-{
-	ck_assert_int_eq(live, 0);
-}
-
 /* Scenes. */
-
-static char trace[512];
-
-__attribute__((format(printf, 1, 2))) static void
-say(const char *format, ...)
-{
-	size_t n = strlen(trace);
-	va_list args;
-
-	va_start(args, format);
-	n += (size_t)vsnprintf(trace + n, sizeof(trace) - n, format, args);
-	va_end(args);
-	ck_assert_uint_lt(n + 1, sizeof(trace));
-	trace[n] = ' ';
-	trace[n + 1] = '\0';
-}
 
 /* A child, which says -name as it ends, lag ns after it began to leave. */
 struct kid {
@@ -1586,15 +1528,6 @@ START_TEST(a_deadlock_prints_who_waits_for_what)
 	must_say("eddy_event_wait(self, &never_set)");
 }
 END_TEST
-
-static TCase *
-counted(Suite *suite, const char *name, double timeout)
-{
-	TCase *tcase = census_case(suite, name, timeout);
-
-	tcase_add_checked_fixture(tcase, begin_count, end_count);
-	return tcase;
-}
 
 static void
 add_deadlines(Suite *suite)

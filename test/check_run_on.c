@@ -25,6 +25,8 @@
 
 #include "atomics.h"
 #include "census.h"
+#include "counted.h"
+#include "threads.h"
 #include "sys.h"
 
 /* Longer than any test. */
@@ -48,12 +50,6 @@ wait_for(sem_t *sem)
 /* Ours. */
 
 struct door;
-void *__real_eddy__alloc(size_t size);
-void *__wrap_eddy__alloc(size_t size);
-void *__real_eddy__realloc(void *p, size_t size);
-void *__wrap_eddy__realloc(void *p, size_t size);
-void __real_eddy__free(void *p);
-void __wrap_eddy__free(void *p);
 int __real_eddy__futex_wait(
     uint32_t *word, uint32_t value, int64_t duration, bool shared);
 int __wrap_eddy__futex_wait(
@@ -61,32 +57,10 @@ int __wrap_eddy__futex_wait(
 void __real_eddy__door_send(struct door *door, struct eddy_ready *node);
 void __wrap_eddy__door_send(struct door *door, struct eddy_ready *node);
 
-static uint32_t live; /* allocations not freed yet; any thread */
 static uint32_t sent; /* requests that went through the gate */
 static sem_t asleep;  /* posted by each futex wait of a caller */
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool calls, at_gate;
-
-void *
-__wrap_eddy__alloc(size_t size)
-{
-	A_ADD(&live, 1);
-	return __real_eddy__alloc(size);
-}
-
-void *
-__wrap_eddy__realloc(void *p, size_t size)
-{
-	A_ADD(&live, p == NULL);
-	return __real_eddy__realloc(p, size);
-}
-
-void
-__wrap_eddy__free(void *p)
-{
-	A_SUB(&live, p != NULL);
-	__real_eddy__free(p);
-}
 
 int
 __wrap_eddy__futex_wait(
@@ -114,16 +88,19 @@ __wrap_eddy__door_send(struct door *door, struct eddy_ready *node)
 }
 
 static void
-begin_count(void)
+begin_sleeps(void)
 {
-	live = 0;
 	sem_init(&asleep, 0, 0);
 }
 
-static void
-end_count(void)
+/* What must be fresh for each test besides. */
+static TCase *
+a_case(Suite *suite, const char *name, double timeout)
 {
-	ck_assert_uint_eq(A_LOAD(&live), 0);
+	TCase *tcase = counted(suite, name, timeout);
+
+	tcase_add_checked_fixture(tcase, begin_sleeps, NULL);
+	return tcase;
 }
 
 /* A task that others run, and what is left of it. */
@@ -212,18 +189,6 @@ run_host(void *arg)
 {
 	eddy_loop_run(((struct host *)arg)->loop);
 	return NULL;
-}
-
-static void
-start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
-{
-	ck_assert_int_eq(pthread_create(thread, NULL, fn, arg), 0);
-}
-
-static void
-join(pthread_t thread)
-{
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 }
 
 static void
@@ -610,7 +575,7 @@ END_TEST
 static int
 call_in_child(void *arg)
 {
-	uint32_t before = A_LOAD(&live);
+	int before = A_LOAD(&live);
 	struct story story;
 	int r;
 
@@ -1526,19 +1491,10 @@ START_TEST(a_call_leaves_the_stop_of_its_job_in_place)
 }
 END_TEST
 
-static TCase *
-counted(Suite *suite, const char *name, double timeout)
-{
-	TCase *tcase = census_case(suite, name, timeout);
-
-	tcase_add_checked_fixture(tcase, begin_count, end_count);
-	return tcase;
-}
-
 static void
 add_jobs(Suite *suite)
 {
-	TCase *tcase = counted(suite, "job", 10);
+	TCase *tcase = a_case(suite, "job", 10);
 
 	census_add(tcase, a_job_gets_the_result,
 	    a_cancel_of_who_awaits_the_job_cancels_the_task,
@@ -1550,7 +1506,7 @@ add_jobs(Suite *suite)
 	    -ECANCELED, -ECANCELED + 1);
 	tcase_add_loop_test(
 	    tcase, a_cancel_after_the_call_does_not_touch_it, 0, 2);
-	tcase = counted(suite, "stop", 10);
+	tcase = a_case(suite, "stop", 10);
 	census_add(tcase, stop_is_called_once_in_the_thread_that_asks,
 	    null_takes_the_stop_back, a_second_stop_replaces_the_first,
 	    a_stop_that_comes_too_late_is_refused, a_job_is_asked_only_once,
@@ -1568,7 +1524,7 @@ int
 main(void)
 {
 	Suite *suite = suite_create("run_on");
-	TCase *tcase = counted(suite, "result", 5);
+	TCase *tcase = a_case(suite, "result", 5);
 
 	tcase_add_loop_test(tcase, the_result_is_that_of_the_task, 0, 2);
 	census_add(tcase, no_frame_is_no_memory,
@@ -1578,20 +1534,20 @@ main(void)
 	    in_a_callback_of_the_loop_it_is_a_deadlock,
 	    a_loop_that_changes_threads_is_no_deadlock,
 	    in_a_forked_child_it_is_refused);
-	tcase = counted(suite, "deadline", 10);
+	tcase = a_case(suite, "deadline", 10);
 	tcase_add_loop_test(tcase,
 	    a_deadline_before_the_loop_takes_it_up_leaves_the_frame, 0, 2);
 	tcase_add_loop_test(
 	    tcase, a_deadline_while_it_runs_cancels_and_awaits_it, 0, 2);
 	census_add(tcase, a_result_of_its_own_wins_over_the_deadline,
 	    a_deadline_may_come_at_any_moment);
-	tcase = counted(suite, "close", 20);
+	tcase = a_case(suite, "close", 20);
 	tcase_add_loop_test(
 	    tcase, a_close_before_it_is_taken_up_cancels_it, 0, 4);
 	tcase_add_loop_test(tcase, the_end_of_eddy_run_cancels_it, 0, 4);
 	census_add(tcase, in_a_storm_of_calls_and_closes_nobody_hangs);
 	census_add(
-	    counted(suite, "many", 20), four_threads_make_thousands_of_calls);
+	    a_case(suite, "many", 20), four_threads_make_thousands_of_calls);
 	add_jobs(suite);
 	return suite_main(suite);
 }

@@ -19,6 +19,7 @@
 
 #include "atomics.h"
 #include "census.h"
+#include "trace.h"
 #include "loop_impl.h"
 
 /* Longer than any test. */
@@ -34,21 +35,6 @@ static struct eddy_queue queue; /* hand to hand, unless a test says else */
 static struct eddy_future future;
 static struct eddy_mailbox mailbox;
 static void *slots[64], *letters[64], *got;
-
-static char trace[256];
-
-__attribute__((format(printf, 1, 2))) static void
-say(const char *format, ...)
-{
-	size_t n = strlen(trace);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(trace + n, sizeof(trace) - n, format, args);
-	va_end(args);
-	ck_assert_uint_lt(strlen(trace) + 1, sizeof(trace));
-	strcat(trace, " ");
-}
 
 static const char *
 word(int rc)

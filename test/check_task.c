@@ -16,82 +16,15 @@
 #include <string.h>
 
 #include "census.h"
+#include "counted.h"
+#include "trace.h"
 
 /* Longer than any test: ends only by being cancelled. */
 #define LONG EDDY_S(1000)
 
 _Static_assert(sizeof(struct eddy_task) <= 192, "the header says so");
 
-/* Memory. */
-
-void *__real_eddy__alloc(size_t size);
-void *__real_eddy__realloc(void *p, size_t size);
-void __real_eddy__free(void *p);
-void *__wrap_eddy__alloc(size_t size);
-void *__wrap_eddy__realloc(void *p, size_t size);
-void __wrap_eddy__free(void *p);
-
-static int live;                 /* allocations not freed yet */
-static bool no_memory;           /* all further ones fail */
-static void (*on_free)(void *p); /* told first */
-
-void *
-__wrap_eddy__alloc(size_t size)
-{
-	void *p = no_memory ? NULL : __real_eddy__alloc(size);
-
-	live += p != NULL;
-	return p;
-}
-
-void *
-__wrap_eddy__realloc(void *p, size_t size)
-{
-	void *q = no_memory ? NULL : __real_eddy__realloc(p, size);
-
-	live += p == NULL && q != NULL;
-	return q;
-}
-
-void
-__wrap_eddy__free(void *p)
-{
-	live -= p != NULL;
-	if (p != NULL && on_free != NULL)
-		on_free(p);
-	__real_eddy__free(p);
-}
-
-static void
-begin_count(void)
-{
-	live = 0;
-}
-
-static void
-end_count(void)
-{
-	ck_assert_int_eq(live, 0);
-}
-
 /* Scenes. */
-
-static char trace[512];
-
-__attribute__((format(printf, 1, 2))) static void
-say(const char *format, ...)
-{
-	size_t n = strlen(trace);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(trace + n, sizeof(trace) - n, format, args);
-	va_end(args);
-	n = strlen(trace);
-	ck_assert_uint_lt(n + 1, sizeof(trace));
-	trace[n] = ' ';
-	trace[n + 1] = '\0';
-}
 
 /* A child that tells its story: +name, name when it has slept, -name. */
 struct kid {
@@ -2423,15 +2356,6 @@ START_TEST(random_trees_end_in_order)
 	ck_assert_int_ge(operations, OPERATIONS);
 }
 END_TEST
-
-static TCase *
-counted(Suite *suite, const char *name, double timeout)
-{
-	TCase *tcase = census_case(suite, name, timeout);
-
-	tcase_add_checked_fixture(tcase, begin_count, end_count);
-	return tcase;
-}
 
 static void
 add_long(Suite *suite)
