@@ -66,8 +66,8 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 void
 eddy_copy_executor(struct eddy_executor *executor)
 {
-	static const struct eddy_executor_ops ops = {
-	    "copy", submit, cancel, close_executor, describe};
+	static const struct eddy_executor_ops ops = {"copy", submit, cancel,
+	    close_executor, describe, eddy_executor_drained};
 
 	eddy_executor_init(executor, &ops);
 }

@@ -21,8 +21,7 @@ enum job_state {
 	JOB_WAITING, /* for room, in executor->waiters */
 	JOB_CORKED,  /* in the cork of its loop: LISTED when the turn ends */
 	JOB_QUEUED,  /* or on the way to a thread pool's */
-	JOB_LISTED,  /* in the list of a thread pool */
-	JOB_HELD,    /* by a thread that has not begun it */
+	JOB_LISTED,  /* in a slot of a thread pool, or just taken from it */
 	JOB_RUNNING,
 	JOB_DONE,
 };
@@ -30,7 +29,8 @@ enum job_state {
 enum {
 	JOB_STORED = 0x80,   /* flag: storage of eddy_offload, in spare_jobs */
 	JOB_HOOKED = 0x40,   /* flag: its thread has a stop function */
-	JOB_WAITED = 0x20,   /* flag: submitted with the executor's lock */
+	JOB_OWNED = 0x20,    /* flag: of a struct owned_job */
+	JOB_HANDED = 0x10,   /* flag: by its strand to the inner executor */
 	QUEUE_LIMIT = 65536, /* 6 MiB of jobs: a bound, not a target */
 	LOWEST_RESULT = -4095, /* as the kernel's errors */
 };
@@ -39,6 +39,34 @@ static inline struct eddy_job *
 job_of(struct eddy_ready *ready)
 {
 	return CONTAINER_OF(ready, struct eddy_job, ready);
+}
+
+static inline struct eddy_long_job *
+long_job_of(struct eddy_job *job)
+{
+	return CONTAINER_OF(job, struct eddy_long_job, job);
+}
+
+/* Where a job in another process tells how far it is. */
+struct report {
+	int64_t value;
+	uint32_t count;
+};
+
+/* A job of offload_owned.c, which may be given up while it runs. */
+struct owned_job {
+	struct eddy_job job;
+	/* Before its outcome is published.  False: nobody waits for that. */
+	bool (*settle)(struct eddy_job *job);
+	void (*drop)(void *arg);
+	void **ref;     /* where the bytes go back to */
+	uint32_t parts; /* any thread: 2, less who has done with it */
+};
+
+static inline struct owned_job *
+owned_of(struct eddy_job *job)
+{
+	return CONTAINER_OF(job, struct owned_job, job);
 }
 
 static inline bool
@@ -57,6 +85,9 @@ int eddy__job_withdraw(struct eddy_job *job, int r); /* answers r */
 /* The executor's submit, but -EAGAIN while others wait for room. */
 int eddy__job_submit(struct eddy_job *job);
 
+/* Wait for room with job, which submit refused: 0, or -ESHUTDOWN. */
+int eddy__job_queue_up(struct eddy_executor *executor, struct eddy_job *job);
+
 /* eddy_job_end in the thread of loop: no detour through its own door. */
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
@@ -73,6 +104,16 @@ int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);
 
 /* This thread runs job (NULL: none): for stop_requested and job_wait. */
 void eddy__job_enter(struct eddy_job *job);
+
+/* This thread is a worker; or this process, with report for the job it runs. */
+void eddy__worker_enter(void *state, struct report *report, int bell);
+
+/* Of a struct eddy_long_job, in the thread of loop. */
+void eddy__job_report(
+    struct eddy_loop *loop, struct eddy_job *job, int64_t value);
+
+/* Take a drain's callback back.  In the thread of drain_loop. */
+void eddy__executor_undrain(struct eddy_executor *executor);
 
 /* What the job in this thread has as eddy_job_on_stop. */
 void eddy__job_stop(void (**ret_stop)(void *), void **ret_arg);

@@ -278,6 +278,8 @@ collect(struct eddy_loop *loop, int64_t duration)
 	int64_t wait = spin(loop, duration);
 	int i, n;
 
+	if (wait != 0)
+		eddy__loop_flush(loop, true);
 	/* A job that was refused meanwhile may have been all we waited for. */
 	if (wait != 0 && (!door_park(loop->door) ||
 			     (wait == EDDY_FOREVER && !eddy__loop_alive(loop))))
@@ -317,7 +319,7 @@ turn(struct eddy_loop *loop, int64_t duration)
 		ready->run(loop, ready);
 	}
 	loop->into = &loop->pending;
-	eddy__loop_flush(loop);
+	eddy__loop_flush(loop, false);
 	loop->dispatching = false;
 	return 0;
 }
@@ -349,6 +351,7 @@ eddy_loop_run(struct eddy_loop *loop)
 			break;
 	}
 	loop->stopping = false;
+	eddy__loop_flush(loop, true);
 	A_RELEASE(&loop->running, 0);
 	return r;
 }
@@ -364,6 +367,7 @@ eddy_loop_step(struct eddy_loop *loop, int64_t duration)
 	if (r == 0)
 		r = eddy__loop_alive(loop);
 	loop->stopping = false;
+	eddy__loop_flush(loop, true);
 	A_RELEASE(&loop->running, 0);
 	return r;
 }

@@ -46,8 +46,8 @@ struct watched {
 struct cork {
 	struct eddy_ready jobs;
 	unsigned count, room;
-	struct eddy_executor *executor;
-	void (*flush)(struct eddy_loop *);
+	struct eddy_executor *executor; /* which knows of it; or NULL */
+	void (*flush)(struct eddy_loop *, bool last);
 	struct eddy_loop *next; /* the executor's */
 };
 
@@ -113,11 +113,12 @@ eddy__loop_inside(const struct eddy_loop *loop)
 	return A_LOAD(&loop->running) == eddy__self();
 }
 
+/* last: the cork is not needed for a while. */
 static inline void
-eddy__loop_flush(struct eddy_loop *loop)
+eddy__loop_flush(struct eddy_loop *loop, bool last)
 {
-	if (loop->cork.count != 0)
-		loop->cork.flush(loop);
+	if (loop->cork.executor != NULL && (last || loop->cork.count != 0))
+		loop->cork.flush(loop, last);
 }
 
 /* Would a run wait for anything? */

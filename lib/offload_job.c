@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * offload_job: a task awaits a job, and waits for room first when it must.
- *
- * It counts as a waiter before it finds the queue full, so whoever makes room
- * afterwards comes to the lock and submits it.
  */
 #include <eddy/offload.h>
 
@@ -37,31 +34,11 @@ wake(struct eddy_loop *loop, struct eddy_ready *ready)
 	eddy_unpark(task, rc);
 }
 
-/* Try once more under the lock that eddy_executor_room takes; without room,
- * wait for it (0). */
 static int
-queue_up(struct eddy_job *job)
+queue_up(struct eddy_executor *executor, struct eddy_job *job)
 {
-	struct eddy_executor *executor = job->executor;
-	int r = -EAGAIN;
-
-	eddy__loop_flush(job->to.task->loop); /* those came first */
-	job->flags |= JOB_WAITED;
-	pthread_mutex_lock(&executor->lock);
-	A_STORE(&executor->waiting, executor->waiting + 1);
-	if (executor->closing)
-		r = -ESHUTDOWN;
-	else if (executor->waiting == 1)
-		r = executor->ops->submit(executor, job);
-	if (r == -EAGAIN) {
-		A_STORE(&job->state, JOB_WAITING);
-		list_push(&executor->waiters, &job->ready);
-		r = 0;
-	} else {
-		A_STORE(&executor->waiting, executor->waiting - 1);
-	}
-	pthread_mutex_unlock(&executor->lock);
-	return r;
+	eddy__loop_flush(job->to.task->loop, true); /* those came first */
+	return eddy__job_queue_up(executor, job);
 }
 
 static int
@@ -80,7 +57,7 @@ submit(struct eddy_task *self, struct eddy_executor *executor,
 	job->to.task = self;
 	r = eddy__job_submit(job);
 	if (r == -EAGAIN && (job->flags & EDDY_JOB_NOWAIT) == 0)
-		r = queue_up(job);
+		r = queue_up(executor, job);
 	return r < 0 ? eddy__job_withdraw(job, r) : 0;
 }
 

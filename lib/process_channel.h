@@ -15,7 +15,7 @@
 
 #include <eddy/process_pool.h>
 
-#include "atomics.h"
+#include "executor_impl.h"
 
 enum {
 	DEPTH_MAX = 8,
@@ -29,9 +29,10 @@ enum {
 enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_RUNNING, SLOT_DONE, SLOT_TAKEN };
 
 struct slot {
-	uint32_t state; /* both */
-	int32_t result; /* worker */
-	uint64_t fn;    /* host */
+	uint32_t state;       /* both */
+	int32_t result;       /* worker */
+	uint64_t fn;          /* host */
+	struct report report; /* worker */
 };
 
 struct channel {
@@ -41,8 +42,8 @@ struct channel {
 	uint32_t wakes; /* the worker's futex: counts changes of the two */
 	uint32_t depth;
 	uint32_t has_init; /* its bytes are in the first area */
-	uint64_t slot_size, init;
-	char line_[24];
+	uint64_t slot_size, open, close;
+	char line_[16];
 	/* The worker writes. */
 	uint32_t head;   /* slots emptied ever */
 	uint32_t asleep; /* or about to: wake it */

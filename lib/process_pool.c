@@ -32,6 +32,7 @@ enum {
 	ATTEMPTS = 3,         /* workers that die before they start a job */
 	FAILURES = 8,         /* boots in a row until waiting jobs are lost */
 	IDLE_RINGS = 1000,    /* bells without progress: a broken worker */
+	URGENT_IN_ROW = 7,    /* then one that is not */
 	SPAWN_AHEAD = 64,     /* orders that the zygote's socket must hold */
 };
 #define BACK_OFF_FIRST EDDY_MS(10)
@@ -51,6 +52,7 @@ struct worker {
 	struct channel *channel;
 	struct eddy_job *jobs[DEPTH_MAX]; /* by slot; NULL: taken back */
 	uint32_t tail, head; /* what the channel says is checked by these */
+	uint32_t reports[DEPTH_MAX]; /* by slot: progress that was told */
 	unsigned idle_rings;
 };
 
@@ -73,12 +75,15 @@ struct pool {
 	struct eddy_watch link_watch;
 	struct eddy_timer timer; /* the next deadline or retry */
 	struct eddy_ready queue;
+	struct eddy_job *last_urgent; /* in queue, where they go first */
+	unsigned in_row;              /* urgent ones since another */
 	struct worker *workers;
 	uint64_t generation;
 	unsigned spawning; /* orders that the zygote has not answered */
 	unsigned failures; /* boots in a row */
 	int64_t retry_at;
 	bool closing;
+	uint32_t draining; /* any thread */
 	struct eddy_executor_stats stats;
 };
 
@@ -96,6 +101,14 @@ pool_of(struct eddy_executor *executor)
 	(worker)++
 
 static void
+check_drained(struct pool *pool)
+{
+	if (A_LOAD(&pool->draining) != 0 && pool->stats.running == 0 &&
+	    A_LOAD(&pool->queued) == 0)
+		eddy_executor_drained(&pool->executor);
+}
+
+static void
 end_job(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome,
     int result)
 {
@@ -103,12 +116,32 @@ end_job(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome,
 	eddy__job_end_on(pool->home, job, outcome, result);
 	if (pool->stats.running == 0 && list_empty(&pool->queue))
 		eddy_timer_stop(pool->home, &pool->timer);
+	check_drained(pool);
+}
+
+static void
+enqueue(struct pool *pool, struct eddy_job *job)
+{
+	struct eddy_job *last = pool->last_urgent;
+
+	if ((job->flags & EDDY_JOB_URGENT) == 0) {
+		list_push(&pool->queue, &job->ready);
+		return;
+	}
+	list_push_front(
+	    last != NULL ? &last->ready : &pool->queue, &job->ready);
+	pool->last_urgent = job;
 }
 
 /* Out of the queue, for a slot or an end. */
 static void
 unqueue(struct pool *pool, struct eddy_job *job)
 {
+	struct eddy_ready *before = job->ready.prev;
+
+	if (job == pool->last_urgent)
+		pool->last_urgent = before != &pool->queue ? job_of(before)
+		                                           : NULL;
 	list_remove(&job->ready);
 	A_SUB(&pool->queued, 1);
 }
@@ -204,10 +237,11 @@ make_channel(struct pool *pool, struct worker *worker)
 	worker->channel = memory;
 	worker->channel->depth = options->depth;
 	worker->channel->slot_size = options->slot_size;
-	worker->channel->init = (uintptr_t)options->init;
+	worker->channel->open = (uintptr_t)options->worker_open;
+	worker->channel->close = (uintptr_t)options->worker_close;
 	worker->channel->has_init = options->init_size != 0;
 	if (options->init_size != 0)
-		memcpy(channel_area(worker->channel, 0, 0), options->init_arg,
+		memcpy(channel_area(worker->channel, 0, 0), options->init,
 		    options->init_size);
 	return memfd;
 }
@@ -310,6 +344,8 @@ put(struct pool *pool, struct worker *worker, struct eddy_job *job)
 		memcpy(channel_area(channel, i, pool->options.slot_size),
 		    job->arg, job->size);
 	channel->slots[i].fn = (uintptr_t)job->fn;
+	A_STORE(&channel->slots[i].report.count, 0);
+	worker->reports[i] = 0;
 	A_STORE(&job->state, JOB_RUNNING);
 	worker->jobs[i] = job;
 	pool->stats.running++;
@@ -364,8 +400,17 @@ next_job(struct pool *pool)
 {
 	while (!list_empty(&pool->queue)) {
 		struct eddy_job *job = job_of(pool->queue.next);
-		enum eddy_outcome why = must_stop(job);
+		struct eddy_job *last = pool->last_urgent;
+		enum eddy_outcome why;
 
+		if (last == NULL) {
+			pool->in_row = 0;
+		} else if (pool->in_row++ >= URGENT_IN_ROW) {
+			pool->in_row = 0;
+			if (last->ready.next != &pool->queue)
+				job = job_of(last->ready.next);
+		}
+		why = must_stop(job);
 		unqueue(pool, job);
 		if (why == EDDY_NONE)
 			return job;
@@ -441,9 +486,34 @@ drain(struct pool *pool, struct worker *worker)
 	return worker->idle_rings++ < IDLE_RINGS;
 }
 
+/* What its jobs say of their progress, before their outcomes. */
+static void
+hear_reports(struct pool *pool, struct worker *worker)
+{
+	uint32_t i;
+
+	for (i = 0; i < pool->options.depth; i++) {
+		struct eddy_job *job = worker->jobs[i];
+		struct report *report;
+		uint32_t count;
+
+		if (job == NULL || (job->flags & EDDY_JOB_LONG) == 0)
+			continue;
+		report = &worker->channel->slots[i].report;
+		count = A_ACQUIRE(&report->count);
+		if (count == worker->reports[i])
+			continue;
+		worker->reports[i] = count;
+		worker->idle_rings = 0;
+		eddy__job_report(pool->home, job, A_LOAD(&report->value));
+	}
+}
+
 static void
 drain_or_kill(struct pool *pool, struct worker *worker)
 {
+	if (worker->state == LIVE)
+		hear_reports(pool, worker);
 	if (worker->state == LIVE && !drain(pool, worker))
 		kill_worker(worker, EDDY_PROTOCOL);
 }
@@ -701,8 +771,11 @@ on_timer(struct eddy_loop *loop, struct eddy_timer *timer)
 static void
 open_inbox(struct pool *pool)
 {
+	struct eddy_ready *ready;
+
 	pthread_mutex_lock(&pool->lock);
-	list_splice(&pool->queue, &pool->inbox);
+	while ((ready = list_pop(&pool->inbox)) != NULL)
+		enqueue(pool, job_of(ready));
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -716,6 +789,7 @@ on_knock(struct eddy_loop *loop, struct eddy_post *post)
 	if (pool->link < 0)
 		fail_queue(pool, EDDY_LOST, -EPIPE);
 	check_jobs(pool);
+	check_drained(pool);
 }
 
 /* The table. */
@@ -762,7 +836,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		return -ENOMEM;
 	}
 	A_ADD(&pool->stats.submitted, 1);
-	list_push(&pool->queue, &job->ready);
+	enqueue(pool, job);
 	refill(pool);
 	dispatch(pool);
 	return 0;
@@ -807,9 +881,26 @@ wait_for_workers(struct pool *pool, int64_t duration)
 	}
 }
 
+/* The jobs that workers have, for who closes. */
+static void
+name_jobs(struct pool *pool)
+{
+	struct worker *worker;
+	unsigned count = 0;
+	uint32_t i;
+
+	for (EACH_WORKER(worker, pool))
+		for (i = 0; i < pool->options.depth; i++)
+			if (worker->jobs[i] != NULL &&
+			    count < pool->executor.names)
+				pool->executor
+				    .ret_names[count++] = worker->jobs[i]->name;
+}
+
 static int
 end_workers(struct pool *pool, int64_t duration)
 {
+	bool orderly = pool->options.worker_close != NULL;
 	struct zygote_message death = {0};
 	struct worker *worker;
 	int r;
@@ -822,13 +913,15 @@ end_workers(struct pool *pool, int64_t duration)
 		take_back(pool, worker);
 	fail_queue(pool, EDDY_CANCELLED, 0);
 	for (EACH_WORKER(worker, pool))
-		if (worker->state != NONE && worker->head == worker->tail)
+		if (worker->state != NONE && worker->head == worker->tail &&
+		    !orderly)
 			kill_worker(worker, EDDY_NONE); /* idle */
 		else if (worker->state != NONE)
 			quit(worker);
-	if (pool->stats.running != 0)
+	if (pool->stats.running != 0 || orderly)
 		wait_for_workers(pool, duration);
 	r = pool->stats.running != 0 ? -ETIME : 0;
+	name_jobs(pool);
 	for (EACH_WORKER(worker, pool))
 		if (worker->state != NONE)
 			kill_worker(worker, EDDY_CANCELLED);
@@ -862,12 +955,8 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	struct pool *pool = pool_of(executor);
 	bool child = pool->pid != eddy__getpid();
 	struct worker *worker;
-	int r = child ? 0 : eddy__loop_mine(pool->home);
+	int r = child ? 0 : end_workers(pool, duration);
 
-	if (r < 0)
-		return r;
-	if (!child)
-		r = end_workers(pool, duration);
 	for (EACH_WORKER(worker, pool)) {
 		if (child)
 			worker->bell
@@ -876,6 +965,15 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	}
 	free_pool(pool);
 	return r;
+}
+
+static void
+start_draining(struct eddy_executor *executor)
+{
+	struct pool *pool = pool_of(executor);
+
+	A_STORE(&pool->draining, 1);
+	eddy_post(pool->home, &pool->knock);
 }
 
 static void
@@ -959,7 +1057,7 @@ eddy_process_pool_open(struct eddy_executor **ret_executor,
     struct eddy_loop *home, const struct eddy_process_pool_options *options)
 {
 	static const struct eddy_executor_ops ops = {
-	    "processes", submit, cancel, close_pool, describe};
+	    "processes", submit, cancel, close_pool, describe, start_draining};
 	int r = eddy__loop_mine(home);
 	struct pool *pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 
@@ -972,7 +1070,7 @@ eddy_process_pool_open(struct eddy_executor **ret_executor,
 	eddy_post_init(&pool->knock, on_knock);
 	eddy_timer_init(&pool->timer, on_timer);
 	pool->link = -1;
-	pool->home = home;
+	pool->home = pool->executor.home = home;
 	pool->pid = eddy__getpid();
 	r = set_options(pool, options);
 	if (r == 0)

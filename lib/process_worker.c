@@ -20,6 +20,9 @@ enum { HIGH = 4096 }; /* beyond what jobs count through to close and dup2 */
 
 static bool forked; /* in a process that a job forked */
 
+typedef int open_fn(void *init, void **ret_state);
+typedef void close_fn(void *state);
+
 static void
 on_fork(void)
 {
@@ -87,13 +90,14 @@ unblock_signals(void)
 }
 
 static void
-run(struct slot *slot, void *area)
+run(struct slot *slot, void *area, int bell)
 {
 	uint32_t queued = SLOT_QUEUED;
 	int r;
 
 	if (!A_CAS(&slot->state, &queued, SLOT_RUNNING))
 		return; /* taken back */
+	eddy__worker_enter(eddy_worker_state(), &slot->report, bell);
 	r = ((eddy_job_fn *)(uintptr_t)slot->fn)(area);
 	if (forked)
 		_exit(0); /* a child of the job fell through: not its channel */
@@ -101,6 +105,16 @@ run(struct slot *slot, void *area)
 	fflush(stdout); /* or it is lost when the next job crashes */
 	slot->result = r;
 	A_RELEASE(&slot->state, SLOT_DONE);
+}
+
+static _Noreturn void
+leave(const struct channel *channel)
+{
+	close_fn *worker_close = (close_fn *)(uintptr_t)channel->close;
+
+	if (worker_close != NULL)
+		worker_close(eddy_worker_state());
+	_exit(0);
 }
 
 static void
@@ -115,7 +129,7 @@ wait_for_tail(struct channel *channel, uint32_t head)
 		wakes = A_ACQUIRE(&channel->wakes);
 		if (A_ACQUIRE(&channel->tail) == head) {
 			if (A_LOAD(&channel->quit) != 0)
-				_exit(0);
+				leave(channel);
 			eddy__futex_wait(
 			    &channel->wakes, wakes, EDDY_FOREVER, true);
 		}
@@ -126,13 +140,15 @@ wait_for_tail(struct channel *channel, uint32_t head)
 static void
 initialise(struct channel *channel, int bell)
 {
-	eddy_job_fn *init = (eddy_job_fn *)(uintptr_t)channel->init;
+	open_fn *worker_open = (open_fn *)(uintptr_t)channel->open;
+	void *state = NULL, *init = NULL;
 	int r = 0;
 
-	if (init != NULL)
-		r = init(channel->has_init
-			     ? channel_area(channel, 0, channel->slot_size)
-			     : NULL);
+	if (channel->has_init)
+		init = channel_area(channel, 0, channel->slot_size);
+	if (worker_open != NULL)
+		r = worker_open(init, &state);
+	eddy__worker_enter(state, NULL, bell);
 	channel->error = r < 0 ? r : 0;
 	A_RELEASE(&channel->ready, r >= 0);
 	eddy__ring(bell);
@@ -166,7 +182,8 @@ eddy__worker_main(int memfd, int bell, pid_t zygote, size_t size)
 		uint32_t i = head % depth;
 
 		wait_for_tail(channel, head);
-		run(&channel->slots[i], channel_area(channel, i, slot_size));
+		run(&channel->slots[i], channel_area(channel, i, slot_size),
+		    bell);
 		A_RELEASE(&channel->head, head + 1);
 		/* Always: one that is stopped here must not freeze others. */
 		if (eddy__ring(bell) < 0)

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <eddy/base.h>
@@ -71,6 +72,9 @@ CALL(fork, (void), fork())
 CALL(pidfd_open, (pid_t pid), syscall(SYS_pidfd_open, pid, 0))
 CALL(pidfd_kill, (int pidfd, int signal),
     syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0))
+CALL(set_affinity, (const void *cpus, size_t size),
+    sched_setaffinity(0, size, cpus))
+CALL(ticker_close, (int ticker), syscall(SYS_timer_delete, ticker))
 CALL(signalfd, (const sigset_t *set),
     signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK))
 CALL(read, (int fd, void *data, size_t size),
@@ -93,9 +97,11 @@ eddy__realloc(void *p, size_t size)
 void *
 eddy__alloc(size_t size)
 {
-	void *p = eddy__realloc(NULL, size != 0 ? size : 1);
+	int saved = errno;
+	void *p = calloc(1, size != 0 ? size : 1);
 
-	return p != NULL ? memset(p, 0, size) : NULL;
+	errno = saved;
+	return p;
 }
 
 void
@@ -330,6 +336,56 @@ eddy__thread_create(
 	}
 	pthread_attr_destroy(&attr);
 	return -r;
+}
+
+static void
+on_signal(int signal)
+{
+	(void)signal;
+}
+
+int
+eddy__catch_signal(int signal)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	int saved = errno;
+
+	if (signal < SIGRTMIN || signal > SIGRTMAX)
+		return -EINVAL;
+	return result(sigaction(signal, &action, NULL), saved);
+}
+
+int
+eddy__ticker_open(int *ret_ticker, int signal)
+{
+	/* As the kernel has it: C libraries hide the thread's field. */
+	struct {
+		void *value;
+		int signal, notify, thread, rest[11];
+	} event = {
+	    NULL, signal, SIGEV_THREAD_ID, (int)syscall(SYS_gettid), {0}};
+	int saved = errno;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	return result(
+	    syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, ret_ticker),
+	    saved);
+}
+
+int
+eddy__ticker_set(int ticker, int64_t interval)
+{
+	long ns = (long)interval; /* below a second */
+	struct {
+		long interval[2], first[2];
+	} when = {{0, ns}, {0, ns != 0 ? 1 : 0}};
+	int saved = errno;
+
+	return result(
+	    syscall(SYS_timer_settime, ticker, 0, &when, NULL), saved);
 }
 
 int

@@ -75,7 +75,14 @@ eddy__self(void)
 }
 int eddy__thread_count(void); /* of this process; -errno without procfs */
 int eddy__cpus(void);         /* that this process may use */
-int eddy__cpu(void);          /* that this thread is on just now */
+int eddy__set_affinity(const void *cpus, size_t size); /* of this thread */
+/* A signal that only makes system calls fail with EINTR, and a timer that sends
+ * it to this thread every interval (ns; 0: stop) until told otherwise. */
+int eddy__catch_signal(int signal);
+int eddy__ticker_open(int *ret_ticker, int signal);
+int eddy__ticker_set(int ticker, int64_t interval);
+int eddy__ticker_close(int ticker);
+int eddy__cpu(void); /* that this thread is on just now */
 
 /* base.c: now + duration, saturated as eddy_after says. */
 int64_t eddy__later(int64_t now, int64_t duration);

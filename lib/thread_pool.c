@@ -1,391 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * thread_pool: a bounded queue, one lock, workers on demand, work in batches.
+ * thread_pool: the table: a bounded queue, one lock, workers on demand.
  *
- * The jobs of a loop's turn come in one piece.  A worker takes several at once
- * into slots of its own, where a cancel or a worker without work may still take
- * them away: whoever empties a slot has the job.  A wake goes to one sleeper,
- * which wakes the next if jobs are left.  A worker counts as asleep before it
- * publishes its outcome, so a lone job costs one futex wait and one wake.  Each
- * worker that leaves joins the one that left before it; close joins the last.
+ * The jobs of a loop's turn come in one piece, and wake a worker if none is
+ * awake; a loop about to sleep wakes whoever else could help.  A cork, the
+ * loop's side of that, keeps the pool's memory until it is drawn.  Workers are
+ * in thread_worker.c, the slots that jobs wait in, in lane.h.
  */
-#include <eddy/thread_pool.h>
+#include "thread_pool_impl.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <time.h>
-
-#include "executor_impl.h"
-#include "sys.h"
 
 enum {
 	MORE_THAN_CPUS = 4, /* as CPython's executor */
 	WORKERS_MAX = 32,
-	BATCH = 32,  /* amortises the lock; more gains nothing */
 	GRANT = 256, /* jobs that a turn may submit for one lock */
+	LIMIT_MAX = 1 << 28,
 };
 #define IDLE_DURATION EDDY_S(10)
-
-struct worker {
-	struct pool *pool;
-	struct worker *next;           /* guarded by lock: pool->all */
-	struct eddy_job *slots[BATCH]; /* any thread: XCHG or CAS to NULL */
-	uint32_t left;                 /* any thread: slots not looked at yet */
-	struct eddy_job *job;          /* any thread, never followed: runs */
-	uint32_t taken;                /* slots that were filled */
-	struct door *door;             /* held: of the last outcome */
-	struct spin spin;
-	bool crowded; /* no CPU to spare for waiting awake */
-	uint64_t ended[EDDY_PROTOCOL + 1]; /* any thread: by outcome */
-	pthread_t thread;
-};
-
-struct pool {
-	struct eddy_executor executor;
-	struct eddy_thread_pool_options options;
-	const uint32_t *ours; /* 0 in a forked child */
-
-	pthread_mutex_t lock; /* guards all that follows */
-	pthread_cond_t left;  /* a worker has left, or a cork was drawn */
-	uint32_t wakes;       /* futex: counts what sleepers must look at */
-	uint32_t spinner;     /* any thread: 1 while one looks at wakes */
-	int cpu;              /* any thread: where the last ringer ran */
-	int64_t rung_at;      /* any thread: ns */
-	unsigned asleep;      /* workers nobody counts on */
-	unsigned claims;      /* workers that were woken and are on their way */
-	unsigned starting;    /* workers that were added and are */
-	unsigned queued;      /* in queue */
-	unsigned granted;     /* to corks */
-	struct eddy_ready queue;
-	struct eddy_loop *corks; /* loops that hold jobs for us */
-	struct worker *all;
-	struct worker *gone; /* has left, is not joined yet */
-	bool closing;
-	bool abandoned; /* close gave up: who leaves last frees the pool */
-	struct eddy_executor_stats stats;
-};
-
-static void
-destroy(struct pool *pool)
-{
-	pthread_cond_destroy(&pool->left);
-	pthread_mutex_destroy(&pool->lock);
-	eddy_executor_fini(&pool->executor);
-	eddy__unmap(pool->ours, sizeof(*pool->ours));
-	eddy__free(pool);
-}
-
-static void
-join(struct worker *worker)
-{
-	if (worker == NULL)
-		return;
-	pthread_join(worker->thread, NULL);
-	eddy__free(worker);
-}
-
-/* With the lock: count on a sleeper, if no other is on its way, who would wake
- * the next.  True: the caller rings. */
-static bool
-claim_sleeper(struct pool *pool)
-{
-	if (pool->asleep == 0 || pool->claims != 0 || pool->queued == 0)
-		return false;
-	pool->asleep--;
-	pool->claims++;
-	A_STORE(&pool->cpu, eddy__cpu());
-	A_ADD(&pool->wakes, 1);
-	/* Pairs with the fence in watch(): it sees wakes, or we its end. */
-	A_FENCE(&pool->spinner);
-	if (A_LOAD(&pool->spinner) != 0)
-		return false;
-	A_STORE(&pool->rung_at, eddy_now());
-	return true;
-}
-
-/* Without the lock, and perhaps without the pool: an address only. */
-static void
-ring(struct pool *pool, bool claimed)
-{
-	if (claimed)
-		eddy__futex_wake(&pool->wakes, 1, false);
-}
-
-/* Workers. */
-
-/* A job that has run; its outcome is published without the lock. */
-struct over {
-	struct eddy_job *job; /* NULL: none */
-	enum eddy_outcome outcome;
-	int result;
-};
-
-static void
-add_stats(struct eddy_executor_stats *sum, const struct worker *worker)
-{
-	int outcome;
-
-	for (outcome = EDDY_RETURNED; outcome <= EDDY_PROTOCOL; outcome++)
-		eddy__stats_count(sum, (enum eddy_outcome)outcome,
-		    A_LOAD(&worker->ended[outcome]));
-}
-
-static struct over
-run(struct worker *worker, struct eddy_job *job)
-{
-	enum eddy_outcome stop;
-	struct over over = {job, EDDY_RETURNED, 0};
-
-	A_STORE(&worker->job, job);
-	A_STORE(&job->state, JOB_RUNNING);
-	eddy_executor_room(&worker->pool->executor, 1);
-	stop = A_LOAD(&job->stop);
-	if (stop != EDDY_NONE) {
-		over.outcome = stop; /* before it was in the queue */
-	} else if (job_expired(job)) {
-		over.outcome = EDDY_EXPIRED;
-	} else {
-		eddy__job_enter(job);
-		over.result = job->fn(job->arg);
-		eddy__job_enter(NULL);
-		if (over.result < LOWEST_RESULT)
-			over.result = -EINVAL;
-	}
-	A_STORE(&worker->job, NULL);
-	A_STORE(&worker->ended[over.outcome], worker->ended[over.outcome] + 1);
-	return over;
-}
-
-/* The next job of one's own, unless somebody took it. */
-static struct eddy_job *
-next_slot(struct worker *worker)
-{
-	struct eddy_job *job = NULL;
-	uint32_t left = A_LOAD(&worker->left);
-
-	while (job == NULL && left != 0) {
-		job = A_XCHG(&worker->slots[worker->taken - left], NULL);
-		A_STORE(&worker->left, --left);
-	}
-	return job;
-}
-
-/* With the lock: fill the slots with a share of the queue. */
-static void
-take(struct pool *pool, struct worker *worker)
-{
-	unsigned i, n = pool->queued / (2 * pool->stats.workers);
-
-	n = n < 1 ? 1 : n > BATCH ? BATCH : n;
-	n = n > pool->queued ? pool->queued : n;
-	for (i = 0; i < n; i++) {
-		struct eddy_job *job = job_of(list_pop(&pool->queue));
-
-		A_STORE(&job->state, JOB_HELD);
-		A_STORE(&worker->slots[i], job);
-	}
-	pool->queued -= n;
-	worker->taken = n;
-	A_STORE(&worker->left, n);
-}
-
-/* With the lock: a job that another worker holds but has not begun. */
-static struct eddy_job *
-steal(struct pool *pool, struct worker *thief)
-{
-	struct worker *worker;
-	unsigned i;
-
-	for (worker = pool->all; worker != NULL; worker = worker->next) {
-		if (worker == thief || A_LOAD(&worker->left) == 0)
-			continue;
-		for (i = BATCH; i-- > 0;) {
-			struct eddy_job *job = A_LOAD(&worker->slots[i]);
-
-			if (job != NULL && A_CAS(&worker->slots[i], &job, NULL))
-				return job;
-		}
-	}
-	return NULL;
-}
-
-/* With the lock, which it gives back: something to run; or NULL, and the caller
- * counts as asleep. */
-static struct eddy_job *
-find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
-{
-	struct eddy_job *job = NULL;
-	bool claimed;
-
-	take(pool, worker);
-	claimed = claim_sleeper(pool);
-	job = next_slot(worker);
-	if (job == NULL)
-		job = steal(pool, worker);
-	if (job == NULL) {
-		pool->asleep++;
-		/* The loop needs a CPU, and so does each that is awake. */
-		worker->crowded = (int)(pool->stats.workers - pool->asleep) +
-		                      1 >=
-		                  worker->spin.cpus;
-	}
-	/* While closing a value that is past, so that nobody falls asleep. */
-	*ret_wakes = A_LOAD(&pool->wakes) - pool->closing;
-	pthread_mutex_unlock(&pool->lock);
-	ring(pool, claimed);
-	return job;
-}
-
-/* Look for a while, if no other does and there is a CPU for it. */
-static void
-watch(struct pool *pool, struct worker *worker, uint32_t wakes)
-{
-	if (worker->crowded || !spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
-	    A_XCHG(&pool->spinner, 1) != 0)
-		return;
-	(void)SPIN(&worker->spin, A_LOAD(&pool->wakes) != wakes);
-	A_STORE(&pool->spinner, 0);
-	A_FENCE(&pool->wakes);
-}
-
-/* With the lock: awake.  True: somebody counted on one of us; which one does
- * not matter. */
-static bool
-arrive(struct pool *pool)
-{
-	bool claimed = pool->claims != 0;
-
-	if (claimed)
-		pool->claims--;
-	else
-		pool->asleep--;
-	return claimed;
-}
-
-/* Sleep until somebody rings after the caller read wakes.  False: it is time to
- * leave.  Returns with the lock. */
-static bool
-rest(struct pool *pool, struct worker *worker, uint32_t wakes)
-{
-	bool in_vain;
-	int r = 0;
-
-	watch(pool, worker, wakes);
-	if (A_LOAD(&pool->wakes) == wakes) {
-		r = eddy__futex_wait(
-		    &pool->wakes, wakes, pool->options.idle_duration, false);
-		spin_slept(&worker->spin, A_LOAD(&pool->rung_at));
-	}
-	pthread_mutex_lock(&pool->lock);
-	in_vain = !arrive(pool) && r == -ETIMEDOUT;
-	return pool->queued != 0 ||
-	       (!pool->closing && !(in_vain && pool->stats.workers >
-						   pool->options.workers_min));
-}
-
-static void
-publish(struct worker *worker, struct over *over)
-{
-	if (over->job != NULL)
-		eddy__job_end_by(
-		    &worker->door, over->job, over->outcome, over->result);
-	over->job = NULL;
-}
-
-/* The lock is held, and given back with a job.  What is over is published once
- * this worker counts as asleep or has something to do. */
-static struct eddy_job *
-await_job(struct pool *pool, struct worker *worker, struct over *over)
-{
-	uint32_t wakes;
-	struct eddy_job *job = find(pool, worker, &wakes);
-
-	publish(worker, over);
-	if (job == NULL && worker->door != NULL) {
-		eddy__door_drop(worker->door);
-		worker->door = NULL;
-	}
-	while (job == NULL && rest(pool, worker, wakes))
-		job = find(pool, worker, &wakes);
-	return job;
-}
-
-/* With the lock, which it gives back. */
-static void
-leave(struct pool *pool, struct worker *worker)
-{
-	struct worker **link, *before = pool->gone;
-	bool abandoned = pool->abandoned, last;
-
-	for (link = &pool->all; *link != worker; link = &(*link)->next)
-		;
-	*link = worker->next;
-	add_stats(&pool->stats, worker);
-	last = --pool->stats.workers == 0 && pool->corks == NULL;
-	pool->gone = abandoned ? NULL : worker;
-	pthread_cond_signal(&pool->left);
-	pthread_mutex_unlock(&pool->lock);
-	join(before);
-	if (!abandoned)
-		return; /* the pool may be gone by now */
-	pthread_detach(pthread_self());
-	eddy__free(worker);
-	if (last)
-		destroy(pool);
-}
-
-static void *
-work(void *arg)
-{
-	struct worker *worker = arg;
-	struct pool *pool = worker->pool;
-	struct over over = {0};
-	struct eddy_job *job;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	worker->thread = pthread_self();
-	pthread_setname_np(worker->thread,
-	    pool->options.name != NULL ? pool->options.name : "eddy");
-	pthread_mutex_lock(&pool->lock);
-	pool->starting--;
-	while ((job = await_job(pool, worker, &over)) != NULL) {
-		while (job != NULL) {
-			publish(worker, &over);
-			over = run(worker, job);
-			job = next_slot(worker);
-		}
-		pthread_mutex_lock(&pool->lock);
-	}
-	leave(pool, worker);
-	return NULL;
-}
-
-/* With the lock held, which keeps the new worker from leaving too early. */
-static int
-add_worker(struct pool *pool)
-{
-	struct worker *worker = eddy__alloc(sizeof(*worker));
-	pthread_t thread;
-	int r;
-
-	if (worker == NULL)
-		return -ENOMEM;
-	worker->pool = pool;
-	spin_init(&worker->spin, pool->options.spin_duration);
-	r = eddy__thread_create(
-	    &thread, pool->options.stack_size, work, worker);
-	if (r < 0) {
-		eddy__free(worker);
-		return r;
-	}
-	worker->next = pool->all;
-	pool->all = worker;
-	pool->stats.workers++;
-	pool->starting++;
-	return 0;
-}
-
-/* The table. */
 
 static struct pool *
 pool_of(struct eddy_executor *executor)
@@ -393,31 +28,63 @@ pool_of(struct eddy_executor *executor)
 	return CONTAINER_OF(executor, struct pool, executor);
 }
 
-/* Workers that run something, and jobs that they hold but have not begun. */
-static unsigned
-running(struct pool *pool, unsigned *ret_held)
+/* Also of a pool that is half made, or in a forked child, whose locks may be
+ * held by nobody. */
+static void
+free_pool(struct pool *pool)
 {
-	struct worker *worker;
-	unsigned i, n = 0;
+	eddy__free(pool->lanes[NORMAL].slots);
+	eddy__free(pool->lanes[URGENT].slots);
+	if (pool->ours != NULL)
+		eddy__unmap(pool->ours, sizeof(*pool->ours));
+	eddy__free(pool);
+}
 
-	*ret_held = 0;
+void
+eddy__pool_destroy(struct pool *pool)
+{
+	pthread_cond_destroy(&pool->left);
+	pthread_mutex_destroy(&pool->lock);
+	eddy_executor_fini(&pool->executor);
+	free_pool(pool);
+}
+
+/* With the lock: jobs that nobody has begun. */
+static unsigned
+queued(const struct pool *pool)
+{
+	uint64_t gone = pool->taken;
+	const struct worker *worker;
+
+	for (worker = pool->all; worker != NULL; worker = worker->next)
+		gone += A_LOAD(&worker->begun);
+	return (unsigned)(pool->stats.submitted - gone);
+}
+
+/* With the lock: workers that run something; up to n names of it. */
+static unsigned
+running(const struct pool *pool, const char **ret_names, unsigned n)
+{
+	const struct worker *worker;
+	unsigned count = 0;
+
 	for (worker = pool->all; worker != NULL; worker = worker->next) {
-		n += A_LOAD(&worker->job) != NULL;
-		for (i = 0; A_LOAD(&worker->left) != 0 && i < BATCH; i++)
-			*ret_held += A_LOAD(&worker->slots[i]) != NULL;
+		const char *name = A_LOAD(&worker->name);
+
+		if (name != NULL && count++ < n)
+			ret_names[count - 1] = name;
 	}
-	return n;
+	return count;
 }
 
 /* With the lock: how many more jobs the queue may take. */
 static unsigned
-room(struct pool *pool)
+room(const struct pool *pool)
 {
-	unsigned held, limit = pool->options.queue_limit;
+	unsigned used = queued(pool) + pool->granted;
+	unsigned limit = pool->options.queue_limit;
 
-	running(pool, &held);
-	held += pool->queued + pool->granted;
-	return held < limit ? limit - held : 0;
+	return used < limit ? limit - used : 0;
 }
 
 /* With the lock: enough workers for what is queued and more jobs. */
@@ -427,10 +94,10 @@ grow(struct pool *pool, unsigned more)
 	unsigned ready = pool->asleep + pool->claims + pool->starting;
 	int r = 0;
 
-	for (; r == 0 && ready < pool->queued + more &&
+	for (; r == 0 && ready < unclaimed(pool) + more &&
 	       pool->stats.workers < pool->options.workers_max;
 	     ready++)
-		r = add_worker(pool);
+		r = eddy__pool_add_worker(pool);
 	return pool->stats.workers != 0 ? 0 : r; /* those there are will do */
 }
 
@@ -448,6 +115,17 @@ admit(struct pool *pool)
 	return r == -EAGAIN ? -ENOMEM : r; /* not a queue that is full */
 }
 
+/* With the lock. */
+static void
+list(struct pool *pool, struct eddy_job *job)
+{
+	bool urgent = (job->flags & EDDY_JOB_URGENT) != 0;
+
+	A_STORE(&job->state, JOB_LISTED);
+	lane_put(&pool->lanes[urgent ? URGENT : NORMAL], job);
+	pool->stats.submitted++;
+}
+
 static int
 put(struct pool *pool, struct eddy_job *job)
 {
@@ -457,28 +135,56 @@ put(struct pool *pool, struct eddy_job *job)
 	pthread_mutex_lock(&pool->lock);
 	r = admit(pool);
 	if (r == 0) {
-		A_STORE(&job->state, JOB_LISTED);
-		list_push(&pool->queue, &job->ready);
-		pool->queued++;
-		pool->stats.submitted++;
-		claimed = claim_sleeper(pool);
+		list(pool, job);
+		eddy__pool_set_urgent(pool);
+		pool->eager = true;
+		claimed = eddy__pool_claim_sleeper(pool);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	ring(pool, claimed);
+	eddy__pool_ring(pool, claimed);
 	return r;
 }
 
-/* With the lock: the jobs of a cork to the queue, which keeps the pool alive. */
+void
+eddy__pool_fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
+{
+	struct eddy_ready all, *ready;
+	struct lane *lane = pool->lanes;
+	struct eddy_job *job;
+
+	list_init(&all);
+	for (; lane < pool->lanes + LANES; lane++)
+		while (lane->head != lane->tail) {
+			job = lane_take(lane_slot(lane, lane->head++));
+			if (job != NULL)
+				list_push(&all, &job->ready);
+		}
+	while ((job = eddy__pool_steal(pool, NULL)) != NULL)
+		list_push(&all, &job->ready);
+	eddy__pool_set_urgent(pool);
+	for (ready = all.next; ready != &all; ready = ready->next) {
+		eddy__stats_count(&pool->stats, outcome, 1);
+		pool->taken++;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	while ((ready = list_pop(&all)) != NULL)
+		eddy_job_end(job_of(ready), outcome, result);
+}
+
+/* Corks. */
+
+/* With the lock: the jobs of a cork to the queue. */
 static void
 draw(struct pool *pool, struct cork *cork)
 {
-	struct eddy_ready *ready;
+	struct eddy_ready *ready, *next;
 
-	for (ready = cork->jobs.next; ready != &cork->jobs; ready = ready->next)
-		A_STORE(&job_of(ready)->state, JOB_LISTED);
-	list_splice(&pool->queue, &cork->jobs);
-	pool->queued += cork->count;
-	pool->stats.submitted += cork->count;
+	for (ready = cork->jobs.next; ready != &cork->jobs; ready = next) {
+		next = ready->next;
+		list(pool, job_of(ready));
+	}
+	list_init(&cork->jobs);
+	eddy__pool_set_urgent(pool);
 	pool->granted -= cork->room;
 	cork->count = cork->room = 0;
 }
@@ -492,60 +198,48 @@ unlink_cork(struct pool *pool, struct eddy_loop *loop)
 	while (*link != loop)
 		link = &(*link)->cork.next;
 	*link = loop->cork.next;
+	loop->cork.executor = NULL;
 	pthread_cond_signal(&pool->left);
 }
 
-/* With the lock, which it gives back: end all that is queued. */
+/* The turn is over (the cork may stay, for a nudge), or the loop is about to
+ * sleep or to turn elsewhere. */
 static void
-fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
-{
-	struct eddy_ready all, *ready;
-	struct eddy_job *job;
-
-	list_init(&all);
-	list_splice(&all, &pool->queue);
-	pool->queued = 0;
-	while ((job = steal(pool, NULL)) != NULL)
-		list_push(&all, &job->ready);
-	for (ready = all.next; ready != &all; ready = ready->next)
-		eddy__stats_count(&pool->stats, outcome, 1);
-	pthread_mutex_unlock(&pool->lock);
-	while ((ready = list_pop(&all)) != NULL)
-		eddy_job_end(job_of(ready), outcome, result);
-}
-
-/* The turn is over. */
-static void
-flush(struct eddy_loop *loop)
+flush(struct eddy_loop *loop, bool last)
 {
 	struct pool *pool = pool_of(loop->cork.executor);
 	unsigned unused = loop->cork.room - loop->cork.count;
-	bool claimed, last;
+	bool claimed, destroy;
 	int r;
 
 	if (A_LOAD(pool->ours) == 0) { /* forked by a callback */
-		loop->cork.count = 0;
+		loop->cork.executor = NULL;
 		return;
 	}
 	pthread_mutex_lock(&pool->lock);
 	draw(pool, &loop->cork);
 	r = grow(pool, 0);
-	claimed = claim_sleeper(pool);
-	if (pool->closing || r < 0) {
-		fail_queue(pool, r < 0 ? EDDY_LOST : EDDY_CANCELLED, r);
+	pool->eager = pool->eager || last;
+	claimed = eddy__pool_claim_sleeper(pool);
+	if (unclaimed(pool) == 0 || claimed || pool->asleep == 0)
+		last = true; /* nobody to nudge */
+	if (r < 0 || (pool->closing && !pool->draining)) {
+		eddy__pool_fail_queue(
+		    pool, r < 0 ? EDDY_LOST : EDDY_CANCELLED, r);
 		pthread_mutex_lock(&pool->lock);
-	} else {
+		last = true;
+	} else if (unused != 0) {
 		pthread_mutex_unlock(&pool->lock);
 		eddy_executor_room(&pool->executor, unused);
 		pthread_mutex_lock(&pool->lock);
 	}
-	unlink_cork(pool, loop);
-	last = pool->abandoned && pool->stats.workers == 0 &&
-	       pool->corks == NULL;
-	pthread_mutex_unlock(&pool->lock);
-	ring(pool, claimed);
 	if (last)
-		destroy(pool);
+		unlink_cork(pool, loop);
+	destroy = deserted(pool) && pool->abandoned;
+	pthread_mutex_unlock(&pool->lock);
+	eddy__pool_ring(pool, claimed);
+	if (destroy)
+		eddy__pool_destroy(pool);
 }
 
 /* Keep the jobs of a turn, or more of them.  -EAGAIN: room is short, or there is
@@ -560,7 +254,7 @@ grant(struct pool *pool, struct eddy_loop *loop)
 	if (pool->closing) {
 		r = -ESHUTDOWN;
 	} else if (pool->stats.workers != 0 && room(pool) >= 2 * GRANT) {
-		if (cork->count == 0) {
+		if (cork->executor == NULL) {
 			cork->next = pool->corks;
 			pool->corks = loop;
 			cork->executor = &pool->executor;
@@ -582,7 +276,7 @@ cork(struct pool *pool, struct eddy_loop *loop, struct eddy_job *job)
 	int r = 0;
 
 	if (cork->executor != &pool->executor)
-		eddy__loop_flush(loop);
+		eddy__loop_flush(loop, true);
 	if (cork->count == cork->room)
 		r = grant(pool, loop);
 	if (r < 0)
@@ -593,6 +287,8 @@ cork(struct pool *pool, struct eddy_loop *loop, struct eddy_job *job)
 	return 0;
 }
 
+/* The table. */
+
 static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
@@ -602,38 +298,16 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 
 	if (A_LOAD(pool->ours) == 0)
 		return -ECHILD; /* its threads are not here */
-	/* A flush takes other executors' locks, so not with one held. */
-	if (door == NULL || (job->flags & JOB_WAITED) != 0 ||
-	    !eddy__loop_inside(door->loop) || !door->loop->dispatching)
+	/* One that waited for room may come from within a flush. */
+	if (door == NULL || (job->flags & JOB_HANDED) != 0 ||
+	    A_LOAD(&executor->waiting) != 0 || !eddy__loop_inside(door->loop) ||
+	    !door->loop->dispatching)
 		return put(pool, job);
 	r = cork(pool, door->loop, job);
 	if (r != -EAGAIN)
 		return r;
-	eddy__loop_flush(door->loop); /* those came first */
+	eddy__loop_flush(door->loop, true); /* those came first */
 	return put(pool, job);
-}
-
-/* With the lock: out of the queue, or of a worker's slots. */
-static bool
-unqueue(struct pool *pool, struct eddy_job *job)
-{
-	struct worker *worker;
-	unsigned i;
-
-	if (A_LOAD(&job->state) == JOB_LISTED) {
-		list_remove(&job->ready);
-		pool->queued--;
-		return true;
-	}
-	for (worker = pool->all; worker != NULL; worker = worker->next)
-		for (i = 0; i < BATCH; i++) {
-			struct eddy_job *here = job;
-
-			if (A_LOAD(&worker->slots[i]) == job &&
-			    A_CAS(&worker->slots[i], &here, NULL))
-				return true;
-		}
-	return false;
 }
 
 /* A job that runs, is corked or is just being submitted has stop set, which its
@@ -652,17 +326,20 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	if (A_LOAD(&job->state) == JOB_CORKED &&
 	    eddy__loop_inside(door->loop)) {
 		pthread_mutex_unlock(&pool->lock);
-		flush(door->loop);
+		eddy__loop_flush(door->loop, true);
 		pthread_mutex_lock(&pool->lock);
 	}
 	state = A_LOAD(&job->state);
-	ours = (state == JOB_LISTED || state == JOB_HELD) && unqueue(pool, job);
-	if (ours)
+	ours = state == JOB_LISTED &&
+	       lane_take_job((void *)job->ready.prev, job);
+	if (ours) {
 		eddy__stats_count(&pool->stats, outcome, 1);
+		pool->taken++;
+	}
 	pthread_mutex_unlock(&pool->lock);
 	if (ours) {
-		eddy_job_end(job, outcome, 0);
 		eddy_executor_room(executor, 1);
+		eddy_job_end(job, outcome, 0);
 	}
 	return state == JOB_DONE ? -EALREADY : 0;
 }
@@ -681,11 +358,10 @@ wait_for_leave(struct pool *pool, int64_t duration)
 {
 	int64_t deadline = eddy_after(duration);
 	struct timespec until = timespec_of(deadline);
-	unsigned held;
 	int r = 0;
 
-	while (pool->stats.workers != 0 || pool->corks != NULL) {
-		bool late = running(pool, &held) != 0 || pool->corks != NULL;
+	while (!deserted(pool)) {
+		bool late = running(pool, NULL, 0) != 0 || pool->corks != NULL;
 
 		if (late && r == ETIMEDOUT)
 			return -ETIME;
@@ -698,20 +374,12 @@ wait_for_leave(struct pool *pool, int64_t duration)
 	return 0;
 }
 
-static int
-close_pool(struct eddy_executor *executor, int64_t duration)
+/* With the lock: workers leave when they find nothing more to do. */
+static void
+shut(struct pool *pool)
 {
-	struct pool *pool = pool_of(executor);
 	struct eddy_loop *loop, *next;
-	struct worker *gone;
-	int r;
 
-	if (A_LOAD(pool->ours) == 0) {
-		eddy__unmap(pool->ours, sizeof(*pool->ours));
-		eddy__free(pool); /* its lock may be held by nobody */
-		return 0;
-	}
-	pthread_mutex_lock(&pool->lock);
 	pool->closing = true;
 	for (loop = pool->corks; loop != NULL; loop = next) {
 		next = loop->cork.next;
@@ -721,18 +389,51 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 		}
 	}
 	A_ADD(&pool->wakes, 1);
-	fail_queue(pool, EDDY_CANCELLED, 0);
+}
+
+static int
+close_pool(struct eddy_executor *executor, int64_t duration)
+{
+	struct pool *pool = pool_of(executor);
+	struct worker *gone;
+	int r;
+
+	if (A_LOAD(pool->ours) == 0) {
+		free_pool(pool);
+		return 0;
+	}
+	pthread_mutex_lock(&pool->lock);
+	pool->draining = false;
+	shut(pool);
+	eddy__pool_fail_queue(pool, EDDY_CANCELLED, 0);
 	eddy__futex_wake(&pool->wakes, INT_MAX, false);
 	pthread_mutex_lock(&pool->lock);
 	r = wait_for_leave(pool, duration);
 	gone = pool->gone;
 	pool->gone = NULL;
 	pool->abandoned = r < 0;
+	if (r < 0)
+		running(pool, executor->ret_names, executor->names);
 	pthread_mutex_unlock(&pool->lock);
-	join(gone);
+	eddy__worker_join(gone);
 	if (r == 0)
-		destroy(pool);
+		eddy__pool_destroy(pool);
 	return r;
+}
+
+static void
+drain(struct eddy_executor *executor)
+{
+	struct pool *pool = pool_of(executor);
+
+	pthread_mutex_lock(&pool->lock);
+	pool->draining = true;
+	shut(pool);
+	if (unclaimed(pool) != 0)
+		grow(pool, 0);
+	deserted(pool);
+	eddy__futex_wake(&pool->wakes, INT_MAX, false);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 static void
@@ -740,32 +441,59 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 {
 	struct pool *pool = pool_of(executor);
 	struct worker *worker;
-	unsigned held;
 
 	pthread_mutex_lock(&pool->lock);
 	*ret_stats = pool->stats;
 	for (worker = pool->all; worker != NULL; worker = worker->next)
-		add_stats(ret_stats, worker);
-	ret_stats->running = running(pool, &held);
-	ret_stats->queued = pool->queued + held;
+		eddy__worker_add_stats(ret_stats, worker);
+	ret_stats->running = running(pool, NULL, 0);
+	ret_stats->queued = queued(pool);
 	pthread_mutex_unlock(&pool->lock);
 }
 
-static void
-set_defaults(struct eddy_thread_pool_options *options)
+/* Opening. */
+
+static int
+set_options(struct pool *pool, const struct eddy_thread_pool_options *options)
 {
+	struct eddy_thread_pool_options *own = &pool->options;
 	unsigned cpus = (unsigned)eddy__cpus();
 
-	if (options->workers_max == 0)
-		options->workers_max = cpus + MORE_THAN_CPUS < WORKERS_MAX
-		                           ? cpus + MORE_THAN_CPUS
-		                           : WORKERS_MAX;
-	if (options->workers_min > options->workers_max)
-		options->workers_max = options->workers_min;
-	if (options->queue_limit == 0)
-		options->queue_limit = QUEUE_LIMIT;
-	if (options->idle_duration == 0)
-		options->idle_duration = IDLE_DURATION;
+	if (options != NULL)
+		*own = *options;
+	if (own->workers_max == 0)
+		own->workers_max = cpus + MORE_THAN_CPUS < WORKERS_MAX
+		                       ? cpus + MORE_THAN_CPUS
+		                       : WORKERS_MAX;
+	if (own->workers_min > own->workers_max)
+		own->workers_max = own->workers_min;
+	if (own->queue_limit == 0)
+		own->queue_limit = QUEUE_LIMIT;
+	if (own->idle_duration == 0)
+		own->idle_duration = IDLE_DURATION;
+	if (own->queue_limit > LIMIT_MAX)
+		return -EINVAL;
+	return own->interrupt_signal != 0
+	           ? eddy__catch_signal(own->interrupt_signal)
+	           : 0;
+}
+
+/* Twice the limit, in memory that is touched when it is used. */
+static int
+make_lanes(struct pool *pool)
+{
+	uint32_t slots = 2;
+	int i;
+
+	while (slots < 2 * pool->options.queue_limit)
+		slots *= 2;
+	for (i = 0; i < LANES; i++) {
+		pool->lanes[i].mask = slots - 1;
+		pool->lanes[i].slots = eddy__alloc(slots * sizeof(void *));
+		if (pool->lanes[i].slots == NULL)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 int
@@ -773,20 +501,21 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
     const struct eddy_thread_pool_options *options)
 {
 	static const struct eddy_executor_ops ops = {
-	    "threads", submit, cancel, close_pool, describe};
+	    "threads", submit, cancel, close_pool, describe, drain};
 	struct pool *pool = eddy__alloc(sizeof(*pool));
 	pthread_condattr_t monotonic;
-	int r = pool != NULL ? eddy__mark(&pool->ours) : -ENOMEM;
+	int r = pool != NULL ? set_options(pool, options) : -ENOMEM;
 
+	if (r == 0)
+		r = make_lanes(pool);
+	if (r == 0)
+		r = eddy__mark(&pool->ours);
 	if (r < 0) {
-		eddy__free(pool);
+		if (pool != NULL)
+			free_pool(pool);
 		return r;
 	}
-	if (options != NULL)
-		pool->options = *options;
-	set_defaults(&pool->options);
 	eddy_executor_init(&pool->executor, &ops);
-	list_init(&pool->queue);
 	pool->cpu = -1;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_condattr_init(&monotonic);

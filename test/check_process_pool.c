@@ -1415,8 +1415,9 @@ END_TEST
 static struct bytes given;
 
 static int
-take(void *arg)
+take(void *arg, void **ret_state)
 {
+	(void)ret_state;
 	given = *(struct bytes *)arg;
 	A_ADD(&board->inits, 1);
 	return 1;
@@ -1436,7 +1437,7 @@ START_TEST(bytes_for_init_reach_each_worker)
 	struct bytes bytes = {1, 7, 15};
 	struct rig rig;
 
-	rig_open(&rig, .workers = 1, .init = take, .init_arg = &bytes,
+	rig_open(&rig, .workers = 1, .worker_open = take, .init = &bytes,
 	    .init_size = sizeof(bytes));
 	expect(&rig, tell_given, EDDY_RETURNED, 7);
 	ck_assert_uint_eq(board->inits, 1);
@@ -1449,19 +1450,20 @@ START_TEST(bytes_for_init_reach_each_worker)
 END_TEST
 
 static int
-no_init(void *arg)
+no_init(void *arg, void **ret_state)
 {
+	(void)ret_state;
 	A_ADD(&board->inits, 1);
 	return arg == NULL ? -ENOKEY : -EBADE;
 }
 
 static void
-lost_open(struct rig *rig, eddy_job_fn *init, int error)
+lost_open(struct rig *rig, int (*init)(void *, void **), int error)
 {
 	struct call calls[10];
 	int i;
 
-	rig_open(rig, .workers = 1, .init = init);
+	rig_open(rig, .workers = 1, .worker_open = init);
 	for (i = 0; i < 10; i++)
 		call_start(rig, &calls[i], count, 1);
 	for (i = 0; i < 10; i++)
@@ -1482,8 +1484,9 @@ START_TEST(an_error_of_init_is_the_error_of_the_jobs)
 END_TEST
 
 static int
-crash_init(void *arg)
+crash_init(void *arg, void **ret_state)
 {
+	(void)ret_state;
 	(void)arg;
 	return raise(SIGKILL);
 }
@@ -1497,8 +1500,9 @@ START_TEST(a_crash_of_init_loses_the_jobs)
 END_TEST
 
 static int
-second_init(void *arg)
+second_init(void *arg, void **ret_state)
 {
+	(void)ret_state;
 	(void)arg;
 	return A_ADD(&board->inits, 1) == 0 ? -EIO : 0;
 }
@@ -1507,7 +1511,7 @@ START_TEST(a_pool_recovers_from_a_failed_init)
 {
 	struct rig rig;
 
-	rig_open(&rig, .workers = 1, .init = second_init);
+	rig_open(&rig, .workers = 1, .worker_open = second_init);
 	expect(&rig, count, EDDY_RETURNED, 7);
 	rig_close(&rig);
 }
@@ -1515,11 +1519,12 @@ END_TEST
 
 /* The first worker hangs in it. */
 static int
-slow_init(void *arg)
+slow_init(void *arg, void **ret_state)
 {
 	struct bytes bytes = {0};
 
 	(void)arg;
+	(void)ret_state;
 	if (A_ADD(&board->inits, 1) == 0)
 		hold(&bytes);
 	return 0;
@@ -1530,7 +1535,7 @@ START_TEST(a_worker_killed_in_init_is_replaced)
 	struct call call;
 	struct rig rig;
 
-	rig_open(&rig, .workers = 1, .init = slow_init);
+	rig_open(&rig, .workers = 1, .worker_open = slow_init);
 	call_start(&rig, &call, count, 1);
 	rig_until(&rig, A_LOAD(&board->here) == 1);
 	ck_assert_int_eq(call.answers, 0);
@@ -1542,8 +1547,9 @@ START_TEST(a_worker_killed_in_init_is_replaced)
 END_TEST
 
 static int
-drop_privileges(void *arg)
+drop_privileges(void *arg, void **ret_state)
 {
+	(void)ret_state;
 	(void)arg;
 	return setresuid(65534, 65534, 65534) == 0 ? 0 : -errno;
 }
@@ -1566,7 +1572,7 @@ START_TEST(a_worker_without_privileges_still_dies_with_its_zygote)
 
 	if (geteuid() != 0)
 		return;
-	rig_open(&rig, .workers = 1, .init = drop_privileges);
+	rig_open(&rig, .workers = 1, .worker_open = drop_privileges);
 	call_start(&rig, &call, death_signal, 0);
 	call_finish(&rig, &call);
 	ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);

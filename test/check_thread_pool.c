@@ -463,12 +463,12 @@ START_TEST(name_and_stack_of_workers_are_options)
 
 	ck_assert_int_eq(eddy_thread_pool_open(&pool, &options), 0);
 	ck_assert_int_eq(run_on(pool, look_at_self, &self), 0);
-	ck_assert_str_eq(self.name, "fifteen-letters");
+	ck_assert_str_eq(self.name, "fifteen-le-1");
 	ck_assert_uint_ge(self.stack, 20 << 20);
 	close_pool(pool);
 	pool = open_pool(1, 0);
 	ck_assert_int_eq(run_on(pool, look_at_self, &self), 0);
-	ck_assert_str_eq(self.name, "eddy");
+	ck_assert_str_eq(self.name, "eddy-1");
 	ck_assert_int_eq(self.cancel_state, PTHREAD_CANCEL_DISABLE);
 	close_pool(pool);
 }

@@ -17,7 +17,7 @@ layer() {
 	loop* | timer.* | post.* | watch.* | door.h | list.h) echo 1 ;;
 	task* | run.c | run_on.c | executor* | copy_executor.c) echo 2 ;;
 	sync.* | mailbox.c | ring.h) echo 3 ;;
-	thread_pool.* | process_*) echo 4 ;;
+	thread_* | lane.h | process_*) echo 4 ;;
 	offload* | eddy.h) echo 5 ;;
 	*) echo 9; wrong "$1 has no layer in test/lint.sh" ;;
 	esac

@@ -12,7 +12,7 @@
 
 #include <pthread.h>
 
-#include <eddy/loop.h>
+#include <eddy/post.h>
 
 EDDY_HEADER_BEGIN_
 
@@ -36,7 +36,10 @@ enum eddy_outcome {
 };
 
 /* Job flags. */
-#define EDDY_JOB_NOWAIT 1u /* a full queue is -EAGAIN for awaiting tasks too */
+#define EDDY_JOB_NOWAIT    1u /* a full queue is -EAGAIN for awaiting tasks too */
+#define EDDY_JOB_URGENT    2u /* before others; but one in eight is another */
+#define EDDY_JOB_INTERRUPT 4u /* asked to stop: the signal of its pool, too */
+#define EDDY_JOB_LONG      8u /* it is that of a struct eddy_long_job */
 
 struct eddy_job {
 	struct eddy_ready ready; /* private */
@@ -66,20 +69,31 @@ struct eddy_job {
 		.name = #function                                       \
 	}
 
+/* A job that tells how far it is; on_progress gets the latest, on job's loop. */
+struct eddy_long_job {
+	struct eddy_job job; /* with EDDY_JOB_LONG and a loop */
+	void (*on_progress)(
+	    struct eddy_loop *loop, struct eddy_long_job *long_job);
+	int64_t progress;      /* the latest, for on_progress */
+	int64_t latest;        /* private: any thread */
+	struct eddy_post post; /* private */
+};
+
 /* A job that returned -errno counts as returned; failed: its worker did. */
 struct eddy_executor_stats {
 	uint64_t submitted, returned, failed, cancelled, expired;
 	unsigned queued, running, workers; /* now */
+	unsigned abandoned;                /* still run, though given up */
 };
 
-/* Make an executor: embed struct eddy_executor first and fill the table.
- * submit may be called in any thread and is the only call that may refuse a
- * job: -EAGAIN when full, -ESHUTDOWN when closing.  Later the executor calls
- * eddy_job_begin, fn and eddy_job_end; and when its queue has room for n jobs
- * again eddy_executor_room, which submits those that wait (so it must not hold
- * a lock that submit takes). */
+/* Make an executor: embed struct eddy_executor first and fill the table.  Later
+ * the executor calls eddy_job_begin, fn and eddy_job_end; and when its queue has
+ * room for n jobs again eddy_executor_room, which submits those that wait (so it
+ * must not hold a lock that submit takes). */
 struct eddy_executor_ops {
 	const char *name;
+	/* Any thread.  The only call that may refuse a job: -EAGAIN when full,
+	 * -ESHUTDOWN when closing. */
 	int (*submit)(struct eddy_executor *executor, struct eddy_job *job);
 	/* Take back a queued job or stop a running one with that outcome.  0,
 	 * or -EALREADY: its outcome is on its way. */
@@ -88,15 +102,34 @@ struct eddy_executor_ops {
 	int (*close)(struct eddy_executor *executor, int64_t duration);
 	void (*describe)(struct eddy_executor *executor,
 	    struct eddy_executor_stats *ret_stats);
+	/* Call eddy_executor_drained once, when no job is left: from now on
+	 * none is submitted.  NULL: it cannot be drained. */
+	void (*drain)(struct eddy_executor *executor);
 };
 
+/* All private but ops. */
 struct eddy_executor {
 	const struct eddy_executor_ops *ops;
-	pthread_mutex_t lock;      /* private: guards waiters */
-	struct eddy_ready waiters; /* private: jobs that wait for room, FIFO */
-	uint32_t waiting;          /* private: how many */
-	uint64_t room; /* private: what eddy_executor_room hands out */
-	bool closing;  /* private */
+	pthread_mutex_t lock;        /* guards all that follows */
+	struct eddy_ready waiters;   /* jobs that wait for room, FIFO */
+	uint32_t waiting;            /* how many; or are on their way */
+	uint64_t room;               /* what eddy_executor_room hands out */
+	struct eddy_job *admitting;  /* one of those on their way */
+	bool closing;                /* refuses jobs */
+	struct eddy_loop *home;      /* it is closed in that thread; or NULL */
+	struct eddy_executor *inner; /* of a strand */
+	void (*ended)(
+	    struct eddy_executor *executor, enum eddy_outcome outcome);
+	uint32_t abandoned;
+	const char **ret_names; /* of eddy_executor_close_naming */
+	unsigned names;
+	/* Of the drain, if any. */
+	struct eddy_loop *drain_loop;
+	void (*on_drained)(
+	    struct eddy_loop *loop, struct eddy_executor *executor);
+	struct eddy_post drained;
+	struct eddy_task *drain_task;
+	uint32_t drains; /* any thread: 1 until drained is posted */
 };
 
 void eddy_executor_init(
@@ -131,6 +164,13 @@ int eddy_job_rc(const struct eddy_job *job);
 /* Inside a job: was it asked to stop? */
 bool eddy_job_stop_requested(void);
 
+/* Inside a job: what worker_open made, or NULL. */
+void *eddy_worker_state(void);
+
+/* Inside a job of a struct eddy_long_job: on_progress will see value, or a later
+ * one.  -EINVAL: not inside such a job. */
+int eddy_job_progress(int64_t value);
+
 /* Inside a job on a thread: have stop(arg) called in the thread of whoever asks
  * this job to stop, once, while the job still runs (its end waits for stop to
  * return): sqlite3_interrupt, shutdown(2) and the like.  NULL: not any more.
@@ -142,6 +182,20 @@ int eddy_job_on_stop(void (*stop)(void *), void *arg);
  * pool's memory until they leave, processes are killed.  -EDEADLK: called by a
  * job of its own. */
 int eddy_executor_close(struct eddy_executor *executor, int64_t duration);
+
+/* The same; after -ETIME names has those of up to n jobs that still run, then
+ * NULL where there are fewer. */
+int eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
+    const char **ret_names, unsigned n);
+
+/* Refuse jobs from now on (-ESHUTDOWN) and have done called on loop when those
+ * accepted have their outcomes.  Loop thread; the loop is held until then, and
+ * the executor stays open.  -EBUSY: asked before; -ENOTSUP. */
+int eddy_executor_drain_then(struct eddy_executor *executor,
+    struct eddy_loop *loop,
+    void (*done)(struct eddy_loop *loop, struct eddy_executor *executor));
+/* For executors: no job is left.  Any thread. */
+void eddy_executor_drained(struct eddy_executor *executor);
 
 void eddy_executor_stats(
     struct eddy_executor *executor, struct eddy_executor_stats *ret_stats);

@@ -33,10 +33,12 @@ struct eddy_process_pool_options {
 	                         untrusted code */
 	unsigned queue_limit;       /* jobs that wait; 0: 65536 */
 	size_t slot_size;           /* most bytes a job has; 0: 64 KiB */
-	eddy_job_fn *init; /* first thing in each new worker; may be NULL */
-	const void
-	    *init_arg;    /* borrowed until close; each worker gets a copy */
-	size_t init_size; /* of it, at most slot_size */
+	/* In each new worker before its first job, and when it is told to leave
+	 * (not when it is killed); < 0: it cannot be had.  May be NULL. */
+	int (*worker_open)(void *init, void **ret_state);
+	void (*worker_close)(void *state);
+	const void *init; /* borrowed until close; each worker gets a copy */
+	size_t init_size; /* of it, at most slot_size; 0: init is NULL */
 };
 
 /* Open a pool whose bells and deadlines live on home: submit from anywhere, but

@@ -20,7 +20,17 @@ struct eddy_thread_pool_options {
 	size_t stack_size;     /* bytes; 0: the C library's default */
 	int64_t spin_duration; /* awake, before sleep; 0: 20 us, -1: none */
 	int64_t idle_duration; /* ns until an idle worker leaves; 0: 10 s */
-	const char *name; /* of threads, 15 bytes, borrowed; NULL: "eddy" */
+	const char
+	    *name; /* of threads, with a number; borrowed; NULL: "eddy" */
+	/* In each worker before its first job and after its last; init is
+	 * borrowed until close.  < 0: this worker cannot be had; may be NULL. */
+	int (*worker_open)(void *init, void **ret_state);
+	void (*worker_close)(void *state);
+	void *init;
+	const void *cpus;     /* a cpu_set_t to run on, borrowed; NULL: any */
+	size_t cpus_size;     /* bytes */
+	int interrupt_signal; /* for EDDY_JOB_INTERRUPT, SIGRTMIN to SIGRTMAX;
+	                       * its handler is replaced; 0: none */
 };
 
 /* Open a pool; options may be NULL.  No thread starts before the first job. */

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * thread_worker: the threads of a pool: find, run, publish, rest.
+ *
+ * A worker counts as asleep before it publishes its outcome, so a lone job
+ * costs one futex wait and one wake.  A wake goes to one sleeper, which wakes
+ * the next if that pays: jobs are left, and they take longer than a wake, or
+ * the loop that brought them sleeps.  Each worker that leaves joins the one
+ * that left before it; close joins the last.
+ */
+#include "thread_pool_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum {
+	BATCH = 32,        /* amortises the lock; more gains nothing */
+	URGENT_IN_ROW = 7, /* then one that is not */
+	TIMED = 8,         /* slots: a batch long enough to be worth a clock */
+};
+#define WAKE_TIME EDDY_US(20) /* what a wake costs: less work is not shared */
+#define TICK      EDDY_MS(1)  /* between signals to a job that must stop */
+
+/* A job that has run; its outcome is published without the lock. */
+struct over {
+	struct eddy_job *job; /* NULL: none */
+	enum eddy_outcome outcome;
+	int result;
+};
+
+/* Waking. */
+
+/* Count on a sleeper, if no other is on its way, who would wake the next. */
+bool
+eddy__pool_claim_sleeper(struct pool *pool)
+{
+	int64_t each = A_LOAD(&pool->job_time);
+	uint32_t jobs = unclaimed(pool);
+
+	if (pool->asleep == 0 || pool->claims != 0 || jobs == 0)
+		return false;
+	if (!pool->eager && pool->asleep != pool->stats.workers && each != 0 &&
+	    jobs * each < WAKE_TIME)
+		return false;
+	pool->asleep--;
+	pool->claims++;
+	A_STORE(&pool->cpu, eddy__cpu());
+	A_ADD(&pool->wakes, 1);
+	/* Pairs with the fence in watch(): it sees wakes, or we its end. */
+	A_FENCE(&pool->spinner);
+	if (A_LOAD(&pool->spinner) != 0)
+		return false;
+	A_STORE(&pool->rung_at, eddy_now());
+	return true;
+}
+
+/* Perhaps without the pool: an address only. */
+void
+eddy__pool_ring(struct pool *pool, bool claimed)
+{
+	if (claimed)
+		eddy__futex_wake(&pool->wakes, 1, false);
+}
+
+/* Running. */
+
+uint64_t
+eddy__worker_add_stats(
+    struct eddy_executor_stats *sum, const struct worker *worker)
+{
+	uint64_t all = 0;
+	int outcome;
+
+	for (outcome = EDDY_RETURNED; outcome <= EDDY_PROTOCOL; outcome++) {
+		uint64_t n = A_LOAD(&worker->ended[outcome]);
+
+		eddy__stats_count(sum, (enum eddy_outcome)outcome, n);
+		all += n;
+	}
+	return all;
+}
+
+static void
+tick(void *arg)
+{
+	struct worker *worker = arg;
+
+	eddy__ticker_set(worker->ticker, TICK);
+}
+
+static struct over
+run(struct worker *worker, struct eddy_job *job)
+{
+	struct over over = {job, EDDY_RETURNED, 0};
+	bool ticks = (job->flags & EDDY_JOB_INTERRUPT) != 0 &&
+	             worker->ticker >= 0;
+
+	A_STORE(&worker->name, job->name != NULL ? job->name : "job");
+	A_STORE(&worker->begun, worker->begun + 1);
+	A_STORE(&job->state, JOB_RUNNING);
+	eddy_executor_room(&worker->pool->executor, 1);
+	eddy__job_enter(job);
+	if (A_LOAD(&job->stop) != EDDY_NONE ||
+	    (ticks && eddy_job_on_stop(tick, worker) < 0)) {
+		over.outcome = A_LOAD(&job->stop);
+	} else if (job_expired(job)) {
+		over.outcome = EDDY_EXPIRED;
+	} else {
+		over.result = job->fn(job->arg);
+		if (over.result < LOWEST_RESULT)
+			over.result = -EINVAL;
+	}
+	eddy__job_enter(NULL);
+	if (ticks) /* a signal on its way comes now, not in the next job */
+		eddy__ticker_set(worker->ticker, 0);
+	A_STORE(&worker->name, NULL);
+	A_STORE(&worker->ended[over.outcome], worker->ended[over.outcome] + 1);
+	return over;
+}
+
+static void
+publish(struct worker *worker, struct over *over)
+{
+	if (over->job != NULL)
+		eddy__job_end_by(
+		    &worker->door, over->job, over->outcome, over->result);
+	over->job = NULL;
+}
+
+/* Finding. */
+
+/* The next job of what it claimed, unless somebody took it. */
+static struct eddy_job *
+next_slot(struct worker *worker)
+{
+	struct eddy_job *job = NULL;
+	uint32_t from = A_LOAD(&worker->from);
+
+	while (job == NULL && from != A_LOAD(&worker->end)) {
+		job = lane_take(lane_slot(worker->lane, from));
+		A_STORE(&worker->from, ++from);
+	}
+	return job;
+}
+
+/* With the lock: claim a share of the queue. */
+static void
+claim(struct pool *pool, struct worker *worker)
+{
+	struct lane *normal = &pool->lanes[NORMAL];
+	struct lane *urgent = &pool->lanes[URGENT];
+	bool others = normal->head != normal->tail;
+	bool hurry = urgent->head != urgent->tail;
+	uint32_t n = unclaimed(pool) / (2 * pool->stats.workers);
+
+	n = n < 1 ? 1 : n > BATCH ? BATCH : n;
+	worker->lane = normal;
+	if (hurry && others)
+		n = 1;
+	if (hurry && !(others && pool->in_row >= URGENT_IN_ROW)) {
+		worker->lane = urgent;
+		pool->in_row += others ? 1 : 0;
+	} else {
+		pool->in_row = 0;
+	}
+	if (n > worker->lane->tail - worker->lane->head)
+		n = worker->lane->tail - worker->lane->head;
+	A_STORE(&worker->from, worker->lane->head);
+	A_STORE(&worker->end, worker->lane->head += n);
+	eddy__pool_set_urgent(pool);
+	if (unclaimed(pool) == 0)
+		pool->eager = false;
+}
+
+struct eddy_job *
+eddy__pool_steal(struct pool *pool, const struct worker *thief)
+{
+	struct eddy_job *job = NULL;
+	struct worker *worker;
+
+	for (worker = pool->all; worker != NULL && job == NULL;
+	     worker = worker->next) {
+		uint32_t i = worker->end;
+
+		while (worker != thief && job == NULL &&
+		       (int32_t)(i - A_LOAD(&worker->from)) > 0)
+			job = lane_take(lane_slot(worker->lane, --i));
+	}
+	return job;
+}
+
+/* Between the jobs of a batch: one that goes before them. */
+static struct eddy_job *
+find_urgent(struct pool *pool, struct worker *worker)
+{
+	struct lane *urgent = &pool->lanes[URGENT];
+	struct eddy_job *job = NULL;
+
+	if (A_LOAD(&pool->urgent) == 0 ||
+	    A_LOAD(&worker->from) == A_LOAD(&worker->end))
+		return NULL;
+	pthread_mutex_lock(&pool->lock);
+	while (job == NULL && pool->in_row < URGENT_IN_ROW &&
+	       urgent->head != urgent->tail)
+		job = lane_take(lane_slot(urgent, urgent->head++));
+	pool->in_row = job != NULL ? pool->in_row + 1 : 0;
+	eddy__pool_set_urgent(pool);
+	pthread_mutex_unlock(&pool->lock);
+	return job;
+}
+
+/* With the lock, which it gives back: something to run; or NULL, and the caller
+ * counts as asleep. */
+static struct eddy_job *
+find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
+{
+	struct eddy_job *job = NULL;
+	bool claimed;
+
+	while (job == NULL && unclaimed(pool) != 0) {
+		claim(pool, worker);
+		job = next_slot(worker);
+	}
+	claimed = eddy__pool_claim_sleeper(pool);
+	if (job == NULL)
+		job = eddy__pool_steal(pool, worker);
+	if (job == NULL) {
+		pool->asleep++;
+		/* The loop needs a CPU, and so does each that is awake. */
+		worker->crowded = (int)(pool->stats.workers - pool->asleep) +
+		                      1 >=
+		                  worker->spin.cpus;
+	}
+	/* While closing a value that is past, so that nobody falls asleep. */
+	*ret_wakes = A_LOAD(&pool->wakes) - pool->closing;
+	pthread_mutex_unlock(&pool->lock);
+	eddy__pool_ring(pool, claimed);
+	return job;
+}
+
+/* Resting. */
+
+/* Look for a while, if no other does and there is a CPU for it. */
+static void
+watch(struct pool *pool, struct worker *worker, uint32_t wakes)
+{
+	if (worker->crowded || !spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
+	    A_XCHG(&pool->spinner, 1) != 0)
+		return;
+	(void)SPIN(&worker->spin, A_LOAD(&pool->wakes) != wakes);
+	A_STORE(&pool->spinner, 0);
+	A_FENCE(&pool->wakes);
+}
+
+/* With the lock: awake.  True: somebody counted on one of us; which one does
+ * not matter. */
+static bool
+arrive(struct pool *pool)
+{
+	bool claimed = pool->claims != 0;
+
+	if (claimed)
+		pool->claims--;
+	else
+		pool->asleep--;
+	return claimed;
+}
+
+/* Sleep until somebody rings after the caller read wakes.  False: it is time to
+ * leave.  Returns with the lock. */
+static bool
+rest(struct pool *pool, struct worker *worker, uint32_t wakes)
+{
+	bool in_vain;
+	int r = 0;
+
+	watch(pool, worker, wakes);
+	if (A_LOAD(&pool->wakes) == wakes) {
+		r = eddy__futex_wait(
+		    &pool->wakes, wakes, pool->options.idle_duration, false);
+		spin_slept(&worker->spin, A_LOAD(&pool->rung_at));
+	}
+	pthread_mutex_lock(&pool->lock);
+	in_vain = !arrive(pool) && r == -ETIMEDOUT;
+	return unclaimed(pool) != 0 ||
+	       (!pool->closing && !(in_vain && pool->stats.workers >
+						   pool->options.workers_min));
+}
+
+/* The lock is held, and given back with a job.  What is over is published once
+ * this worker counts as asleep or has something to do. */
+static struct eddy_job *
+await_job(struct pool *pool, struct worker *worker, struct over *over)
+{
+	uint32_t wakes;
+	struct eddy_job *job = find(pool, worker, &wakes);
+
+	publish(worker, over);
+	if (job == NULL && worker->door != NULL) {
+		eddy__door_drop(worker->door);
+		worker->door = NULL;
+	}
+	while (job == NULL && rest(pool, worker, wakes))
+		job = find(pool, worker, &wakes);
+	return job;
+}
+
+/* job and what was claimed with it. */
+static void
+run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job,
+    struct over *over)
+{
+	uint32_t n = A_LOAD(&worker->end) - A_LOAD(&worker->from) + 1;
+	int64_t began = n >= TIMED ? eddy_now() : 0, each;
+
+	while (job != NULL) {
+		publish(worker, over);
+		*over = run(worker, job);
+		job = find_urgent(pool, worker);
+		if (job == NULL)
+			job = next_slot(worker);
+	}
+	if (n < TIMED)
+		return;
+	each = (eddy_now() - began) / n;
+	A_STORE(&pool->job_time, (3 * A_LOAD(&pool->job_time) + each) / 4 + 1);
+}
+
+/* Coming and going. */
+
+void
+eddy__worker_join(struct worker *worker)
+{
+	if (worker == NULL)
+		return;
+	pthread_join(worker->thread, NULL);
+	eddy__free(worker);
+}
+
+/* With the lock, which it gives back.  r: why it cannot stay, or 0. */
+static void
+leave(struct pool *pool, struct worker *worker, int r)
+{
+	void (*worker_close)(void *) = pool->options.worker_close;
+	struct worker **link, *before;
+	bool abandoned, last;
+
+	/* If nobody else is there, jobs that wait would wait for ever. */
+	while (r < 0 && pool->stats.workers == 1 && unclaimed(pool) != 0) {
+		eddy__pool_fail_queue(pool, EDDY_LOST, r);
+		eddy_executor_room(&pool->executor, UINT32_MAX);
+		pthread_mutex_lock(&pool->lock);
+	}
+	for (link = &pool->all; *link != worker; link = &(*link)->next)
+		;
+	*link = worker->next;
+	eddy__worker_add_stats(&pool->stats, worker);
+	pool->taken += worker->begun;
+	before = pool->gone;
+	abandoned = pool->abandoned;
+	pool->gone = abandoned ? NULL : worker;
+	pool->stats.workers--;
+	last = deserted(pool);
+	pthread_cond_signal(&pool->left);
+	pthread_mutex_unlock(&pool->lock);
+	if (r == 0 && worker_close != NULL)
+		worker_close(worker->state);
+	if (worker->ticker >= 0)
+		eddy__ticker_close(worker->ticker);
+	eddy__worker_join(before);
+	if (!abandoned)
+		return;
+	pthread_detach(pthread_self());
+	eddy__free(worker);
+	if (last)
+		eddy__pool_destroy(pool);
+}
+
+/* In its thread: what the options want of it. */
+static int
+start(struct worker *worker)
+{
+	const struct eddy_thread_pool_options *options = &worker->pool->options;
+	char name[16]; /* what the kernel keeps */
+	int r = 0;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	worker->thread = pthread_self();
+	snprintf(name, sizeof(name), "%.10s-%u",
+	    options->name != NULL ? options->name : "eddy",
+	    worker->number % 10000);
+	pthread_setname_np(worker->thread, name);
+	if (options->cpus != NULL)
+		r = eddy__set_affinity(options->cpus, options->cpus_size);
+	if (r == 0 && options->interrupt_signal != 0)
+		r = eddy__ticker_open(
+		    &worker->ticker, options->interrupt_signal);
+	if (r == 0 && options->worker_open != NULL)
+		r = options->worker_open(options->init, &worker->state);
+	eddy__worker_enter(worker->state, NULL, -1);
+	return r < 0 ? r : 0;
+}
+
+static void *
+work(void *arg)
+{
+	struct worker *worker = arg;
+	struct pool *pool = worker->pool;
+	struct over over = {0};
+	struct eddy_job *job;
+	int r = start(worker);
+
+	pthread_mutex_lock(&pool->lock);
+	pool->starting--;
+	while (r == 0 && (job = await_job(pool, worker, &over)) != NULL) {
+		run_batch(pool, worker, job, &over);
+		pthread_mutex_lock(&pool->lock);
+	}
+	leave(pool, worker, r);
+	return NULL;
+}
+
+int
+eddy__pool_add_worker(struct pool *pool)
+{
+	struct worker *worker = eddy__alloc(sizeof(*worker));
+	pthread_t thread;
+	int r;
+
+	if (worker == NULL)
+		return -ENOMEM;
+	worker->pool = pool;
+	worker->ticker = -1;
+	worker->number = ++pool->numbers;
+	spin_init(&worker->spin, pool->options.spin_duration);
+	r = eddy__thread_create(
+	    &thread, pool->options.stack_size, work, worker);
+	if (r < 0) {
+		eddy__free(worker);
+		return r;
+	}
+	worker->next = pool->all;
+	pool->all = worker;
+	pool->stats.workers++;
+	pool->starting++;
+	return 0;
+}

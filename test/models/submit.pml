@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * submit: jobs go to a thread pool whose workers fall asleep and leave.
+ *
+ * claim_sleeper, take, next_slot, steal, find, watch, rest, arrive, leave, grow,
+ * put, flush (lib/thread_pool.c).  A job ends, or never does; a few times a sleep
+ * ends by idle_duration.  take() is more generous than the real one: it may take
+ * up to half of the queue.
+ *
+ * Memory: a worker's store of 0 to spinner sits in a store buffer that a fence
+ * drains.  A read-modify-write is no fence: the load behind it may come first.
+ *
+ * Properties: no job waits for ever, in the queue or in a slot, while a worker
+ * sleeps or another may be added (quiet); those that nobody counts on and those
+ * that somebody does are together just those who rest.
+ */
+#ifndef NW
+#define NW 3 /* workers_max */
+#endif
+#ifndef TURN
+#define TURN 3 /* jobs in a cork */
+#endif
+#ifndef PUTS
+#define PUTS 1 /* jobs that come one by one */
+#endif
+#ifndef TIMEOUTS
+#define TIMEOUTS 1
+#endif
+
+bit lock;
+byte wakes;
+bit spinner;
+byte asleep, claims, starting, queued, workers;
+byte held[NW];     /* jobs in its slots */
+bit started[NW];   /* the thread */
+bit waiting[NW];   /* on the futex */
+bit buffered[NW];  /* spinner = 0, not yet in memory */
+byte resting;      /* workers between find and arrive */
+byte timeouts = TIMEOUTS;
+byte over;         /* jobs that ended */
+byte stuck;        /* jobs that never will */
+
+#define LOCK atomic { lock == 0 -> lock = 1 }
+#define UNLOCK d_step { assert(asleep + claims == resting); lock = 0 }
+
+inline claim_sleeper()
+{
+	if
+	:: asleep == 0 || claims != 0 || queued == 0 -> claimed = 0
+	:: else ->
+	   d_step { asleep--; claims++ };
+#ifdef BUG_CLAIM_WITHOUT_FENCE
+	   claimed = !spinner;
+	   wakes++
+#else
+	   wakes++;
+	   claimed = !spinner
+#endif
+	fi
+}
+
+/* futex_wake of one: whichever the kernel likes. */
+inline ring()
+{
+	if
+	:: !claimed
+	:: claimed && !waiting[0] && !waiting[1]
+#if NW > 2
+		   && !waiting[2]
+#endif
+	:: atomic { claimed && waiting[0] -> waiting[0] = 0 }
+	:: atomic { claimed && waiting[1] -> waiting[1] = 0 }
+#if NW > 2
+	:: atomic { claimed && waiting[2] -> waiting[2] = 0 }
+#endif
+	fi;
+	claimed = 0
+}
+
+inline steal()
+{
+	v = 0;
+	do
+	:: v < NW && !job ->
+	   d_step {
+		if
+		:: held[v] != 0 -> held[v]--; job = 1
+		:: else
+		fi
+	   };
+	   v++
+	:: else -> v = 0; break
+	od
+}
+
+inline take()
+{
+	if
+	:: queued != 0 -> queued--; held[w] = 1
+	:: queued >= 4 -> queued = queued - 2; held[w] = 2
+#ifdef BUG_TAKE_ALL
+	:: queued >= 2 -> held[w] = queued; queued = 0
+#endif
+	:: queued == 0
+	fi
+}
+
+inline next_slot()
+{
+	d_step {
+		if
+		:: held[w] != 0 -> held[w]--; job = 1
+		:: else -> job = 0
+		fi
+	}
+}
+
+inline find()
+{
+	take();
+#ifndef BUG_NO_CHAIN
+	claim_sleeper();
+#endif
+	next_slot();
+#ifndef BUG_NO_STEAL
+	if
+	:: !job -> steal()
+	:: else
+	fi;
+#endif
+#ifndef BUG_WAKES_AFTER_UNLOCK
+	seen = wakes;
+#endif
+#ifdef BUG_COUNT_AFTER_UNLOCK
+	UNLOCK;
+	if
+	:: !job -> LOCK; d_step { asleep++; resting++ }; UNLOCK
+	:: else
+	fi;
+#else
+	if
+	:: !job -> d_step { asleep++; resting++ }
+	:: else
+	fi;
+	UNLOCK;
+#endif
+#ifdef BUG_WAKES_AFTER_UNLOCK
+	seen = wakes;
+#endif
+	ring()
+}
+
+inline watch()
+{
+	if
+	:: atomic { !spinner -> spinner = 1 };
+	   if
+	   :: wakes != seen
+	   :: true /* it takes too long */
+	   fi;
+	   buffered[w] = 1;
+#ifndef BUG_WATCH_WITHOUT_FENCE
+	   !buffered[w]
+#endif
+	:: true /* it does not pay, or another looks */
+	fi
+}
+
+inline rest()
+{
+	watch();
+#ifdef BUG_WAIT_FOR_NEW_WAKES
+	seen = wakes;
+#endif
+	in_vain = 0;
+	if
+	:: wakes == seen ->
+	   atomic { waiting[w] = (wakes == seen) };
+end_asleep: if
+	   :: !waiting[w]
+	   :: atomic { waiting[w] && timeouts != 0 ->
+		waiting[w] = 0; timeouts--; in_vain = 1 }
+	   fi
+	:: else
+	fi;
+	LOCK;
+	d_step {
+		resting--;
+		if
+#ifdef BUG_TIMEOUT_CLAIMS_NOTHING
+		:: in_vain && asleep != 0 -> asleep--
+		:: !(in_vain && asleep != 0) && claims != 0 ->
+			claims--; in_vain = 0
+#else
+		:: claims != 0 -> claims--; in_vain = 0
+#endif
+		:: else -> asleep--
+		fi
+	}
+}
+
+proctype worker(byte w)
+{
+	byte seen, v;
+	bit job, claimed, in_vain;
+
+end_off:
+	started[w];
+	LOCK;
+	starting--;
+look:
+	find();
+	if
+	:: job ->
+	   do
+	   :: job ->
+	      if
+	      :: over++
+	      :: atomic { true -> stuck++ };
+end_stuck:       false
+	      fi;
+	      next_slot()
+	   :: else -> break
+	   od;
+	   LOCK;
+	   goto look
+	:: else
+	fi;
+	rest();
+#ifdef BUG_TIMED_OUT_LEAVES
+	if
+	:: !in_vain -> goto look
+#else
+	if
+	:: !in_vain || queued != 0 -> goto look
+#endif
+	:: else
+	fi;
+	d_step { workers--; started[w] = 0; seen = 0 };
+	UNLOCK;
+	goto end_off
+}
+
+/* With the lock: workers enough for what is queued and more jobs. */
+inline grow(more)
+{
+	d_step {
+		v = 0;
+		do
+		:: v < NW && asleep + claims + starting < queued + more ->
+		   if
+		   :: !started[v] ->
+			started[v] = 1; starting++; workers++
+		   :: else
+		   fi;
+		   v++
+		:: else -> v = 0; break
+		od
+	}
+}
+
+proctype putter()
+{
+	byte n, v;
+	bit claimed;
+
+	do
+	:: n < PUTS ->
+	   n++;
+	   LOCK;
+	   grow(1);
+	   queued++;
+	   claim_sleeper();
+	   UNLOCK;
+	   ring()
+	:: else -> break
+	od
+}
+
+/* A turn ends; the ring waits until the cork has let go. */
+proctype flusher()
+{
+	byte v;
+	bit claimed;
+
+	LOCK;
+	queued = queued + TURN;
+	grow(0);
+#ifndef BUG_FLUSH_WITHOUT_CLAIM
+	claim_sleeper();
+#endif
+	UNLOCK;
+	LOCK;
+	UNLOCK;
+	ring()
+}
+
+#if NW > 2
+#define HELD (held[0] + held[1] + held[2])
+#else
+#define HELD (held[0] + held[1])
+#endif
+
+/* When nothing moves any more. */
+proctype quiet()
+{
+	timeout;
+	assert(over + stuck + queued + HELD == TURN + PUTS);
+	assert(queued + HELD == 0 || (resting == 0 && workers == NW))
+}
+
+active proctype memory()
+{
+end:	do
+	:: atomic { buffered[0] -> buffered[0] = 0; spinner = 0 }
+	:: atomic { buffered[1] -> buffered[1] = 0; spinner = 0 }
+#if NW > 2
+	:: atomic { buffered[2] -> buffered[2] = 0; spinner = 0 }
+#endif
+	od
+}
+
+init
+{
+	byte v;
+
+	atomic {
+		do
+		:: v < NW -> run worker(v); v++
+		:: else -> break
+		od;
+		run putter();
+		run flusher();
+		run quiet()
+	}
+}
