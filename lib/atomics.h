@@ -48,6 +48,13 @@
 #else
 #define A_FENCE(p) ((void)(p), __atomic_thread_fence(__ATOMIC_SEQ_CST))
 #endif
+
+/* The same right behind a read-modify-write, which is such a fence on x86. */
+#if (defined(__x86_64__) || defined(__i386__)) && !EDDY_TSAN
+#define A_FENCE_BEHIND(p) ((void)(p), __atomic_signal_fence(__ATOMIC_SEQ_CST))
+#else
+#define A_FENCE_BEHIND(p) A_FENCE(p)
+#endif
 #endif
 
 #endif

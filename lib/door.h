@@ -45,7 +45,32 @@ door_push(struct door *door, struct eddy_ready *node)
 		node->next = top;
 	while (!A_CAS(&door->stack, &top, node));
 	/* Pairs with the fence in door_park.  node is not ours any more. */
-	A_FENCE(&door->parked);
+	A_FENCE_BEHIND(&door->parked);
+	return A_LOAD(&door->parked) != 0 && A_XCHG(&door->parked, 0) != 0;
+}
+
+/* Any thread that has no hold on the door, so the loop may be gone as soon as
+ * node is in.  A hold is taken where the stack is empty; who pushes onto others
+ * leaves the ringing to the one that was first.  True: ring, and in any case
+ * give up the hold. */
+static inline bool
+door_post(struct door *door, struct eddy_ready *node, bool *ret_held)
+{
+	struct eddy_ready *top = A_LOAD(&door->stack);
+	bool held = false;
+
+	do {
+		if (top == NULL && !held) {
+			A_ADD(&door->refs, 1);
+			held = true;
+		}
+		node->next = top;
+	} while (!A_CAS(&door->stack, &top, node));
+	*ret_held = held;
+	if (top != NULL)
+		return false;
+	/* Pairs with the fence in door_park. */
+	A_FENCE_BEHIND(&door->parked);
 	return A_LOAD(&door->parked) != 0 && A_XCHG(&door->parked, 0) != 0;
 }
 

@@ -312,11 +312,10 @@ eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 }
 
 void
-eddy__job_end_by(struct door **held, struct eddy_job *job,
+eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
     enum eddy_outcome outcome, int result)
 {
 	struct door *door = job->door;
-	int cpu;
 
 	if (door == NULL || (job->flags & (JOB_HANDED | JOB_OWNED)) != 0) {
 		eddy_job_end(job, outcome, result);
@@ -330,7 +329,6 @@ eddy__job_end_by(struct door **held, struct eddy_job *job,
 	}
 	settle(job, outcome, result);
 	A_RELEASE(&job->state, JOB_DONE);
-	cpu = eddy__cpu();
 	if (A_LOAD(&door->cpu) != cpu)
 		A_STORE(&door->cpu, cpu);
 	eddy__door_send(door, &job->ready);

@@ -92,8 +92,9 @@ int eddy__job_queue_up(struct eddy_executor *executor, struct eddy_job *job);
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 
-/* eddy_job_end for a thread that ends many: it keeps the door of the last. */
-void eddy__job_end_by(struct door **held, struct eddy_job *job,
+/* eddy_job_end for a thread on cpu that ends many: it keeps the door of
+ * the last. */
+void eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 
 /* Its outcome has arrived: the job is its owner's again. */

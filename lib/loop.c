@@ -61,12 +61,17 @@ eddy__door_drop(struct door *door)
 }
 
 void
-eddy__door_send(struct door *door, struct eddy_ready *node)
+eddy__door_ring(struct door *door)
 {
-	if (!door_push(door, node))
-		return;
 	A_STORE(&door->rung_at, eddy_now());
 	eddy__ring(door->bell);
+}
+
+void
+eddy__door_send(struct door *door, struct eddy_ready *node)
+{
+	if (door_push(door, node))
+		eddy__door_ring(door);
 }
 
 /* Nobody will run what is in here: tell those who wait for it.  The loop does
@@ -238,13 +243,14 @@ patience(struct eddy_loop *loop, int64_t duration)
 	return next - now < duration ? next - now : duration;
 }
 
-/* Outcomes may come soon: wait awake for a while.  What is left to sleep. */
+/* Outcomes and posts may come soon: wait awake for a while.  What is left to sleep. */
 static int64_t
 spin(struct eddy_loop *loop, int64_t duration)
 {
 	int64_t wait = patience(loop, duration);
 
-	if (wait <= loop->spin.duration || !eddy__loop_jobs(loop) ||
+	if (wait <= loop->spin.duration ||
+	    !(loop->heard || eddy__loop_jobs(loop)) ||
 	    !spin_may(&loop->spin, A_LOAD(&loop->door->cpu)))
 		return wait;
 	if (!SPIN(&loop->spin, A_LOAD(&loop->door->stack) != NULL))
@@ -293,6 +299,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 		if (events[i].data.u64 != BELL)
 			eddy__watch_collect(
 			    loop, events[i].data.u64, events[i].events);
+	loop->heard = A_LOAD(&loop->door->stack) != NULL;
 	door_collect(loop->door, &loop->pending);
 	if (list_empty(&loop->pending) && !loop->stopping && may_jump(loop))
 		jump(loop, duration);

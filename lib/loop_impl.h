@@ -93,6 +93,7 @@ struct eddy_loop {
 	int main_result; /* run.c */
 
 	struct spin spin;
+	bool heard; /* the door had something last time */
 	struct cork cork;
 	struct eddy_ready spare_jobs; /* offload_job.c */
 	struct attachment *offload;   /* offload.c */
@@ -143,6 +144,7 @@ void eddy__door_drop(struct door *door);
 void eddy__door_clear(struct door *door, struct eddy_ready *list);
 /* The same for a loop that will not run again, and its roots. */
 void eddy__loop_abandon(struct eddy_loop *loop);
+void eddy__door_ring(struct door *door);
 /* Push and ring; for threads of the library, which exist in no forked child. */
 void eddy__door_send(struct door *door, struct eddy_ready *node);
 

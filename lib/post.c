@@ -31,17 +31,16 @@ int
 eddy_post(struct eddy_loop *loop, struct eddy_post *post)
 {
 	struct door *door = loop->door;
-	int r = 0;
+	bool child = A_LOAD(door->ours) == 0, held, rings;
 
 	if (A_XCHG(&post->state, 1) != 0)
 		return -EALREADY;
-	eddy__door_hold(door); /* the callback may close the loop */
-	if (A_LOAD(door->ours) != 0)
-		eddy__door_send(door, &post->ready);
-	else if (door_push(door, &post->ready))
-		r = -ECHILD;
-	eddy__door_drop(door);
-	return r;
+	rings = door_post(door, &post->ready, &held);
+	if (rings && !child)
+		eddy__door_ring(door);
+	if (held)
+		eddy__door_drop(door);
+	return rings && child ? -ECHILD : 0;
 }
 
 int

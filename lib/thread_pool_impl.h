@@ -23,6 +23,7 @@ struct worker {
 	const char *name;                  /* any thread: of what runs */
 	struct door *door;                 /* held: of the last outcome */
 	struct spin spin;
+	int cpu;      /* where its batch began */
 	bool crowded; /* no CPU to spare for waiting awake */
 	unsigned number;
 	int ticker; /* signals this thread; -1: none */

@@ -15,8 +15,9 @@
 
 enum {
 	BATCH = 32,        /* amortises the lock; more gains nothing */
+	AHEAD = 1,         /* slots whose jobs come from another CPU's cache */
 	URGENT_IN_ROW = 7, /* then one that is not */
-	TIMED = 8,         /* slots: a batch long enough to be worth a clock */
+	TIMED = 8,         /* jobs: a batch long enough to be worth a clock */
 };
 #define WAKE_TIME EDDY_US(20) /* what a wake costs: less work is not shared */
 #define TICK      EDDY_MS(1)  /* between signals to a job that must stop */
@@ -47,7 +48,7 @@ eddy__pool_claim_sleeper(struct pool *pool)
 	A_STORE(&pool->cpu, eddy__cpu());
 	A_ADD(&pool->wakes, 1);
 	/* Pairs with the fence in watch(): it sees wakes, or we its end. */
-	A_FENCE(&pool->spinner);
+	A_FENCE_BEHIND(&pool->spinner);
 	if (A_LOAD(&pool->spinner) != 0)
 		return false;
 	A_STORE(&pool->rung_at, eddy_now());
@@ -122,8 +123,8 @@ static void
 publish(struct worker *worker, struct over *over)
 {
 	if (over->job != NULL)
-		eddy__job_end_by(
-		    &worker->door, over->job, over->outcome, over->result);
+		eddy__job_end_by(&worker->door, worker->cpu, over->job,
+		    over->outcome, over->result);
 	over->job = NULL;
 }
 
@@ -139,6 +140,9 @@ next_slot(struct worker *worker)
 	while (job == NULL && from != A_LOAD(&worker->end)) {
 		job = lane_take(lane_slot(worker->lane, from));
 		A_STORE(&worker->from, ++from);
+		/* Perhaps gone: only an address. */
+		__builtin_prefetch(
+		    A_LOAD(lane_slot(worker->lane, from + AHEAD)), 1);
 	}
 	return job;
 }
@@ -313,6 +317,7 @@ run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job,
 	uint32_t n = A_LOAD(&worker->end) - A_LOAD(&worker->from) + 1;
 	int64_t began = n >= TIMED ? eddy_now() : 0, each;
 
+	worker->cpu = eddy__cpu();
 	while (job != NULL) {
 		publish(worker, over);
 		*over = run(worker, job);

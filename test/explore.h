@@ -216,7 +216,8 @@ explore_load(const void *word, size_t size)
 			*(old) = *(p);       \
 		same_;                       \
 	})
-#define A_FENCE(p) ((void)(p), explore_point(), explore_drain())
+#define A_FENCE(p)        ((void)(p), explore_point(), explore_drain())
+#define A_FENCE_BEHIND(p) A_FENCE(p)
 
 static inline void
 explore_enter(int i)

@@ -59,15 +59,20 @@ inline claim_sleeper()
 	fi
 }
 
+#if NW > 2
+#define NOBODY (!waiting[0] && !waiting[1] && !waiting[2])
+#define HELD (held[0] + held[1] + held[2])
+#else
+#define NOBODY (!waiting[0] && !waiting[1])
+#define HELD (held[0] + held[1])
+#endif
+
 /* futex_wake of one: whichever the kernel likes. */
 inline ring()
 {
 	if
 	:: !claimed
-	:: claimed && !waiting[0] && !waiting[1]
-#if NW > 2
-		   && !waiting[2]
-#endif
+	:: claimed && NOBODY
 	:: atomic { claimed && waiting[0] -> waiting[0] = 0 }
 	:: atomic { claimed && waiting[1] -> waiting[1] = 0 }
 #if NW > 2
@@ -96,8 +101,8 @@ inline steal()
 inline take()
 {
 	if
-	:: queued != 0 -> queued--; held[w] = 1
-	:: queued >= 4 -> queued = queued - 2; held[w] = 2
+	:: queued != 0 -> d_step { queued--; held[w] = 1 }
+	:: queued >= 4 -> d_step { queued = queued - 2; held[w] = 2 }
 #ifdef BUG_TAKE_ALL
 	:: queued >= 2 -> held[w] = queued; queued = 0
 #endif
@@ -199,11 +204,15 @@ end_asleep: if
 	}
 }
 
-proctype worker(byte w)
+proctype worker(byte w; bit idle)
 {
 	byte seen, v;
 	bit job, claimed, in_vain;
 
+	if
+	:: idle -> goto nap
+	:: else
+	fi;
 end_off:
 	started[w];
 	LOCK;
@@ -212,6 +221,7 @@ look:
 	find();
 	if
 	:: job ->
+	   seen = 0;
 	   do
 	   :: job ->
 	      if
@@ -226,6 +236,7 @@ end_stuck:       false
 	   goto look
 	:: else
 	fi;
+nap:
 	rest();
 #ifdef BUG_TIMED_OUT_LEAVES
 	if
@@ -295,12 +306,6 @@ proctype flusher()
 	ring()
 }
 
-#if NW > 2
-#define HELD (held[0] + held[1] + held[2])
-#else
-#define HELD (held[0] + held[1])
-#endif
-
 /* When nothing moves any more. */
 proctype quiet()
 {
@@ -323,10 +328,18 @@ end:	do
 init
 {
 	byte v;
+	bit idle;
 
 	atomic {
+		if /* all are asleep, or not there yet */
+		:: idle = 1;
+		   workers = NW;
+		   asleep = NW;
+		   resting = NW
+		:: true
+		fi;
 		do
-		:: v < NW -> run worker(v); v++
+		:: v < NW -> started[v] = idle; run worker(v, idle); v++
 		:: else -> break
 		od;
 		run putter();
