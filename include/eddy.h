@@ -9,6 +9,7 @@
 #include <eddy/post.h>
 #include <eddy/watch.h>
 #include <eddy/task.h>
+#include <eddy/strand.h>
 #include <eddy/sync.h>
 #include <eddy/executor.h>
 #include <eddy/thread_pool.h>

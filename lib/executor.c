@@ -83,6 +83,7 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 	job->executor = executor;
 	job->door = loop != NULL ? loop->door : NULL;
 	job->ready.run = run;
+	job->ready.next = NULL;
 	job->result = 0;
 	job->outcome = EDDY_NONE;
 	job->stop = 0;
@@ -123,10 +124,8 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 }
 
 int
-eddy__job_submit(struct eddy_job *job)
+eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job)
 {
-	struct eddy_executor *executor = job->executor;
-
 	if (A_LOAD(&executor->closing))
 		return -ESHUTDOWN;
 	if (A_LOAD(&executor->waiting) != 0)
@@ -162,7 +161,7 @@ eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 	if (r < 0)
 		return r;
 	job->to.done = done;
-	r = eddy__job_submit(job);
+	r = eddy__job_submit(executor, job);
 	return r < 0 ? eddy__job_withdraw(job, r) : 0;
 }
 
@@ -179,8 +178,8 @@ stop_waiting(struct eddy_executor *executor)
 
 /* It counts as a waiter before it tries once more, so whoever makes room
  * afterwards comes to the lock and finds it. */
-int
-eddy__job_queue_up(struct eddy_executor *executor, struct eddy_job *job)
+static int
+queue_up(struct eddy_executor *executor, struct eddy_job *job)
 {
 	enum eddy_outcome stop;
 	int r = 0;
@@ -199,6 +198,14 @@ eddy__job_queue_up(struct eddy_executor *executor, struct eddy_job *job)
 		eddy_job_end(job, stop, 0);
 	eddy_executor_room(executor, 1);
 	return r;
+}
+
+int
+eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job)
+{
+	int r = eddy__job_submit(executor, job);
+
+	return r == -EAGAIN ? queue_up(executor, job) : r;
 }
 
 /* With the lock, which it gives back meanwhile: submit one.  The room that is
@@ -580,7 +587,10 @@ eddy_executor_drain_then(struct eddy_executor *executor, struct eddy_loop *loop,
 		return r;
 	eddy__loop_flush(loop, true); /* those came before */
 	pthread_mutex_lock(&executor->lock);
-	r = executor->closing ? -EBUSY : 0;
+	/* Again is fine, after the first time has come to nothing. */
+	if (executor->drain_loop != NULL ||
+	    (executor->closing && executor->on_drained == NULL))
+		r = -EBUSY;
 	now = r == 0 && executor->waiting == 0;
 	if (r == 0) {
 		loop->holds++;

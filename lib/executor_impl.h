@@ -59,8 +59,9 @@ struct owned_job {
 	/* Before its outcome is published.  False: nobody waits for that. */
 	bool (*settle)(struct eddy_job *job);
 	void (*drop)(void *arg);
-	void **ref;     /* where the bytes go back to */
-	uint32_t parts; /* any thread: 2, less who has done with it */
+	void *ref;      /* to a pointer: NULL once it was given up */
+	uint32_t fate;  /* any thread */
+	uint32_t parts; /* any thread: those who may still touch it */
 };
 
 static inline struct owned_job *
@@ -83,10 +84,19 @@ int eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 int eddy__job_withdraw(struct eddy_job *job, int r); /* answers r */
 
 /* The executor's submit, but -EAGAIN while others wait for room. */
-int eddy__job_submit(struct eddy_job *job);
+int eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job);
 
-/* Wait for room with job, which submit refused: 0, or -ESHUTDOWN. */
-int eddy__job_queue_up(struct eddy_executor *executor, struct eddy_job *job);
+/* The same, but the job waits for room itself. */
+int eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job);
+
+/* offload_job.c: a task's job, which waits for room unless EDDY_JOB_NOWAIT; run
+ * is called with the outcome. */
+int eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
+    struct eddy_job *job, void (*run)(struct eddy_loop *, struct eddy_ready *));
+
+/* offload.c: what NULL stands for. */
+int eddy__default_executor(
+    struct eddy_loop *loop, struct eddy_executor **ret_executor);
 
 /* eddy_job_end in the thread of loop: no detour through its own door. */
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,

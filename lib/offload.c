@@ -32,8 +32,9 @@ close_own(struct attachment *attachment, int64_t duration)
 	return r;
 }
 
-static int
-default_executor(struct eddy_loop *loop, struct eddy_executor **ret_executor)
+int
+eddy__default_executor(
+    struct eddy_loop *loop, struct eddy_executor **ret_executor)
 {
 	struct own_pool *own;
 	int r;
@@ -80,7 +81,7 @@ eddy_offload_bytes(struct eddy_task *self, struct eddy_executor *executor,
 	int r = size > UINT32_MAX ? -EMSGSIZE : 0;
 
 	if (r == 0 && executor == NULL)
-		r = default_executor(self->loop, &executor);
+		r = eddy__default_executor(self->loop, &executor);
 	if (r < 0)
 		return eddy_complete(self, r);
 	job = take_storage(self->loop);

@@ -34,30 +34,24 @@ wake(struct eddy_loop *loop, struct eddy_ready *ready)
 	eddy_unpark(task, rc);
 }
 
-static int
-queue_up(struct eddy_executor *executor, struct eddy_job *job)
+int
+eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
+    struct eddy_job *job, void (*run)(struct eddy_loop *, struct eddy_ready *))
 {
-	eddy__loop_flush(job->to.task->loop, true); /* those came first */
-	return eddy__job_queue_up(executor, job);
-}
+	int r = job->fn != NULL ? 0 : -EINVAL;
 
-static int
-submit(struct eddy_task *self, struct eddy_executor *executor,
-    struct eddy_job *job)
-{
-	int r;
-
-	if (job->fn == NULL)
-		return -EINVAL;
-	if (eddy_cancelled(self))
-		return -ECANCELED;
-	r = eddy__job_prepare(executor, job, self->loop, wake);
+	if (r == 0 && eddy_cancelled(task))
+		r = -ECANCELED;
+	if (r == 0)
+		r = eddy__job_prepare(executor, job, task->loop, run);
 	if (r < 0)
 		return r;
-	job->to.task = self;
-	r = eddy__job_submit(job);
-	if (r == -EAGAIN && (job->flags & EDDY_JOB_NOWAIT) == 0)
-		r = queue_up(executor, job);
+	job->to.task = task;
+	r = eddy__job_submit(executor, job);
+	if (r == -EAGAIN && (job->flags & EDDY_JOB_NOWAIT) == 0) {
+		eddy__loop_flush(task->loop, true); /* those came first */
+		r = eddy__job_enqueue(executor, job);
+	}
 	return r < 0 ? eddy__job_withdraw(job, r) : 0;
 }
 
@@ -66,7 +60,7 @@ eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
     struct eddy_job *job)
 {
 	int64_t deadline = job->deadline;
-	int r = submit(self, executor, job);
+	int r = eddy__job_start(self, executor, job, wake);
 
 	if (r < 0) {
 		if ((job->flags & JOB_STORED) != 0)

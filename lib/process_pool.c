@@ -1010,7 +1010,7 @@ set_options(struct pool *pool, const struct eddy_process_pool_options *options)
 	if (options != NULL)
 		*own = *options;
 	if (own->workers == 0)
-		own->workers = (unsigned)eddy__cpus();
+		own->workers = eddy__quota((unsigned)eddy__cpus());
 	if (own->depth == 0)
 		own->depth = DEPTH;
 	if (own->queue_limit == 0)

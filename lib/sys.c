@@ -338,6 +338,24 @@ eddy__thread_create(
 	return -r;
 }
 
+void
+eddy__cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+struct timespec
+eddy__timespec(int64_t deadline)
+{
+	return (struct timespec){.tv_sec = (time_t)(deadline / EDDY_S(1)),
+	    .tv_nsec = (long)(deadline % EDDY_S(1))};
+}
+
 static void
 on_signal(int signal)
 {

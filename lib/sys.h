@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 struct epoll_event;
 
@@ -75,6 +76,7 @@ eddy__self(void)
 }
 int eddy__thread_count(void); /* of this process; -errno without procfs */
 int eddy__cpus(void);         /* that this process may use */
+unsigned eddy__quota(unsigned cpus);                   /* quota.c: or fewer */
 int eddy__set_affinity(const void *cpus, size_t size); /* of this thread */
 /* A signal that only makes system calls fail with EINTR, and a timer that sends
  * it to this thread every interval (ns; 0: stop) until told otherwise. */
@@ -83,6 +85,10 @@ int eddy__ticker_open(int *ret_ticker, int signal);
 int eddy__ticker_set(int ticker, int64_t interval);
 int eddy__ticker_close(int ticker);
 int eddy__cpu(void); /* that this thread is on just now */
+
+/* For pthread_cond_timedwait, on the clock of eddy_now. */
+void eddy__cond_init(pthread_cond_t *cond);
+struct timespec eddy__timespec(int64_t deadline);
 
 /* base.c: now + duration, saturated as eddy_after says. */
 int64_t eddy__later(int64_t now, int64_t duration);

@@ -11,8 +11,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
-#include <time.h>
 
 enum {
 	MORE_THAN_CPUS = 4, /* as CPython's executor */
@@ -344,20 +342,13 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	return state == JOB_DONE ? -EALREADY : 0;
 }
 
-static struct timespec
-timespec_of(int64_t deadline)
-{
-	return (struct timespec){.tv_sec = (time_t)(deadline / EDDY_S(1)),
-	    .tv_nsec = (long)(deadline % EDDY_S(1))};
-}
-
 /* With the lock: wait until all workers have left and all corks are drawn.  Only
  * jobs and turns are late: workers that have none leave at once. */
 static int
 wait_for_leave(struct pool *pool, int64_t duration)
 {
 	int64_t deadline = eddy_after(duration);
-	struct timespec until = timespec_of(deadline);
+	struct timespec until = eddy__timespec(deadline);
 	int r = 0;
 
 	while (!deserted(pool)) {
@@ -457,14 +448,15 @@ static int
 set_options(struct pool *pool, const struct eddy_thread_pool_options *options)
 {
 	struct eddy_thread_pool_options *own = &pool->options;
-	unsigned cpus = (unsigned)eddy__cpus();
 
 	if (options != NULL)
 		*own = *options;
-	if (own->workers_max == 0)
-		own->workers_max = cpus + MORE_THAN_CPUS < WORKERS_MAX
-		                       ? cpus + MORE_THAN_CPUS
-		                       : WORKERS_MAX;
+	if (own->workers_max == 0) {
+		own->workers_max = eddy__quota((unsigned)eddy__cpus()) +
+		                   MORE_THAN_CPUS;
+		if (own->workers_max > WORKERS_MAX)
+			own->workers_max = WORKERS_MAX;
+	}
 	if (own->workers_min > own->workers_max)
 		own->workers_max = own->workers_min;
 	if (own->queue_limit == 0)
@@ -503,7 +495,6 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	static const struct eddy_executor_ops ops = {
 	    "threads", submit, cancel, close_pool, describe, drain};
 	struct pool *pool = eddy__alloc(sizeof(*pool));
-	pthread_condattr_t monotonic;
 	int r = pool != NULL ? set_options(pool, options) : -ENOMEM;
 
 	if (r == 0)
@@ -518,10 +509,7 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	eddy_executor_init(&pool->executor, &ops);
 	pool->cpu = -1;
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->left, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	eddy__cond_init(&pool->left);
 	*ret_executor = &pool->executor;
 	return 0;
 }

@@ -21,9 +21,29 @@ EDDY_HEADER_BEGIN_
 EDDY_ASYNC eddy_offload_bytes(struct eddy_task *self,
     struct eddy_executor *executor, eddy_job_fn *fn, void *arg, size_t size);
 
+/* The same with bytes that go with the job: *ref points to them, and when the
+ * await is cancelled or timed out while the job runs it returns at once, *ref is
+ * NULL, and drop(bytes) is called where and when the job ends. */
+#define eddy_offload_owned(self, executor, fn, ref, drop) \
+	eddy_offload_owned_bytes(self, executor, fn, ref, sizeof(**(ref)), drop)
+EDDY_ASYNC eddy_offload_owned_bytes(struct eddy_task *self,
+    struct eddy_executor *executor, eddy_job_fn *fn, void *ref, size_t size,
+    void (*drop)(void *));
+
+/* Await fn(&array[i]) for i = 0 to n - 1, each of size bytes, at most at_most of
+ * them at a time.  0, or the first failure, after which no more begin. */
+EDDY_ASYNC eddy_map(struct eddy_task *self, struct eddy_executor *executor,
+    eddy_job_fn *fn, void *array, size_t n, size_t size, unsigned at_most);
+
 /* Await a job of one's own, for its deadline, name, outcome and result. */
 EDDY_ASYNC eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
     struct eddy_job *job);
+
+/* Refuse jobs from now on (-ESHUTDOWN) and await the outcomes of those that were
+ * accepted; the executor stays open.  -ETIME: not within duration ns.  -EBUSY:
+ * somebody awaits that already. */
+EDDY_ASYNC eddy_executor_drain(
+    struct eddy_task *self, struct eddy_executor *executor, int64_t duration);
 
 EDDY_HEADER_END_
 

@@ -4,27 +4,25 @@
  *
  * claim_sleeper, take, next_slot, steal, find, watch, rest, arrive, leave, grow,
  * put, flush (lib/thread_pool.c).  A job ends, or never does; a few times a sleep
- * ends by idle_duration.  take() is more generous than the real one: it may take
- * up to half of the queue.
+ * ends by idle_duration.  take is more generous than the real one: up to half of
+ * the queue.  The queue has room for all.
  *
  * Memory: a worker's store of 0 to spinner sits in a store buffer that a fence
  * drains.  A read-modify-write is no fence: the load behind it may come first.
  *
  * Properties: no job waits for ever, in the queue or in a slot, while a worker
- * sleeps or another may be added (quiet); those that nobody counts on and those
- * that somebody does are together just those who rest.
+ * sleeps or another may be added (quiet).  Whenever the lock is free: who rests
+ * is either asleep or claimed, and with jobs in the queue somebody who sleeps is
+ * claimed.
  */
 #ifndef NW
-#define NW 3 /* workers_max */
+#define NW 2 /* workers_max */
 #endif
 #ifndef TURN
-#define TURN 3 /* jobs in a cork */
+#define TURN 2 /* jobs in a cork */
 #endif
 #ifndef PUTS
-#define PUTS 1 /* jobs that come one by one */
-#endif
-#ifndef TIMEOUTS
-#define TIMEOUTS 1
+#define PUTS 2 /* jobs that come one by one */
 #endif
 
 bit lock;
@@ -36,28 +34,14 @@ bit started[NW];   /* the thread */
 bit waiting[NW];   /* on the futex */
 bit buffered[NW];  /* spinner = 0, not yet in memory */
 byte resting;      /* workers between find and arrive */
-byte timeouts = TIMEOUTS;
+bit timeouts = 1;  /* how many more */
 byte over;         /* jobs that ended */
 byte stuck;        /* jobs that never will */
 
-#define LOCK atomic { lock == 0 -> lock = 1 }
-#define UNLOCK d_step { assert(asleep + claims == resting); lock = 0 }
-
-inline claim_sleeper()
-{
-	if
-	:: asleep == 0 || claims != 0 || queued == 0 -> claimed = 0
-	:: else ->
-	   d_step { asleep--; claims++ };
-#ifdef BUG_CLAIM_WITHOUT_FENCE
-	   claimed = !spinner;
-	   wakes++
-#else
-	   wakes++;
-	   claimed = !spinner
-#endif
-	fi
-}
+#define LOCK lock == 0 -> lock = 1
+#define CONSISTENT (asleep + claims == resting && \
+    (queued == 0 || asleep == 0 || claims != 0))
+#define UNLOCK d_step { assert(CONSISTENT); lock = 0 }
 
 #if NW > 2
 #define NOBODY (!waiting[0] && !waiting[1] && !waiting[2])
@@ -67,12 +51,38 @@ inline claim_sleeper()
 #define HELD (held[0] + held[1])
 #endif
 
+/* What only the lock guards is one step with what comes before. */
+inline claim_sleeper()
+{
+	if
+	:: asleep == 0 || claims != 0 || queued == 0 -> claimed = 0
+	:: else ->
+	   asleep--;
+	   claims++;
+	   claimed = 1
+	fi
+}
+
+inline count_wake()
+{
+	if
+	:: claimed ->
+#ifdef BUG_CLAIM_WITHOUT_FENCE
+	   claimed = !spinner;
+	   wakes++
+#else
+	   wakes++;
+	   claimed = !spinner
+#endif
+	:: else
+	fi
+}
+
 /* futex_wake of one: whichever the kernel likes. */
 inline ring()
 {
 	if
-	:: !claimed
-	:: claimed && NOBODY
+	:: !claimed || NOBODY
 	:: atomic { claimed && waiting[0] -> waiting[0] = 0 }
 	:: atomic { claimed && waiting[1] -> waiting[1] = 0 }
 #if NW > 2
@@ -80,6 +90,18 @@ inline ring()
 #endif
 	fi;
 	claimed = 0
+}
+
+inline take()
+{
+	if
+	:: queued != 0 -> queued--; held[w] = 1
+	:: queued >= 4 -> queued = queued - 2; held[w] = 2
+#ifdef BUG_TAKE_ALL
+	:: queued >= 2 -> held[w] = queued; queued = 0
+#endif
+	:: queued == 0
+	fi
 }
 
 inline steal()
@@ -91,25 +113,14 @@ inline steal()
 		if
 		:: held[v] != 0 -> held[v]--; job = 1
 		:: else
-		fi
-	   };
-	   v++
+		fi;
+		v++
+	   }
 	:: else -> v = 0; break
 	od
 }
 
-inline take()
-{
-	if
-	:: queued != 0 -> d_step { queued--; held[w] = 1 }
-	:: queued >= 4 -> d_step { queued = queued - 2; held[w] = 2 }
-#ifdef BUG_TAKE_ALL
-	:: queued >= 2 -> held[w] = queued; queued = 0
-#endif
-	:: queued == 0
-	fi
-}
-
+/* Without the lock, but for the first. */
 inline next_slot()
 {
 	d_step {
@@ -118,41 +129,6 @@ inline next_slot()
 		:: else -> job = 0
 		fi
 	}
-}
-
-inline find()
-{
-	take();
-#ifndef BUG_NO_CHAIN
-	claim_sleeper();
-#endif
-	next_slot();
-#ifndef BUG_NO_STEAL
-	if
-	:: !job -> steal()
-	:: else
-	fi;
-#endif
-#ifndef BUG_WAKES_AFTER_UNLOCK
-	seen = wakes;
-#endif
-#ifdef BUG_COUNT_AFTER_UNLOCK
-	UNLOCK;
-	if
-	:: !job -> LOCK; d_step { asleep++; resting++ }; UNLOCK
-	:: else
-	fi;
-#else
-	if
-	:: !job -> d_step { asleep++; resting++ }
-	:: else
-	fi;
-	UNLOCK;
-#endif
-#ifdef BUG_WAKES_AFTER_UNLOCK
-	seen = wakes;
-#endif
-	ring()
 }
 
 inline watch()
@@ -171,37 +147,23 @@ inline watch()
 	fi
 }
 
-inline rest()
+/* With the lock: who timed out need not be who was rung. */
+inline arrive()
 {
-	watch();
-#ifdef BUG_WAIT_FOR_NEW_WAKES
-	seen = wakes;
-#endif
-	in_vain = 0;
+	resting--;
 	if
-	:: wakes == seen ->
-	   atomic { waiting[w] = (wakes == seen) };
-end_asleep: if
-	   :: !waiting[w]
-	   :: atomic { waiting[w] && timeouts != 0 ->
-		waiting[w] = 0; timeouts--; in_vain = 1 }
-	   fi
-	:: else
-	fi;
-	LOCK;
-	d_step {
-		resting--;
-		if
 #ifdef BUG_TIMEOUT_CLAIMS_NOTHING
-		:: in_vain && asleep != 0 -> asleep--
-		:: !(in_vain && asleep != 0) && claims != 0 ->
-			claims--; in_vain = 0
+	:: in_vain && asleep != 0 -> asleep--
+	:: !(in_vain && asleep != 0) && claims != 0 -> claims--; in_vain = 0
 #else
-		:: claims != 0 -> claims--; in_vain = 0
+	:: claims != 0 ->
+	   claims--;
+#ifndef BUG_CLAIMED_LEAVES
+	   in_vain = 0
 #endif
-		:: else -> asleep--
-		fi
-	}
+#endif
+	:: else -> asleep--
+	fi
 }
 
 proctype worker(byte w; bit idle)
@@ -215,59 +177,99 @@ proctype worker(byte w; bit idle)
 	fi;
 end_off:
 	started[w];
-	LOCK;
-	starting--;
-look:
-	find();
+	atomic { LOCK; starting-- };
+look:	atomic {
+		take();
+#ifdef BUG_NO_CHAIN
+		claimed = 0
+#else
+		claim_sleeper()
+#endif
+	};
+	count_wake();
+	next_slot();
+#ifndef BUG_NO_STEAL
+	if
+	:: !job -> steal()
+	:: else
+	fi;
+#endif
+#ifdef BUG_COUNT_AFTER_UNLOCK
+	seen = wakes;
+	UNLOCK;
+	if
+	:: !job -> atomic { LOCK; asleep++; resting++ }; UNLOCK
+	:: else
+	fi;
+#else
+#ifdef BUG_WAKES_AFTER_UNLOCK
+	atomic { asleep = asleep + !job; resting = resting + !job; UNLOCK };
+	seen = wakes;
+#else
+	atomic { asleep = asleep + !job; resting = resting + !job;
+	    seen = (job -> 0 : wakes); UNLOCK };
+#endif
+#endif
+	ring();
 	if
 	:: job ->
-	   seen = 0;
 	   do
 	   :: job ->
 	      if
 	      :: over++
-	      :: atomic { true -> stuck++ };
+	      :: stuck++;
 end_stuck:       false
 	      fi;
 	      next_slot()
 	   :: else -> break
 	   od;
-	   LOCK;
-	   goto look
+	   atomic { LOCK; goto look }
 	:: else
 	fi;
-nap:
-	rest();
-#ifdef BUG_TIMED_OUT_LEAVES
-	if
-	:: !in_vain -> goto look
-#else
-	if
-	:: !in_vain || queued != 0 -> goto look
+nap:	watch();
+#ifdef BUG_WAIT_FOR_NEW_WAKES
+	seen = wakes;
 #endif
+	if
+	:: wakes == seen ->
+	   waiting[w] = (wakes == seen);
+end_asleep:
+	   if
+	   :: !waiting[w]
+	   :: atomic { waiting[w] && timeouts != 0 ->
+		waiting[w] = 0; timeouts--; in_vain = 1 }
+	   fi
 	:: else
 	fi;
-	d_step { workers--; started[w] = 0; seen = 0 };
-	UNLOCK;
-	goto end_off
+	atomic {
+		LOCK;
+		arrive();
+		seen = 0;
+		if
+#ifdef BUG_CLAIMED_LEAVES
+		:: !in_vain -> goto look
+#else
+		:: !in_vain || queued != 0 -> in_vain = 0; goto look
+#endif
+		:: else -> in_vain = 0; workers--; started[w] = 0
+		fi;
+		UNLOCK;
+		goto end_off
+	}
 }
 
 /* With the lock: workers enough for what is queued and more jobs. */
 inline grow(more)
 {
-	d_step {
-		v = 0;
-		do
-		:: v < NW && asleep + claims + starting < queued + more ->
-		   if
-		   :: !started[v] ->
-			started[v] = 1; starting++; workers++
-		   :: else
-		   fi;
-		   v++
-		:: else -> v = 0; break
-		od
-	}
+	do
+	:: v < NW && asleep + claims + starting < queued + more ->
+	   if
+	   :: !started[v] -> started[v] = 1; starting++; workers++
+	   :: else
+	   fi;
+	   v++
+	:: else -> v = 0; break
+	od
 }
 
 proctype putter()
@@ -277,11 +279,14 @@ proctype putter()
 
 	do
 	:: n < PUTS ->
-	   n++;
-	   LOCK;
-	   grow(1);
-	   queued++;
-	   claim_sleeper();
+	   atomic {
+		LOCK;
+		grow(1);
+		queued++;
+		n++;
+		claim_sleeper()
+	   };
+	   count_wake();
 	   UNLOCK;
 	   ring()
 	:: else -> break
@@ -294,15 +299,17 @@ proctype flusher()
 	byte v;
 	bit claimed;
 
-	LOCK;
-	queued = queued + TURN;
-	grow(0);
+	atomic {
+		LOCK;
+		queued = queued + TURN;
+		grow(0);
 #ifndef BUG_FLUSH_WITHOUT_CLAIM
-	claim_sleeper();
+		claim_sleeper()
 #endif
+	};
+	count_wake();
 	UNLOCK;
-	LOCK;
-	UNLOCK;
+	atomic { LOCK; UNLOCK };
 	ring()
 }
 

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * offload_owned: a job whose bytes go with it, so nobody has to wait for it.
+ *
+ * fate: OUT -> ENDED by who ends the job, or OUT -> GIVEN_UP by the task that
+ * waits (compare-and-swap: one of them).  A job that was given up is dropped
+ * where it ends, and nothing of its loop is touched any more.
+ */
+#include <eddy/offload.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "executor_impl.h"
+#include "sys.h"
+#include "task_impl.h"
+
+enum fate { OUT, ENDED, GIVEN_UP };
+
+static void
+release(struct owned_job *owned)
+{
+	if (A_SUB(&owned->parts, 1) == 1)
+		eddy__free(owned);
+}
+
+/* In the thread where it ends. */
+static bool
+settle(struct eddy_job *job)
+{
+	struct owned_job *owned = owned_of(job);
+	uint32_t out = OUT;
+
+	if (A_CAS(&owned->fate, &out, ENDED))
+		return true;
+	owned->drop(job->arg);
+	A_SUB(&job->executor->abandoned, 1);
+	release(owned);
+	return false;
+}
+
+static void
+wake(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	struct eddy_job *job = job_of(ready);
+	struct eddy_task *task = job->to.task;
+	int rc = eddy_job_rc(job);
+
+	eddy__job_heard(loop, job);
+	eddy__free(owned_of(job));
+	eddy_unpark(task, rc);
+}
+
+static int
+give_up(struct eddy_task *task, int rc)
+{
+	struct owned_job *owned = task->use.user[0];
+	struct eddy_job *job = &owned->job;
+	void *nothing = NULL;
+	uint32_t out = OUT;
+
+	if (!A_CAS(&owned->fate, &out, GIVEN_UP))
+		return 0; /* the outcome is on its way */
+	memcpy(owned->ref, &nothing, sizeof(nothing));
+	A_ADD(&job->executor->abandoned, 1);
+	task->loop->delivered++;
+	eddy__job_give_up(job, EDDY_CANCELLED);
+	release(owned);
+	return eddy_unpark(task, rc);
+}
+
+static const struct eddy_op owned_op = {"job", give_up};
+
+EDDY_ASYNC
+eddy_offload_owned_bytes(struct eddy_task *self, struct eddy_executor *executor,
+    eddy_job_fn *fn, void *ref, size_t size, void (*drop)(void *))
+{
+	struct owned_job *owned;
+	int r = size > UINT32_MAX ? -EMSGSIZE : 0;
+
+	if (r == 0 && drop == NULL)
+		r = -EINVAL;
+	if (r == 0 && executor == NULL)
+		r = eddy__default_executor(self->loop, &executor);
+	if (r < 0)
+		return eddy_complete(self, r);
+	owned = eddy__alloc(sizeof(*owned));
+	if (owned == NULL)
+		return eddy_complete(self, -ENOMEM);
+	memcpy(&owned->job.arg, ref, sizeof(void *));
+	owned->job.fn = fn;
+	owned->job.size = (uint32_t)size;
+	owned->job.flags = JOB_OWNED;
+	owned->job.name = self->name;
+	owned->settle = settle;
+	owned->drop = drop;
+	owned->ref = ref;
+	owned->parts = 2;
+	self->use.user[0] = owned;
+	r = eddy__job_start(self, executor, &owned->job, wake);
+	if (r < 0) {
+		eddy__free(owned);
+		return eddy_complete(self, r);
+	}
+	return eddy__park(self, &owned_op);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * quota: how many CPUs the control groups of this process leave it.
+ *
+ * Version 2 has "quota period" (or "max") in cpu.max, version 1 a file for
+ * each; a group also has no more than those above it.  What is not there, or
+ * not seen from this container, limits nothing.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sys.h"
+
+enum { LIST = 4096 }; /* bytes of /proc/self/cgroup that are looked at */
+
+/* "dir/name" as text; empty when it cannot be had. */
+static void
+slurp(const char *dir, const char *name, char *text, int size)
+{
+	char path[PATH_MAX];
+	int fd, n = -1;
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) < PATH_MAX) {
+		fd = eddy__open(path, O_RDONLY);
+		if (fd >= 0) {
+			n = eddy__read(fd, text, (size_t)size - 1);
+			eddy__close(fd);
+		}
+	}
+	text[n > 0 ? n : 0] = '\0';
+}
+
+/* Of one group, rounded up. */
+static unsigned
+limit_of(const char *dir)
+{
+	char text[64];
+	long quota = 0, period = 0;
+
+	slurp(dir, "cpu.max", text, sizeof(text));
+	if (sscanf(text, "%ld %ld", &quota, &period) != 2) {
+		slurp(dir, "cpu.cfs_quota_us", text, sizeof(text));
+		sscanf(text, "%ld", &quota);
+		slurp(dir, "cpu.cfs_period_us", text, sizeof(text));
+		sscanf(text, "%ld", &period);
+	}
+	if (quota <= 0 || period <= 0)
+		return UINT_MAX;
+	quota = quota / period + (quota % period != 0);
+	return quota < UINT_MAX ? (unsigned)quota : UINT_MAX;
+}
+
+/* Of the group at root/path and those above it. */
+static unsigned
+limit_above(const char *root, const char *path, unsigned limit)
+{
+	char dir[PATH_MAX], *slash;
+	size_t base = strlen(root);
+	unsigned own;
+
+	if (snprintf(dir, sizeof(dir), "%s%s", root, path) >= PATH_MAX)
+		return limit;
+	for (;;) {
+		own = limit_of(dir);
+		limit = own < limit ? own : limit;
+		slash = strrchr(dir + base, '/');
+		if (slash == NULL)
+			return limit;
+		*slash = '\0';
+	}
+}
+
+unsigned
+eddy__quota(unsigned cpus)
+{
+	char list[LIST], *line, *rest = list, *controllers, *path;
+
+	slurp("/proc/self", "cgroup", list, LIST);
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		strsep(&line, ":"); /* the hierarchy's number */
+		controllers = strsep(&line, ":");
+		path = line;
+		if (path == NULL)
+			continue;
+		if (*controllers == '\0')
+			cpus = limit_above("/sys/fs/cgroup", path, cpus);
+		else if (strncmp(controllers, "cpu", 3) == 0)
+			cpus = limit_above("/sys/fs/cgroup/cpu", path, cpus);
+	}
+	return cpus;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * strand: one job at a time, in order, on another executor.
+ *
+ * The oldest job is handed to the inner executor, which treats it as any other;
+ * when it has ended, in whatever thread, the next one goes.  A strand is busy
+ * from the first hand-over until it finds its queue empty; only then may it be
+ * freed, so nothing touches it after its job was handed on.
+ */
+#include <eddy/strand.h>
+
+#include <errno.h>
+#include <time.h>
+
+#include "executor_impl.h"
+#include "sys.h"
+
+struct strand {
+	struct eddy_executor executor; /* whose lock guards what follows */
+	struct eddy_ready queue;
+	unsigned queued, limit;
+	bool busy;
+	const char *name; /* of the job that the inner executor has */
+	bool draining, closing;
+	bool abandoned; /* close gave up: free it when it is not busy */
+	pthread_cond_t idle;
+	struct eddy_executor_stats stats;
+};
+
+static struct strand *
+strand_of(struct eddy_executor *executor)
+{
+	return CONTAINER_OF(executor, struct strand, executor);
+}
+
+static void
+destroy(struct strand *strand)
+{
+	pthread_cond_destroy(&strand->idle);
+	eddy_executor_fini(&strand->executor);
+	eddy__free(strand);
+}
+
+/* With the lock: to be handed to the inner executor. */
+static void
+mark(struct strand *strand, struct eddy_job *job)
+{
+	job->flags |= JOB_HANDED;
+	strand->name = job->name != NULL ? job->name : "job";
+}
+
+/* With the lock, which it gives back, and perhaps with the strand: no job. */
+static void
+become_idle(struct strand *strand)
+{
+	bool abandoned = strand->abandoned;
+
+	strand->busy = false;
+	if (strand->draining)
+		eddy_executor_drained(&strand->executor);
+	pthread_cond_signal(&strand->idle);
+	pthread_mutex_unlock(&strand->executor.lock);
+	if (abandoned)
+		destroy(strand);
+}
+
+/* Without the lock: one that the inner executor refused. */
+static void
+refuse(struct strand *strand, struct eddy_job *job, int r)
+{
+	enum eddy_outcome why = A_LOAD(&job->stop);
+
+	if (why == EDDY_NONE)
+		why = r == -ESHUTDOWN ? EDDY_CANCELLED : EDDY_LOST;
+	pthread_mutex_lock(&strand->executor.lock);
+	job->flags &= (uint8_t)~JOB_HANDED;
+	eddy__stats_count(&strand->stats, why, 1);
+	pthread_mutex_unlock(&strand->executor.lock);
+	eddy_job_end(job, why, r);
+}
+
+/* The strand is busy with nothing: hand over the oldest that is taken. */
+static void
+go_on(struct strand *strand)
+{
+	struct eddy_executor *inner = strand->executor.inner;
+	struct eddy_job *job;
+	int r;
+
+	for (;;) {
+		pthread_mutex_lock(&strand->executor.lock);
+		if (list_empty(&strand->queue)) {
+			become_idle(strand);
+			return;
+		}
+		job = job_of(list_pop(&strand->queue));
+		strand->queued--;
+		mark(strand, job);
+		pthread_mutex_unlock(&strand->executor.lock);
+		eddy_executor_room(&strand->executor, 1);
+		r = eddy__job_enqueue(inner, job);
+		if (r == 0)
+			return;
+		refuse(strand, job, r);
+	}
+}
+
+static void
+ended(struct eddy_executor *executor, enum eddy_outcome outcome)
+{
+	struct strand *strand = strand_of(executor);
+
+	pthread_mutex_lock(&executor->lock);
+	eddy__stats_count(&strand->stats, outcome, 1);
+	pthread_mutex_unlock(&executor->lock);
+	go_on(strand);
+}
+
+static int
+submit(struct eddy_executor *executor, struct eddy_job *job)
+{
+	struct strand *strand = strand_of(executor);
+	bool first = false;
+	int r = 0;
+
+	pthread_mutex_lock(&executor->lock);
+	if (strand->closing) {
+		r = -ESHUTDOWN;
+	} else if (!strand->busy) {
+		strand->busy = first = true;
+		mark(strand, job);
+	} else if (strand->queued < strand->limit) {
+		list_push(&strand->queue, &job->ready);
+		strand->queued++;
+	} else {
+		r = -EAGAIN;
+	}
+	strand->stats.submitted += r == 0;
+	pthread_mutex_unlock(&executor->lock);
+	if (first)
+		r = eddy__job_enqueue(executor->inner, job);
+	if (first && r < 0) {
+		pthread_mutex_lock(&executor->lock);
+		job->flags &= (uint8_t)~JOB_HANDED;
+		strand->stats.submitted--;
+		pthread_mutex_unlock(&executor->lock);
+		go_on(strand); /* with those that came meanwhile */
+	}
+	return r;
+}
+
+static int
+cancel(struct eddy_executor *executor, struct eddy_job *job,
+    enum eddy_outcome outcome)
+{
+	struct strand *strand = strand_of(executor);
+	struct eddy_executor *inner = executor->inner;
+	bool handed, ours;
+
+	pthread_mutex_lock(&executor->lock);
+	handed = (job->flags & JOB_HANDED) != 0;
+	ours = !handed && job->ready.next != NULL;
+	if (ours) {
+		list_remove(&job->ready);
+		strand->queued--;
+		eddy__stats_count(&strand->stats, outcome, 1);
+	}
+	pthread_mutex_unlock(&executor->lock);
+	if (handed)
+		return inner->ops->cancel(inner, job, outcome);
+	if (ours) {
+		eddy_executor_room(executor, 1);
+		eddy_job_end(job, outcome, 0);
+	}
+	return 0; /* or it is on its way; stop is set */
+}
+
+static int
+close_strand(struct eddy_executor *executor, int64_t duration)
+{
+	struct strand *strand = strand_of(executor);
+	struct eddy_loop *home = executor->inner->home;
+	int64_t deadline = eddy_after(duration);
+	struct timespec until = eddy__timespec(deadline);
+	struct eddy_ready *ready;
+	int r = 0;
+
+	if (home != NULL && eddy__loop_mine(home) == 0)
+		deadline = 0; /* it cannot end while we wait here */
+	pthread_mutex_lock(&executor->lock);
+	strand->closing = true;
+	strand->draining = false;
+	while ((ready = list_pop(&strand->queue)) != NULL) {
+		strand->queued--;
+		pthread_mutex_unlock(&executor->lock);
+		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
+		pthread_mutex_lock(&executor->lock);
+	}
+	while (strand->busy && deadline != 0 && r != ETIMEDOUT) {
+		if (deadline == EDDY_FOREVER)
+			pthread_cond_wait(&strand->idle, &executor->lock);
+		else
+			r = pthread_cond_timedwait(
+			    &strand->idle, &executor->lock, &until);
+	}
+	strand->abandoned = strand->busy;
+	if (strand->busy && executor->names != 0)
+		executor->ret_names[0] = strand->name;
+	r = strand->busy ? -ETIME : 0;
+	pthread_mutex_unlock(&executor->lock);
+	if (r == 0)
+		destroy(strand);
+	return r;
+}
+
+static void
+describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
+{
+	struct strand *strand = strand_of(executor);
+
+	pthread_mutex_lock(&executor->lock);
+	*ret_stats = strand->stats;
+	ret_stats->queued = strand->queued;
+	ret_stats->running = strand->busy;
+	pthread_mutex_unlock(&executor->lock);
+}
+
+static void
+drain(struct eddy_executor *executor)
+{
+	struct strand *strand = strand_of(executor);
+
+	pthread_mutex_lock(&executor->lock);
+	strand->draining = true;
+	if (!strand->busy)
+		eddy_executor_drained(executor);
+	pthread_mutex_unlock(&executor->lock);
+}
+
+int
+eddy_strand_open(struct eddy_executor **ret_executor,
+    struct eddy_executor *inner, unsigned queue_limit)
+{
+	static const struct eddy_executor_ops ops = {
+	    "strand", submit, cancel, close_strand, describe, drain};
+	struct strand *strand;
+
+	if (inner->inner != NULL)
+		return -EINVAL; /* in order already */
+	strand = eddy__alloc(sizeof(*strand));
+	if (strand == NULL)
+		return -ENOMEM;
+	eddy_executor_init(&strand->executor, &ops);
+	strand->executor.inner = inner;
+	strand->executor.ended = ended;
+	strand->limit = queue_limit != 0 ? queue_limit : QUEUE_LIMIT;
+	list_init(&strand->queue);
+	eddy__cond_init(&strand->idle);
+	*ret_executor = &strand->executor;
+	return 0;
+}
