@@ -161,6 +161,8 @@ eddy__pool_fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
 		list_push(&all, &job->ready);
 	eddy__pool_set_urgent(pool);
 	for (ready = all.next; ready != &all; ready = ready->next) {
+		/* In no slot any more: a cancel comes too late. */
+		A_STORE(&job_of(ready)->state, JOB_QUEUED);
 		eddy__stats_count(&pool->stats, outcome, 1);
 		pool->taken++;
 	}
