@@ -113,6 +113,19 @@ void eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job);
 /* eddy_job_cancel with an outcome to choose. */
 int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);
 
+/* With the lock: one that waited is on its way, or will never be.  True: the last
+ * one of an executor that is to be drained. */
+bool eddy__executor_unwait(struct eddy_executor *executor);
+
+/* Does this thread run a job of executor, or of a strand in front of it? */
+bool eddy__job_runs_on(const struct eddy_executor *executor);
+
+/* After job->stop was set: one of this and eddy_job_on_stop sees the other. */
+void eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job);
+
+/* This thread does not run job any more, if it did. */
+void eddy__job_leave(const struct eddy_job *job);
+
 /* This thread runs job (NULL: none): for stop_requested and job_wait. */
 void eddy__job_enter(struct eddy_job *job);
 

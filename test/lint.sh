@@ -15,7 +15,7 @@ layer() {
 	case $(basename "$1") in
 	base.* | sys.* | quota.c | atomics.h | spin.h) echo 0 ;;
 	loop* | timer.* | post.* | watch.* | door.h | list.h) echo 1 ;;
-	task* | run.c | run_on.c | executor* | copy_executor.c) echo 2 ;;
+	task* | run.c | run_on.c | executor* | job* | copy_executor.c) echo 2 ;;
 	sync.* | mailbox.c | ring.h) echo 3 ;;
 	thread_* | lane.h | strand.* | process_*) echo 4 ;;
 	offload* | map.c | drain.c | eddy.h) echo 5 ;;

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * job: the contract between a job, its executor and its loop.
+ *
+ * A job that is out holds its loop's door, so that publishing its outcome is
+ * safe however late it comes; the loop counts outcomes it was promised against
+ * those it has run.  Nothing here allocates.
+ */
+#include <eddy/executor.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+
+#include "executor_impl.h"
+#include "sys.h"
+
+/* Progress, on the side of the loop. */
+
+static void
+fire_progress(struct eddy_loop *loop, struct eddy_post *post)
+{
+	struct eddy_long_job *job = CONTAINER_OF(
+	    post, struct eddy_long_job, post);
+
+	job->progress = A_LOAD(&job->latest);
+	job->on_progress(loop, job);
+}
+
+static void
+prepare_progress(struct eddy_job *job)
+{
+	struct eddy_long_job *long_job = long_job_of(job);
+
+	long_job->progress = 0;
+	eddy_post_init(&long_job->post, fire_progress);
+}
+
+void
+eddy__job_report(struct eddy_loop *loop, struct eddy_job *job, int64_t value)
+{
+	struct eddy_long_job *long_job = long_job_of(job);
+	struct door *door = job->door;
+
+	A_STORE(&long_job->latest, value);
+	if (door != NULL && door != loop->door)
+		eddy_post(door->loop, &long_job->post);
+	else if (door != NULL && A_XCHG(&long_job->post.state, 1) == 0)
+		eddy__loop_push(loop, &long_job->post.ready);
+}
+
+/* Submitting. */
+
+int
+eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop,
+    void (*run)(struct eddy_loop *, struct eddy_ready *))
+{
+	uint32_t state = A_ACQUIRE(&job->state);
+
+	/* With a loop it is out until its outcome was heard. */
+	if (state != JOB_IDLE && (state != JOB_DONE || job->door != NULL))
+		return -EBUSY;
+	job->executor = executor;
+	job->door = loop != NULL ? loop->door : NULL;
+	job->ready.run = run;
+	job->ready.next = NULL;
+	job->result = 0;
+	job->outcome = EDDY_NONE;
+	job->stop = 0;
+	job->attempts = 0;
+	job->flags &= (uint8_t) ~(JOB_HANDED | JOB_HOOKED);
+	if ((job->flags & EDDY_JOB_LONG) != 0)
+		prepare_progress(job);
+	A_STORE(&job->state, JOB_QUEUED);
+	if (loop == NULL)
+		return 0;
+	if (eddy__loop_inside(loop))
+		loop->submitted++;
+	else
+		A_ADD(&loop->door->accepted, 1);
+	return 0;
+}
+
+int
+eddy__job_withdraw(struct eddy_job *job, int r)
+{
+	struct door *door = job->door;
+
+	A_STORE(&job->state, JOB_IDLE);
+	if (door == NULL)
+		return r;
+	if (eddy__loop_inside(door->loop)) {
+		door->loop->submitted--;
+		return r;
+	}
+	eddy__door_hold(door);
+	A_SUB(&door->accepted, 1);
+	/* Its loop may be about to sleep for this job; pairs with door_park. */
+	A_FENCE(&door->parked);
+	if (A_LOAD(&door->parked) != 0)
+		eddy__ring(door->bell);
+	eddy__door_drop(door);
+	return r;
+}
+
+void
+eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
+{
+	loop->delivered++;
+	A_STORE(&job->state, JOB_IDLE);
+}
+
+static void
+deliver(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	struct eddy_job *job = job_of(ready);
+
+	eddy__job_heard(loop, job);
+	job->to.done(loop, job);
+}
+
+int
+eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop, eddy_job_done_fn *done)
+{
+	int r;
+
+	if (job->fn == NULL || (loop == NULL) != (done == NULL))
+		return -EINVAL;
+	r = eddy__job_prepare(executor, job, loop, deliver);
+	if (r < 0)
+		return r;
+	job->to.done = done;
+	r = eddy__job_submit(executor, job);
+	return r < 0 ? eddy__job_withdraw(job, r) : 0;
+}
+
+/* Ending. */
+
+/* False: nobody wants to hear of it. */
+static bool
+settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
+{
+	eddy__job_leave(job);
+	job->outcome = (uint8_t)outcome;
+	job->result = result;
+	return (job->flags & JOB_OWNED) == 0 || owned_of(job)->settle(job);
+}
+
+/* Of the strand that job went through, or NULL. */
+static struct eddy_executor *
+strand_of(const struct eddy_job *job)
+{
+	return (job->flags & JOB_HANDED) != 0 ? job->executor : NULL;
+}
+
+void
+eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
+{
+	struct eddy_executor *strand = strand_of(job);
+	struct door *door = job->door;
+	uint32_t *word = &job->state;
+
+	if (settle(job, outcome, result)) {
+		if (door != NULL) /* the loop may close once it has heard */
+			eddy__door_hold(door);
+		/* Pairs with eddy_job_wait's acquire, and prepare's. */
+		A_RELEASE(word, JOB_DONE);
+		if (door == NULL) {
+			/* An address only: the job may be gone by now. */
+			eddy__futex_wake(word, INT_MAX, false);
+		} else {
+			eddy__door_send(door, &job->ready);
+			eddy__door_drop(door);
+		}
+	}
+	if (strand != NULL)
+		strand->ended(strand, outcome);
+}
+
+void
+eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
+    enum eddy_outcome outcome, int result)
+{
+	struct door *door = job->door;
+
+	if (door == NULL || (job->flags & (JOB_HANDED | JOB_OWNED)) != 0) {
+		eddy_job_end(job, outcome, result);
+		return;
+	}
+	if (door != *held) {
+		if (*held != NULL)
+			eddy__door_drop(*held);
+		eddy__door_hold(door);
+		*held = door;
+	}
+	settle(job, outcome, result);
+	A_RELEASE(&job->state, JOB_DONE);
+	if (A_LOAD(&door->cpu) != cpu)
+		A_STORE(&door->cpu, cpu);
+	eddy__door_send(door, &job->ready);
+}
+
+void
+eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
+    enum eddy_outcome outcome, int result)
+{
+	struct eddy_executor *strand = strand_of(job);
+
+	if (job->door != loop->door || (job->flags & JOB_OWNED) != 0) {
+		eddy_job_end(job, outcome, result);
+		return;
+	}
+	settle(job, outcome, result);
+	A_RELEASE(&job->state, JOB_DONE);
+	if (outcome == EDDY_RETURNED)
+		eddy__loop_push(loop, &job->ready);
+	else /* who takes back and submits again must not starve others */
+		list_push(&loop->pending, &job->ready);
+	if (strand != NULL)
+		strand->ended(strand, outcome);
+}
+
+int
+eddy_job_rc(const struct eddy_job *job)
+{
+	switch ((enum eddy_outcome)job->outcome) {
+	case EDDY_RETURNED:
+	case EDDY_LOST:
+		return job->result;
+	case EDDY_CRASHED:
+	case EDDY_EXITED:
+		return -EOWNERDEAD;
+	case EDDY_EXPIRED:
+		return -ETIME;
+	case EDDY_CANCELLED:
+		return -ECANCELED;
+	case EDDY_PROTOCOL:
+		return -EPROTO;
+	case EDDY_NONE:
+		break;
+	}
+	return -EINPROGRESS;
+}
+
+/* Waiting and cancelling. */
+
+int
+eddy_job_wait(struct eddy_job *job, int64_t deadline)
+{
+	uint32_t state;
+
+	if (job->door != NULL || A_LOAD(&job->state) == JOB_IDLE)
+		return -EINVAL;
+	if (eddy__job_runs_on(job->executor) ||
+	    (job->executor->inner != NULL &&
+		eddy__job_runs_on(job->executor->inner)))
+		return -EDEADLK;
+	while ((state = A_ACQUIRE(&job->state)) != JOB_DONE) {
+		int64_t left = eddy__left(deadline);
+
+		if (left == 0)
+			return -ETIME;
+		eddy__futex_wait(&job->state, state, left, false);
+	}
+	return eddy_job_rc(job);
+}
+
+/* The executor whose lock guards how it waits: that of a strand's job is the
+ * inner one once the strand has handed it on. */
+static struct eddy_executor *
+lock_place(const struct eddy_job *job)
+{
+	struct eddy_executor *outer = job->executor, *place;
+
+	for (;;) {
+		place = strand_of(job) != NULL ? outer->inner : outer;
+		pthread_mutex_lock(&place->lock);
+		if (place == (strand_of(job) != NULL ? outer->inner : outer))
+			return place;
+		pthread_mutex_unlock(&place->lock);
+	}
+}
+
+int
+eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
+{
+	struct eddy_executor *executor = job->executor, *place;
+	uint32_t state = A_ACQUIRE(&job->state);
+	bool drain = false;
+
+	if (state == JOB_IDLE || state == JOB_DONE)
+		return -EALREADY;
+	place = lock_place(job);
+	while (place->admitting == job && A_LOAD(&job->state) == JOB_QUEUED) {
+		pthread_mutex_unlock(&place->lock); /* a moment */
+		sched_yield();
+		place = lock_place(job);
+	}
+	state = A_LOAD(&job->state);
+	if (state == JOB_WAITING) {
+		list_remove(&job->ready);
+		drain = eddy__executor_unwait(place);
+	} else {
+		/* If it must wait yet, whoever makes it wait will see. */
+		A_STORE(&job->stop, (uint8_t)outcome);
+	}
+	pthread_mutex_unlock(&place->lock);
+	if (state == JOB_WAITING) {
+		eddy_job_end(job, outcome, 0);
+		if (drain)
+			place->ops->drain(place);
+		return 0;
+	}
+	eddy__job_call_stop(executor, job);
+	return executor->ops->cancel(executor, job, outcome);
+}
+
+int
+eddy_job_cancel(struct eddy_job *job)
+{
+	return eddy__job_give_up(job, EDDY_CANCELLED);
+}
