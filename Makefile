@@ -43,9 +43,14 @@ cxx_has  = $(call has,$(CXX) -std=c++20 -x c++,$(1),$(2))
 # libev has names of libevent's, too: it comes last.
 timers  := $(call c_has,event2/event_struct.h,libevent -levent_core) \
 	$(call c_has,uv.h,libuv -luv) $(call c_has,ev.h,libev -lev)
-pools   := $(filter libuv -luv,$(timers))
-tasks   := $(if $(SAN)$(findstring musl,$(CC)),,$(call \
-	cxx_has,coroutine,cpp20 -lstdc++))
+# Those of the system are for its own compilers and unsanitized.
+native  := $(if $(SAN)$(findstring musl,$(CC)),,yes)
+glib_cc := $(if $(native),$(shell $(PKG_CONFIG) --cflags glib-2.0 2>/dev/null))
+others  := $(if $(glib_cc),glib $(shell $(PKG_CONFIG) --libs glib-2.0)) \
+	$(if $(native),$(call cxx_has,boost/asio/version.hpp,asio -lstdc++))
+pools   := $(filter libuv -luv,$(timers)) $(others)
+posts   := $(filter libuv -luv libev -lev,$(timers)) $(others)
+tasks   := $(if $(native),$(call cxx_has,coroutine,cpp20 -lstdc++))
 endif
 pages   := $(sort $(wildcard man/*.[37]))
 headers := $(sort $(wildcard include/eddy/*.h))
@@ -108,8 +113,11 @@ $(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
 
 peers    = $(patsubst %,$(B)/bench/peers/$(1)_%.o,eddy $(filter-out -l%,$(2)))
 $(B)/bench_timer: $(call peers,timer,$(timers))
-$(B)/bench_pool: $(call peers,pool,$(pools))
+$(B)/bench_pool: $(call peers,pool,child direct raw $(pools))
 $(B)/bench_pool: link += $(filter -l%,$(pools))
+$(B)/bench_post: $(call peers,post,raw $(posts))
+$(B)/bench_post: link += $(filter -l%,$(posts))
+$(B)/bench/peers/%_glib.o: ours += $(subst -I,-isystem ,$(glib_cc))
 $(B)/bench_task: $(call peers,task,floor $(tasks))
 $(B)/bench_task: link += $(filter -l%,$(tasks))
 $(B)/bench_timer: link += $(filter -l%,$(timers))

@@ -1,146 +1,236 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What does a job on a thread pool cost, at 1 to 4,096 jobs out at a time and 1
- * to 4 workers, beside libuv?  Each run is a process of its own, since libuv has
- * one pool for life: "bench_pool PEER WORKERS WINDOW JOBS WORK_NS" is one.
+ * What does a job on a thread pool cost, in time and in CPU, beside other
+ * libraries: alone, by windows of jobs that are out, with work to do, behind
+ * long jobs, seldom, and when there is none?  Each run is a process of its own,
+ * "bench_pool" with the fields of struct pool_load, since some have one pool.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <eddy.h>
 
 #include "bench.h"
 #include "peers/pool.h"
 
 static const struct {
-	const char *name;
-	pool_run *run;
-	long spin;
-} peers[] = {{"eddy", pool_eddy, 0}, {"eddy, spinning off", pool_eddy, -1},
-    {"libuv", pool_libuv, 0}};
+	const char *name, *package; /* of Debian */
+} names[POOL_PEERS] = {{"eddy", ""}, {"eddy, spinning off", ""},
+    {"libuv", "libuv1-dev"}, {"Boost.Asio", "libboost-dev"},
+    {"GLib", "libglib2.0-dev"}, {"threads, no queue", ""},
+    {"raw futex, eventfd", ""}};
 
-enum { EDDY, EDDY_NO_SPIN, LIBUV, PEERS };
+/* Who runs, as a set; PEERS have a queue and are not ours. */
+#define SET(peer) (1u << (peer))
+#define OURS      (SET(EDDY) | SET(NO_SPIN))
+#define PEERS     (SET(LIBUV) | SET(ASIO) | SET(GLIB))
 
 static const char *self;
-static struct bench_case cases[PEERS + 1];
+static struct bench_case cases[POOL_PEERS + 1];
+static int peer_of[POOL_PEERS]; /* a case's */
 static struct pool_load load;
-static double cpu[PEERS]; /* ns a job, of the last round */
+static char title[64];
 
-static double
-cpu_time(void)
+/* Of each round, the warm-up first; the second table is made of them. */
+static struct pool_cost costs[POOL_PEERS][BENCH_ROUNDS + 1];
+static int rounds[POOL_PEERS];
+
+static struct pool_cost
+run_child(long peer, long n)
 {
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e9 +
-	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e3;
-}
-
-/* In the child: ns of time and of CPU, each job. */
-static int
-run_one(char **argv)
-{
-	int peer = atoi(argv[1]);
-	double used;
-	int64_t began;
-
-	load = (struct pool_load){.workers = (unsigned)atoi(argv[2]),
-	    .window = atol(argv[3]),
-	    .work = atol(argv[5]),
-	    .spin = peers[peer].spin};
-	load.jobs = load.window * 4; /* workers start, pages are touched */
-	peers[peer].run(&load, true);
-	load.jobs = atol(argv[4]);
-	used = cpu_time();
-	began = eddy_now();
-	peers[peer].run(&load, false);
-	began = eddy_now() - began;
-	printf("%f %f\n", (double)began / (double)load.jobs,
-	    (cpu_time() - used) / (double)load.jobs);
-	return 0;
-}
-
-static double
-run_child(long n)
-{
-	int peer = (int)(bench_running - cases);
-	double ns = 0;
+	struct pool_cost c = {0, 0, 0, 0};
 	char command[512];
 	FILE *child;
 
-	snprintf(command, sizeof(command), "%s %d %u %ld %ld %ld", self, peer,
-	    load.workers, load.window, n, load.work);
+	snprintf(command, sizeof(command),
+	    "%s %ld %ld %ld %ld %ld %ld %ld %ld %ld", self, peer, load.workers,
+	    load.window, n, load.work, load.seldom, load.gap, load.idle,
+	    load.place);
 	child = popen(command, "r");
-	if (child == NULL || fscanf(child, "%lf %lf", &ns, &cpu[peer]) != 2 ||
+	if (child == NULL ||
+	    fscanf(child, "%lf %lf %lf %lf", &c.time, &c.cpu, &c.p99,
+		&c.wakes) != 4 ||
 	    pclose(child) != 0)
 		bench_check(-1, command);
-	return ns;
+	return c;
+}
+
+static double
+run(long n)
+{
+	int peer = peer_of[bench_running - cases];
+	struct pool_cost cost = run_child(peer, n);
+
+	costs[peer][rounds[peer]++] = cost;
+	return load.seldom != 0 ? cost.p99 : cost.time;
+}
+
+static double
+recall_cpu(long n)
+{
+	int peer = peer_of[bench_running - cases];
+
+	(void)n;
+	return costs[peer][rounds[peer]++].cpu;
 }
 
 static void
-bar(const char *title, int mine, double limit)
+compare(const char *what, unsigned set, double (*fn)(long n), long n)
 {
-	char subject[96];
+	char line[96];
+	int peer, i = 0;
 
-	snprintf(subject, sizeof(subject), "%s, %s / libuv", title,
-	    peers[mine].name);
-	if (pool_libuv == NULL)
-		bench_skip(subject, "libuv1-dev");
-	else
-		bench_bar(
-		    subject, cases[mine].median / cases[LIBUV].median, limit);
+	for (peer = 0; peer < POOL_PEERS; peer++) {
+		if ((set & SET(peer)) == 0 || pool_peers[peer] == NULL)
+			continue;
+		peer_of[i] = peer;
+		cases[i++] = (struct bench_case){names[peer].name, fn, 0, {0}};
+	}
+	cases[i].name = NULL;
+	memset(rounds, 0, sizeof(rounds));
+	snprintf(line, sizeof(line), "%s, %s", title, what);
+	bench_compare(line, cases, n);
 }
 
-static void
-compare(unsigned workers, long window, long work, long jobs)
+static const struct bench_case *
+case_of(int peer)
 {
-	char title[64];
 	int i;
 
-	for (i = 0; i < PEERS; i++)
-		cases[i] = (struct bench_case){
-		    peers[i].run != NULL ? peers[i].name : NULL, run_child, 0,
-		    {0}};
+	for (i = 0; cases[i].name != NULL; i++)
+		if (peer_of[i] == peer)
+			return &cases[i];
+	return NULL;
+}
+
+/* Ours against another. */
+static void
+bar(const char *what, int mine, int theirs, double limit)
+{
+	const struct bench_case *c = case_of(theirs);
+	char subject[128];
+
+	snprintf(subject, sizeof(subject), "%s, %s, %s / %s", title, what,
+	    names[mine].name, names[theirs].name);
+	if (c == NULL)
+		bench_skip(subject, names[theirs].package);
+	else
+		bench_bar(subject, case_of(mine)->median / c->median, limit);
+}
+
+/* Ours against the best of those that are here. */
+static void
+bar_best(const char *what, int mine, double limit)
+{
+	int peer, best = -1;
+
+	for (peer = 0; peer < POOL_PEERS; peer++)
+		if ((PEERS & SET(peer)) != 0 && case_of(peer) != NULL &&
+		    (best < 0 || case_of(peer)->median < case_of(best)->median))
+			best = peer;
+	if (best >= 0)
+		bar(what, mine, best, limit);
+	else
+		bench_skip(what, "no peer");
+}
+
+static void
+lone(int place, long workers)
+{
+	static const char *const places[] = {"free", "two CPUs", "one CPU"};
+
 	load = (struct pool_load){
-	    .workers = workers, .window = window, .work = work};
-	snprintf(title, sizeof(title), "%u workers, window %ld, %ld us",
-	    workers, window, work / 1000);
-	bench_compare(title, cases, jobs);
-	if (work != 0)
-		return;
-	if (window == 1) {
-		bar(title, EDDY, 0.1);
-		bar(title, EDDY_NO_SPIN, 0.85);
-		if (pool_libuv != NULL)
-			bench_bar("CPU of a lone job, eddy / libuv",
-			    cpu[EDDY] / cpu[LIBUV], 0.15);
+	    .workers = workers, .window = 1, .place = place};
+	snprintf(title, sizeof(title), "lone job, %s, %ld workers",
+	    places[place], workers);
+	compare("time", OURS | PEERS | SET(RAW), run, 5000);
+	bar("time", NO_SPIN, RAW, 1.1);
+	bar("time", NO_SPIN, LIBUV, 0.85);
+	if (place != ONE_CPU) /* where nobody can wait awake */
+		bar("time", EDDY, LIBUV, 0.1);
+	compare("CPU", OURS | PEERS | SET(RAW), recall_cpu, 0);
+	if (place != ONE_CPU)
+		bar("CPU", EDDY, LIBUV, 0.15);
+}
+
+static void
+window(long workers, long size, long n)
+{
+	load = (struct pool_load){.workers = workers, .window = size};
+	snprintf(
+	    title, sizeof(title), "window %ld, %ld workers", size, workers);
+	compare("time", OURS | PEERS, run, n);
+	if (size == 16) {
+		bar_best("time", NO_SPIN, 1);
+		bar_best("time", EDDY, 0.5);
 	} else {
-		bar(title, EDDY,
-		    window == 16    ? 0.5
-		    : window == 256 ? 0.45
-				    : 0.15);
+		bar("time", EDDY, LIBUV, size == 256 ? 0.45 : 0.15);
 	}
+}
+
+static void
+with_work(long us, long n, double limit)
+{
+	load = (struct pool_load){
+	    .workers = 2, .window = 64, .work = us * 1000};
+	snprintf(title, sizeof(title), "jobs of %ld us", us);
+	compare("time", OURS | PEERS | SET(DIRECT), run, n);
+	bar("time", EDDY, DIRECT, limit);
+	bar_best("time", EDDY, 1);
+}
+
+static void
+mixed(void)
+{
+	load = (struct pool_load){
+	    .workers = 4, .window = 64, .work = 10000, .seldom = 10000000};
+	snprintf(title, sizeof(title), "10 us beside 1 %% of 10 ms");
+	compare("p99 of the short", OURS | PEERS, run, 10000);
+	bar_best("p99", EDDY, 1);
+}
+
+static void
+sparse(void)
+{
+	load = (struct pool_load){.workers = 2, .window = 1, .gap = 1000000};
+	snprintf(title, sizeof(title), "a job each ms");
+	compare("time", OURS, run, 1000);
+	compare("CPU", OURS, recall_cpu, 0);
+	bar("CPU", EDDY, NO_SPIN, 1.05);
+}
+
+static void
+idle(void)
+{
+	struct pool_cost cost;
+
+	load = (struct pool_load){.workers = 4, .window = 16, .idle = 1};
+	cost = run_child(EDDY, bench_count(100000));
+	bench_bar("idle for 1 s, us of CPU", cost.cpu, 0);
+	bench_bar("idle for 1 s, wake-ups", cost.wakes, 0);
 }
 
 int
 main(int argc, char **argv)
 {
-	static const long windows[] = {1, 16, 256, 4096};
-	static const long jobs[] = {30000, 100000, 500000, 1000000};
-	unsigned workers;
+	static const long windows[] = {16, 256, 4096};
+	static const long jobs[] = {50000, 300000, 500000};
+	long workers;
 	int i;
 
+	if (argc > 1)
+		return pool_child(argv);
 	self = argv[0];
-	if (argc == 6)
-		return run_one(argv);
-	for (i = 0; i < 4; i++)
+	for (i = FREE; i <= ONE_CPU; i++)
 		for (workers = 1; workers <= 4; workers *= 2)
-			compare(workers, windows[i], 0, jobs[i]);
-	compare(2, 64, 1000, 300000);
-	compare(2, 64, 10000, 50000);
-	compare(2, 64, 100000, 5000);
+			lone(i, workers);
+	for (i = 0; i < 3; i++)
+		for (workers = 1; workers <= 4; workers *= 2)
+			window(workers, windows[i], jobs[i]);
+	with_work(1, 100000, 1.6);
+	with_work(10, 20000, 1.07);
+	with_work(100, 3000, 1.02);
+	mixed();
+	sparse();
+	idle();
+	bench_skip("lone job, eddy / Tokio", "not measured here");
 	return 0;
 }

@@ -156,23 +156,28 @@ strand_of(const struct eddy_job *job)
 }
 
 void
-eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
+eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
+    enum eddy_outcome outcome, int result)
 {
 	struct eddy_executor *strand = strand_of(job);
 	struct door *door = job->door;
 	uint32_t *word = &job->state;
 
 	if (settle(job, outcome, result)) {
-		if (door != NULL) /* the loop may close once it has heard */
-			eddy__door_hold(door);
+		if (door != NULL && door != *held) {
+			eddy__door_drop(*held);
+			eddy__door_hold(door); /* it may close once it heard */
+			*held = door;
+		}
 		/* Pairs with eddy_job_wait's acquire, and prepare's. */
 		A_RELEASE(word, JOB_DONE);
-		if (door == NULL) {
+		if (door != NULL) {
+			if (A_LOAD(&door->cpu) != cpu)
+				A_STORE(&door->cpu, cpu);
+			eddy__door_send(door, &job->ready);
+		} else {
 			/* An address only: the job may be gone by now. */
 			eddy__futex_wake(word, INT_MAX, false);
-		} else {
-			eddy__door_send(door, &job->ready);
-			eddy__door_drop(door);
 		}
 	}
 	if (strand != NULL)
@@ -180,26 +185,12 @@ eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 }
 
 void
-eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
-    enum eddy_outcome outcome, int result)
+eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
-	struct door *door = job->door;
+	struct door *held = NULL;
 
-	if (door == NULL || (job->flags & (JOB_HANDED | JOB_OWNED)) != 0) {
-		eddy_job_end(job, outcome, result);
-		return;
-	}
-	if (door != *held) {
-		if (*held != NULL)
-			eddy__door_drop(*held);
-		eddy__door_hold(door);
-		*held = door;
-	}
-	settle(job, outcome, result);
-	A_RELEASE(&job->state, JOB_DONE);
-	if (A_LOAD(&door->cpu) != cpu)
-		A_STORE(&door->cpu, cpu);
-	eddy__door_send(door, &job->ready);
+	eddy__job_end_by(&held, eddy__cpu(), job, outcome, result);
+	eddy__door_drop(held);
 }
 
 void

@@ -53,7 +53,7 @@ eddy__door_hold(struct door *door)
 void
 eddy__door_drop(struct door *door)
 {
-	if (A_SUB(&door->refs, 1) != 1)
+	if (door == NULL || A_SUB(&door->refs, 1) != 1)
 		return;
 	eddy__close(door->bell);
 	eddy__unmap(door->ours, sizeof(*door->ours));

@@ -139,7 +139,7 @@ eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 /* Keep the door for a ring that may come after the loop is gone.  Any thread,
  * while the loop is open or has a job out. */
 void eddy__door_hold(struct door *door);
-void eddy__door_drop(struct door *door);
+void eddy__door_drop(struct door *door); /* NULL: nothing */
 /* What nobody will run any more to door->orphan; list: room for it. */
 void eddy__door_clear(struct door *door, struct eddy_ready *list);
 /* The same for a loop that will not run again, and its roots. */

@@ -300,7 +300,7 @@ await_job(struct pool *pool, struct worker *worker, struct over *over)
 	struct eddy_job *job = find(pool, worker, &wakes);
 
 	publish(worker, over);
-	if (job == NULL && worker->door != NULL) {
+	if (job == NULL) {
 		eddy__door_drop(worker->door);
 		worker->door = NULL;
 	}

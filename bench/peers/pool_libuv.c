@@ -8,23 +8,20 @@
 
 struct unit {
 	uv_work_t request;
-	uint64_t count;
+	struct pool_unit unit;
 };
-
-static long left, work_ns;
 
 static void
 work(uv_work_t *request)
 {
-	pool_burn(work_ns);
-	((struct unit *)request)->count++;
+	pool_work(&((struct unit *)request)->unit);
 }
 
 static void
 on_done(uv_work_t *request, int status)
 {
 	(void)status;
-	if (left-- > 0)
+	if (pool_again(&((struct unit *)request)->unit))
 		uv_queue_work(uv_default_loop(), request, work, on_done);
 }
 
@@ -32,17 +29,17 @@ void
 pool_libuv(const struct pool_load *load, bool first)
 {
 	struct unit *units = calloc((size_t)load->window, sizeof(*units));
-	char workers[16];
+	char workers[24];
 	long i;
 
-	snprintf(workers, sizeof(workers), "%u", load->workers);
+	snprintf(workers, sizeof(workers), "%ld", load->workers);
 	if (first)
 		setenv("UV_THREADPOOL_SIZE", workers, 1);
-	left = load->jobs - load->window;
-	work_ns = load->work;
-	for (i = 0; i < load->window; i++)
+	for (i = 0; i < load->window; i++) {
+		pool_start(&units[i].unit, load);
 		uv_queue_work(
 		    uv_default_loop(), &units[i].request, work, on_done);
+	}
 	uv_run(uv_default_loop(), UV_RUN_DEFAULT);
 	free(units);
 }

@@ -1,35 +1,39 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * submit: jobs go to a thread pool whose workers fall asleep and leave.
+ * submit: jobs go to a thread pool whose workers fall asleep and leave; the loop
+ * that brings them falls asleep too.
  *
- * claim_sleeper, take, next_slot, steal, find, watch, rest, arrive, leave, grow,
- * put, flush (lib/thread_pool.c).  A job ends, or never does; a few times a sleep
- * ends by idle_duration.  take is more generous than the real one: up to half of
- * the queue.  The queue has room for all.
+ * eddy__pool_claim_sleeper, claim, next_slot, eddy__pool_steal, find, watch, rest,
+ * arrive, leave (lib/thread_worker.c); grow, put, flush (lib/thread_pool.c);
+ * collect (lib/loop.c).  A job ends, or never does; once a sleep ends by
+ * idle_duration.  A worker that claims slots is more generous than the real one:
+ * up to half of the queue.  One lane; the queue has room for all.
  *
  * Memory: a worker's store of 0 to spinner sits in a store buffer that a fence
  * drains.  A read-modify-write is no fence: the load behind it may come first.
  *
- * Properties: no job waits for ever, in the queue or in a slot, while a worker
- * sleeps or another may be added (quiet).  Whenever the lock is free: who rests
- * is either asleep or claimed, and with jobs in the queue somebody who sleeps is
- * claimed.
+ * Properties: once the loop sleeps no job waits for ever, unclaimed or in a
+ * worker's range, while a worker sleeps or another may be added (quiet).
+ * Whenever the lock is free: who rests is either asleep or claimed, and with
+ * unclaimed jobs for eager wakes somebody who sleeps is claimed.
  */
 #ifndef NW
 #define NW 2 /* workers_max */
 #endif
 #ifndef TURN
-#define TURN 2 /* jobs in a cork */
+#define TURN 3 /* jobs in a cork */
 #endif
 #ifndef PUTS
-#define PUTS 2 /* jobs that come one by one */
+#define PUTS 1 /* jobs that come one by one */
 #endif
 
 bit lock;
 byte wakes;
 bit spinner;
-byte asleep, claims, starting, queued, workers;
-byte held[NW];     /* jobs in its slots */
+byte asleep, claims, starting, workers;
+byte queued;       /* unclaimed */
+bit eager, linked; /* the latter: the cork */
+byte held[NW];     /* jobs in its range */
 bit started[NW];   /* the thread */
 bit waiting[NW];   /* on the futex */
 bit buffered[NW];  /* spinner = 0, not yet in memory */
@@ -40,7 +44,7 @@ byte stuck;        /* jobs that never will */
 
 #define LOCK lock == 0 -> lock = 1
 #define CONSISTENT (asleep + claims == resting && \
-    (queued == 0 || asleep == 0 || claims != 0))
+    (queued == 0 || !eager || asleep == 0 || claims != 0))
 #define UNLOCK d_step { assert(CONSISTENT); lock = 0 }
 
 #if NW > 2
@@ -56,7 +60,8 @@ inline claim_sleeper()
 {
 	if
 	:: asleep == 0 || claims != 0 || queued == 0 -> claimed = 0
-	:: else ->
+	:: !eager && asleep != workers -> claimed = 0 /* it does not pay */
+	:: asleep != 0 && claims == 0 && queued != 0 ->
 	   asleep--;
 	   claims++;
 	   claimed = 1
@@ -92,16 +97,18 @@ inline ring()
 	claimed = 0
 }
 
-inline take()
+/* With the lock: a range of slots. */
+inline claim()
 {
 	if
 	:: queued != 0 -> queued--; held[w] = 1
 	:: queued >= 4 -> queued = queued - 2; held[w] = 2
-#ifdef BUG_TAKE_ALL
+#ifdef BUG_CLAIM_ALL
 	:: queued >= 2 -> held[w] = queued; queued = 0
 #endif
 	:: queued == 0
-	fi
+	fi;
+	eager = (queued != 0 && eager)
 }
 
 inline steal()
@@ -120,7 +127,6 @@ inline steal()
 	od
 }
 
-/* Without the lock, but for the first. */
 inline next_slot()
 {
 	d_step {
@@ -178,8 +184,12 @@ proctype worker(byte w; bit idle)
 end_off:
 	started[w];
 	atomic { LOCK; starting-- };
-look:	atomic {
-		take();
+look:	atomic { /* find; nobody steals from the range without the lock */
+		claim();
+		if
+		:: held[w] != 0 -> held[w]--; job = 1
+		:: else
+		fi;
 #ifdef BUG_NO_CHAIN
 		claimed = 0
 #else
@@ -187,7 +197,6 @@ look:	atomic {
 #endif
 	};
 	count_wake();
-	next_slot();
 #ifndef BUG_NO_STEAL
 	if
 	:: !job -> steal()
@@ -284,6 +293,7 @@ proctype putter()
 		grow(1);
 		queued++;
 		n++;
+		eager = 1;
 		claim_sleeper()
 	   };
 	   count_wake();
@@ -293,24 +303,43 @@ proctype putter()
 	od
 }
 
-/* A turn ends; the ring waits until the cork has let go. */
-proctype flusher()
+/* The ring waits until the cork has let go, if it does. */
+inline flush()
 {
-	byte v;
-	bit claimed;
-
 	atomic {
 		LOCK;
-		queued = queued + TURN;
+		queued = queued + count;
+		count = 0;
 		grow(0);
+		eager = eager || last;
 #ifndef BUG_FLUSH_WITHOUT_CLAIM
-		claim_sleeper()
+		claim_sleeper();
+#endif
+#ifdef BUG_CLAIMED_IS_ENOUGH
+		last = (last || queued == 0 || claimed || asleep == 0)
+#else
+		last = (last || queued == 0 || (claimed && eager) || asleep == 0)
 #endif
 	};
 	count_wake();
 	UNLOCK;
-	atomic { LOCK; UNLOCK };
+	atomic { LOCK; linked = !last; UNLOCK };
 	ring()
+}
+
+/* A turn that submits, and then sleep. */
+proctype loop()
+{
+	byte v, count = TURN;
+	bit claimed, last;
+
+	flush();
+#ifndef BUG_NO_NUDGE
+	if
+	:: linked -> last = 1; flush()
+	:: else
+	fi
+#endif
 }
 
 /* When nothing moves any more. */
@@ -350,7 +379,7 @@ init
 		:: else -> break
 		od;
 		run putter();
-		run flusher();
+		run loop();
 		run quiet()
 	}
 }

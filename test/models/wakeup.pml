@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * wakeup: a loop falls asleep while threads post to it and a job is refused.
+ * wakeup: a loop falls asleep while threads post to it and a job is refused;
+ * the callback of the last post closes the loop.
  *
- * door_push, door_park, door_unpark, door_collect (lib/door.h); collect, spin,
- * eddy__loop_alive (lib/loop.c); eddy_post, fire (lib/post.c);
+ * door_post, door_park, door_unpark, door_collect (lib/door.h); collect, spin,
+ * eddy__loop_alive, eddy__door_drop (lib/loop.c); eddy_post, fire (lib/post.c);
  * eddy__job_withdraw (lib/executor.c).
  *
  * Memory: the loop's stores to parked sit in a store buffer that a fence
@@ -12,13 +13,17 @@
  *
  * Properties: the loop never sleeps for ever with something to do (end state);
  * what was written before a post, also one that said -EALREADY, is seen; no node
- * is run twice; one ring for each sleep at most.
+ * is run twice; one ring for each sleep at most; the door is freed, and nobody
+ * touches it afterwards.
  */
 #ifndef NP
 #define NP 2 /* threads, with one post each */
 #endif
 #ifndef K
-#define K 2 /* posts of a thread */
+#define K 1 /* posts of a thread */
+#endif
+#ifndef REFUSED
+#define REFUSED 1 /* jobs */
 #endif
 
 mtype = { NOT, A_WHILE, FOREVER };
@@ -28,55 +33,89 @@ byte next[NP + 1];
 bit parked;
 bit buffered, store;      /* what the loop stored to parked, not yet in memory */
 bit edge;                 /* of the eventfd, not yet reported */
-byte accepted;            /* jobs of other threads */
+bit accepted = REFUSED;   /* the job that will be refused */
+byte refs = 1;
+bit gone;                 /* the door's memory is freed */
 bit state[NP];            /* of the posts */
 byte data[NP], seen[NP];
+bit posted[NP];           /* the last one is in, or is heard with another */
 bit owed;                 /* one ring, for the last park */
 
+#define DOOR assert(!gone) /* it is touched */
 #define STORE(v) atomic { !buffered -> store = v; buffered = 1 }
 #define FENCE (!buffered)
+#define DROP d_step { DOOR; refs--; gone = (refs == 0) }
 
-inline push(node)
+/* True: asleep, and this caller has claimed the ring. */
+inline claim_ring()
 {
-#ifdef BUG_LINK_AFTER_PUSH
-	d_step { top = stack; stack = node };
-	next[node] = top;
-#else
-	top = stack;
-	do
-	:: next[node] = top;
-#ifdef BUG_PUSH_WITHOUT_FENCE
-	   asleep = parked;
-#endif
-	   if
-	   :: atomic { stack == top -> stack = node }; break
-	   :: atomic { stack != top -> top = stack }
-	   fi
-	od;
-#endif
 #ifndef BUG_PUSH_WITHOUT_FENCE
-	asleep = parked;
+	d_step { DOOR; asleep = parked };
 #endif
 	if
 	:: asleep ->
 #ifdef BUG_RING_UNCLAIMED
-	   assert(owed);
-	   owed = 0;
-	   edge = 1
+	   d_step { assert(owed); owed = 0 }
 #else
 	   d_step {
+		DOOR;
 		asleep = parked;
 		parked = 0;
 		if
 		:: asleep -> assert(owed); owed = 0
 		:: else
 		fi
-	   };
-	   if
-	   :: asleep -> edge = 1
-	   :: else
-	   fi
+	   }
 #endif
+	:: else
+	fi
+}
+
+inline post(node)
+{
+#ifdef BUG_LINK_AFTER_PUSH
+	d_step { refs++; held = 1; top = stack; stack = node };
+	next[node] = top;
+#else
+	d_step { DOOR; top = stack };
+	do
+	:: true ->
+#ifndef BUG_HOLD_AFTER_PUSH
+	   if
+	   :: top == 0 && !held -> d_step { DOOR; refs++; held = 1 }
+	   :: else
+	   fi;
+#endif
+	   next[node] = top;
+#ifdef BUG_PUSH_WITHOUT_FENCE
+	   asleep = parked;
+#endif
+	   if
+	   :: atomic { stack == top -> DOOR; stack = node }; break
+	   :: atomic { stack != top -> DOOR; top = stack }
+	   fi
+	od;
+#ifdef BUG_HOLD_AFTER_PUSH
+	if
+	:: top == 0 -> d_step { DOOR; refs++; held = 1 }
+	:: else
+	fi;
+#endif
+#endif
+	if
+#ifdef BUG_ALL_RING
+	:: true -> claim_ring()
+#else
+	:: top == 0 -> claim_ring()
+	:: else -> asleep = 0
+#endif
+	fi;
+	if
+	:: asleep -> d_step { DOOR; edge = 1; asleep = 0 }
+	:: else
+	fi;
+	if
+	:: held -> DROP; held = 0
 	:: else
 	fi
 }
@@ -84,15 +123,20 @@ inline push(node)
 proctype thread(byte i)
 {
 	byte top, n;
-	bit pending, asleep;
+	bit pending, asleep, held;
 
 	do
 	:: n < K ->
 	   n++;
 	   data[i] = n;
-	   d_step { pending = state[i]; state[i] = 1 };
+	   d_step {
+		DOOR;
+		pending = state[i];
+		state[i] = 1;
+		posted[i] = (n == K)
+	   };
 	   if
-	   :: !pending -> push(i + 1)
+	   :: !pending -> post(i + 1)
 	   :: else
 	   fi
 	:: else -> break
@@ -104,19 +148,24 @@ proctype refused()
 {
 	bit asleep;
 
-	accepted++;
+#ifndef BUG_WITHDRAW_WITHOUT_HOLD
+	d_step { DOOR; refs++ };
+#endif
 #ifdef BUG_WITHDRAW_WITHOUT_FENCE
 	asleep = parked;
-	accepted--;
+	accepted = 0;
 #else
-	accepted--;
-	asleep = parked;
+	accepted = 0;
+	d_step { DOOR; asleep = parked };
 #endif
 #ifndef BUG_WITHDRAW_WITHOUT_RING
 	if
-	:: asleep -> edge = 1
+	:: asleep -> d_step { DOOR; edge = 1 }
 	:: else
-	fi
+	fi;
+#endif
+#ifndef BUG_WITHDRAW_WITHOUT_HOLD
+	DROP
 #endif
 }
 
@@ -140,12 +189,11 @@ inline run_all()
 	:: node != 0 ->
 #ifdef BUG_RUN_WHILE_WALKING
 	   fire(node - 1);
-	   node = next[node]
 #else
 	   assert(!got[node]);
 	   got[node] = 1;
-	   node = next[node]
 #endif
+	   node = next[node]
 	:: else -> break
 	od;
 	do
@@ -159,16 +207,17 @@ inline run_all()
 	od
 }
 
+/* Until the last posts were heard. */
+#define HEARD(i) (posted[i] && !state[i] && seen[i] == K)
 #if NP > 2
-#define HELD (seen[0] != K || seen[1] != K || seen[2] != K)
+#define ALIVE (!HEARD(0) || !HEARD(1) || !HEARD(2) || accepted)
 #else
-#define HELD (seen[0] != K || seen[1] != K)
+#define ALIVE (!HEARD(0) || !HEARD(1) || accepted)
 #endif
-#define ALIVE (HELD || accepted != 0)
 
-active proctype loop()
+proctype loop()
 {
-	mtype wait;
+	mtype wait = NOT;
 	byte node;
 	bit got[NP + 1];
 
@@ -209,14 +258,23 @@ active proctype loop()
 	   :: else
 	   fi
 	:: else -> break
-	od
+	od;
+	FENCE;
+	DROP
 }
 
-active proctype memory()
+proctype memory()
 {
 end:	do
 	:: atomic { buffered -> parked = store; owed = owed | store; buffered = 0 }
 	od
+}
+
+/* When nothing moves any more. */
+proctype quiet()
+{
+	timeout;
+	assert(gone)
 }
 
 init
@@ -227,6 +285,11 @@ init
 #if NP > 2
 		run thread(2);
 #endif
-		run refused()
+#if REFUSED
+		run refused();
+#endif
+		run loop();
+		run memory();
+		run quiet()
 	}
 }
