@@ -119,6 +119,8 @@ bool eddy__executor_unwait(struct eddy_executor *executor);
 
 /* Does this thread run a job of executor, or of a strand in front of it? */
 bool eddy__job_runs_on(const struct eddy_executor *executor);
+/* Might waiting here for a job of executor keep that job from running? */
+bool eddy__job_would_block(const struct eddy_executor *executor);
 
 /* After job->stop was set: one of this and eddy_job_on_stop sees the other. */
 void eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job);

@@ -144,7 +144,7 @@ settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
 	eddy__job_leave(job);
 	job->outcome = (uint8_t)outcome;
-	job->result = result;
+	A_STORE(&job->result, result); /* a cancel may look, in vain */
 	return (job->flags & JOB_OWNED) == 0 || owned_of(job)->settle(job);
 }
 
@@ -240,15 +240,14 @@ eddy_job_rc(const struct eddy_job *job)
 int
 eddy_job_wait(struct eddy_job *job, int64_t deadline)
 {
-	uint32_t state;
+	uint32_t state = A_ACQUIRE(&job->state);
 
-	if (job->door != NULL || A_LOAD(&job->state) == JOB_IDLE)
+	if (job->door != NULL || state == JOB_IDLE)
 		return -EINVAL;
-	if (eddy__job_runs_on(job->executor) ||
-	    (job->executor->inner != NULL &&
-		eddy__job_runs_on(job->executor->inner)))
+	/* Once it is done its executor may be gone. */
+	if (state != JOB_DONE && eddy__job_would_block(job->executor))
 		return -EDEADLK;
-	while ((state = A_ACQUIRE(&job->state)) != JOB_DONE) {
+	for (; state != JOB_DONE; state = A_ACQUIRE(&job->state)) {
 		int64_t left = eddy__left(deadline);
 
 		if (left == 0)

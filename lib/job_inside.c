@@ -48,6 +48,15 @@ eddy__job_runs_on(const struct eddy_executor *executor)
 	return here != NULL && (here == executor || here->inner == executor);
 }
 
+bool
+eddy__job_would_block(const struct eddy_executor *executor)
+{
+	return inside.job != NULL &&
+	       (eddy__job_runs_on(executor) ||
+		   (executor->inner != NULL &&
+		       eddy__job_runs_on(executor->inner)));
+}
+
 /* After job->stop was set: one of the two sides sees the other. */
 void
 eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)

@@ -15,7 +15,7 @@
 
 struct lane {
 	struct eddy_job **slots; /* any thread: any slot */
-	uint32_t mask;
+	uint32_t mask, tag;      /* of a place: which slot, which lane */
 	uint32_t head, tail; /* guarded by the pool's lock; head: unclaimed */
 };
 
@@ -38,16 +38,16 @@ lane_take_job(struct eddy_job **slot, struct eddy_job *job)
 	return A_CAS(slot, &job, NULL);
 }
 
-/* With the lock, as all that follows: to the end, in a slot that it remembers.
- * At most half of the slots ever have jobs. */
+/* With the lock, as all that follows.  The job remembers its place where its
+ * result will be; who reads that too late looks into some slot, in vain. */
 static inline void
 lane_fill(struct lane *lane, uint32_t i, struct eddy_job *job)
 {
 	struct eddy_job **slot = lane_slot(lane, i);
 
-	job->ready.next = NULL;
-	job->ready.prev = (void *)slot;
-	A_STORE(slot, job);
+	A_STORE(&job->result, (int)((i & lane->mask) | lane->tag));
+	/* A worker whose old range this is again takes it without the lock. */
+	A_RELEASE(slot, job);
 }
 
 /* The jobs that are left to the end of what head to tail is, in order. */
@@ -65,6 +65,7 @@ lane_squeeze(struct lane *lane)
 	lane->head = to;
 }
 
+/* To the end.  At most half of the slots ever have jobs. */
 static inline void
 lane_put(struct lane *lane, struct eddy_job *job)
 {

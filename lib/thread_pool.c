@@ -310,6 +310,16 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	return put(pool, job);
 }
 
+/* With the lock: out of its slot, unless somebody was faster. */
+static bool
+unlist(struct pool *pool, struct eddy_job *job)
+{
+	uint32_t place = (uint32_t)A_LOAD(&job->result);
+	struct lane *lane = &pool->lanes[place >> LANE_SHIFT & URGENT];
+
+	return lane_take_job(lane_slot(lane, place), job);
+}
+
 /* A job that runs, is corked or is just being submitted has stop set, which its
  * worker sees. */
 static int
@@ -330,8 +340,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 		pthread_mutex_lock(&pool->lock);
 	}
 	state = A_LOAD(&job->state);
-	ours = state == JOB_LISTED &&
-	       lane_take_job((void *)job->ready.prev, job);
+	ours = state == JOB_LISTED && unlist(pool, job);
 	if (ours) {
 		eddy__stats_count(&pool->stats, outcome, 1);
 		pool->taken++;
@@ -483,6 +492,7 @@ make_lanes(struct pool *pool)
 		slots *= 2;
 	for (i = 0; i < LANES; i++) {
 		pool->lanes[i].mask = slots - 1;
+		pool->lanes[i].tag = (uint32_t)i << LANE_SHIFT;
 		pool->lanes[i].slots = eddy__alloc(slots * sizeof(void *));
 		if (pool->lanes[i].slots == NULL)
 			return -ENOMEM;

@@ -11,7 +11,7 @@
 #include "lane.h"
 #include "sys.h"
 
-enum { NORMAL, URGENT, LANES };
+enum { NORMAL, URGENT, LANES, LANE_SHIFT = 30 };
 
 struct worker {
 	struct pool *pool;

@@ -397,7 +397,7 @@ reset(void)
 	}
 	for (i = 0; i < JOBS && there; i++) {
 		slots[NORMAL][i] = &jobs[i];
-		jobs[i].ready.prev = (void *)&slots[NORMAL][i];
+		jobs[i].result = i; /* its place */
 		jobs[i].state = JOB_LISTED;
 		pool.lanes[NORMAL].tail++;
 		pool.stats.submitted++;
