@@ -2,14 +2,11 @@
 /*
  * door: where other threads hand things to a loop.
  *
- * A stack that any thread pushes to and the loop empties at once, a word that
- * says whether the loop sleeps, and an eventfd that is written only then and
- * never read (edge-triggered).  The door outlives its loop for as long as
- * somebody may still ring it: every accepted job holds a reference.
- *
- * Sleeping:  loop    parked = 1; fence; stack empty? sleep; parked = 0
- *            thread  push;       fence; parked?      parked = 0, ring
- * One of the two always sees the other's store, so no wake-up is lost.
+ * A stack that any thread pushes to and the loop empties at once, and an
+ * eventfd that is written only when the loop sleeps and never read (edge-
+ * triggered).  Sleeping is a node in the stack, put there only while that is
+ * empty: whoever pushes onto it rings.  The door outlives its loop for as long
+ * as somebody may still ring it: every accepted job holds a reference.
  */
 #ifndef EDDY_DOOR_H
 #define EDDY_DOOR_H
@@ -20,8 +17,8 @@
 struct eddy_task;
 
 struct door {
-	struct eddy_ready *stack; /* any thread; newest first */
-	uint32_t parked;          /* any thread */
+	struct eddy_ready *stack; /* any thread; newest first; or &asleep */
+	struct eddy_ready asleep; /* never run */
 	uint32_t refs;            /* any thread: the loop, and who rings */
 	uint64_t accepted;        /* any thread: jobs ever, of other threads */
 	struct eddy_loop *loop;   /* while it has jobs out, or is open */
@@ -35,66 +32,55 @@ struct door {
 	const uint32_t *ours; /* 0 in a forked child; eddy__mark */
 };
 
-/* Any thread.  True: the loop sleeps and this caller has to ring. */
+/* Any thread that has a hold on the door.  True: the caller has to ring. */
 static inline bool
 door_push(struct door *door, struct eddy_ready *node)
 {
 	struct eddy_ready *top = A_LOAD(&door->stack);
 
 	do
-		node->next = top;
+		node->next = top != &door->asleep ? top : NULL;
 	while (!A_CAS(&door->stack, &top, node));
-	/* Pairs with the fence in door_park.  node is not ours any more. */
-	A_FENCE_BEHIND(&door->parked);
-	return A_LOAD(&door->parked) != 0 && A_XCHG(&door->parked, 0) != 0;
+	return top == &door->asleep; /* node is not ours any more */
 }
 
-/* Any thread that has no hold on the door, so the loop may be gone as soon as
- * node is in.  A hold is taken where the stack is empty; who pushes onto others
- * leaves the ringing to the one that was first.  True: ring, and in any case
- * give up the hold. */
+/* The same without a hold: the loop may be gone as soon as node is in, so one is
+ * taken before a push that would have to ring. */
 static inline bool
 door_post(struct door *door, struct eddy_ready *node, bool *ret_held)
 {
 	struct eddy_ready *top = A_LOAD(&door->stack);
-	bool held = false;
 
+	*ret_held = false;
 	do {
-		if (top == NULL && !held) {
+		if (top == &door->asleep && !*ret_held) {
 			A_ADD(&door->refs, 1);
-			held = true;
+			*ret_held = true;
 		}
-		node->next = top;
+		node->next = top != &door->asleep ? top : NULL;
 	} while (!A_CAS(&door->stack, &top, node));
-	*ret_held = held;
-	if (top != NULL)
-		return false;
-	/* Pairs with the fence in door_park. */
-	A_FENCE_BEHIND(&door->parked);
-	return A_LOAD(&door->parked) != 0 && A_XCHG(&door->parked, 0) != 0;
+	return top == &door->asleep;
+}
+
+/* Is there nothing in it?  Any thread. */
+static inline bool
+door_empty(const struct door *door)
+{
+	const struct eddy_ready *top = A_LOAD(&door->stack);
+
+	return top == NULL || top == &door->asleep;
 }
 
 /* Loop thread.  False: something came in meanwhile, do not sleep. */
 static inline bool
 door_park(struct door *door)
 {
-	A_STORE(&door->parked, 1);
-	/* Pairs with the fence in door_push: look again, then sleep. */
-	A_FENCE(&door->parked);
-	if (A_LOAD(&door->stack) == NULL)
-		return true;
-	A_STORE(&door->parked, 0);
-	return false;
+	struct eddy_ready *nothing = NULL;
+
+	return A_CAS(&door->stack, &nothing, &door->asleep);
 }
 
-/* Relaxed: a thread that still sees 1 rings for nothing, once. */
-static inline void
-door_unpark(struct door *door)
-{
-	A_STORE(&door->parked, 0);
-}
-
-/* Loop thread: what came in, oldest first, to the end of list. */
+/* Loop thread, awake again: what came in, oldest first, to the end of list. */
 static inline void
 door_collect(struct door *door, struct eddy_ready *list)
 {
@@ -103,7 +89,8 @@ door_collect(struct door *door, struct eddy_ready *list)
 	if (A_LOAD(&door->stack) == NULL)
 		return;
 	/* Pairs with the release of the push: what its thread wrote is seen. */
-	for (node = A_XCHG(&door->stack, NULL); node != NULL; node = older) {
+	node = A_XCHG(&door->stack, NULL);
+	for (; node != NULL && node != &door->asleep; node = older) {
 		older = node->next;
 		list_push_front(end, node);
 	}

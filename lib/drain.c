@@ -19,10 +19,10 @@ give_up(struct eddy_task *task, int rc)
 static const struct eddy_op drain_op = {"drain", give_up};
 
 static void
-wake(struct eddy_loop *loop, struct eddy_executor *executor)
+wake(struct eddy_loop *loop, struct eddy_executor *executor, int result)
 {
 	(void)loop;
-	eddy_unpark(executor->drain_task, 0);
+	eddy_unpark(executor->drain_task, result);
 }
 
 EDDY_ASYNC

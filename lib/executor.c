@@ -148,12 +148,12 @@ tell_drained(struct eddy_loop *loop, struct eddy_post *post)
 
 	loop->holds--;
 	executor->drain_loop = NULL;
-	executor->on_drained(loop, executor);
+	executor->on_drained(loop, executor, 0);
 }
 
 int
 eddy_executor_drain_then(struct eddy_executor *executor, struct eddy_loop *loop,
-    void (*done)(struct eddy_loop *, struct eddy_executor *))
+    eddy_drained_fn *done)
 {
 	int r = eddy__loop_mine(loop);
 	bool now;
@@ -224,8 +224,10 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 		return -EPERM;
 	if (eddy__job_runs_on(executor))
 		return -EDEADLK;
-	if (loop != NULL)
+	if (loop != NULL) {
 		eddy__executor_undrain(executor);
+		executor->on_drained(loop, executor, -ECANCELED);
+	}
 	pthread_mutex_lock(&executor->lock);
 	A_STORE(&executor->closing, true);
 	while ((ready = list_pop(&executor->waiters)) != NULL) {

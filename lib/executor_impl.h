@@ -41,6 +41,27 @@ job_of(struct eddy_ready *ready)
 	return CONTAINER_OF(ready, struct eddy_job, ready);
 }
 
+/* Private ones change while it is out, under the lock of its executor. */
+static inline unsigned
+job_flags(const struct eddy_job *job)
+{
+	return A_LOAD(&job->flags);
+}
+
+static inline void
+job_set_flag(struct eddy_job *job, unsigned flag, bool on)
+{
+	unsigned others = job_flags(job) & ~flag;
+
+	A_STORE(&job->flags, (uint8_t)(on ? others | flag : others));
+}
+
+static inline const char *
+job_name(const struct eddy_job *job)
+{
+	return job->name != NULL ? job->name : "job";
+}
+
 static inline struct eddy_long_job *
 long_job_of(struct eddy_job *job)
 {
@@ -93,10 +114,6 @@ int eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job);
  * is called with the outcome. */
 int eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
     struct eddy_job *job, void (*run)(struct eddy_loop *, struct eddy_ready *));
-
-/* offload.c: what NULL stands for. */
-int eddy__default_executor(
-    struct eddy_loop *loop, struct eddy_executor **ret_executor);
 
 /* eddy_job_end in the thread of loop: no detour through its own door. */
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,

@@ -70,7 +70,7 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 	job->stop = 0;
 	job->attempts = 0;
 	job->flags &= (uint8_t) ~(JOB_HANDED | JOB_HOOKED);
-	if ((job->flags & EDDY_JOB_LONG) != 0)
+	if ((job_flags(job) & EDDY_JOB_LONG) != 0)
 		prepare_progress(job);
 	A_STORE(&job->state, JOB_QUEUED);
 	if (loop == NULL)
@@ -96,9 +96,9 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 	}
 	eddy__door_hold(door);
 	A_SUB(&door->accepted, 1);
-	/* Its loop may be about to sleep for this job; pairs with door_park. */
-	A_FENCE(&door->parked);
-	if (A_LOAD(&door->parked) != 0)
+	/* Its loop may be about to sleep for this job; pairs with collect(). */
+	A_FENCE(&door->stack);
+	if (A_LOAD(&door->stack) == &door->asleep)
 		eddy__ring(door->bell);
 	eddy__door_drop(door);
 	return r;
@@ -145,14 +145,14 @@ settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
 	eddy__job_leave(job);
 	job->outcome = (uint8_t)outcome;
 	A_STORE(&job->result, result); /* a cancel may look, in vain */
-	return (job->flags & JOB_OWNED) == 0 || owned_of(job)->settle(job);
+	return (job_flags(job) & JOB_OWNED) == 0 || owned_of(job)->settle(job);
 }
 
 /* Of the strand that job went through, or NULL. */
 static struct eddy_executor *
 strand_of(const struct eddy_job *job)
 {
-	return (job->flags & JOB_HANDED) != 0 ? job->executor : NULL;
+	return (job_flags(job) & JOB_HANDED) != 0 ? job->executor : NULL;
 }
 
 void
@@ -199,7 +199,7 @@ eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
 {
 	struct eddy_executor *strand = strand_of(job);
 
-	if (job->door != loop->door || (job->flags & JOB_OWNED) != 0) {
+	if (job->door != loop->door || (job_flags(job) & JOB_OWNED) != 0) {
 		eddy_job_end(job, outcome, result);
 		return;
 	}

@@ -62,10 +62,10 @@ void
 eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
 {
 	pthread_mutex_lock(&executor->lock);
-	if ((job->flags & JOB_HOOKED) != 0) {
+	if ((job_flags(job) & JOB_HOOKED) != 0) {
 		struct inside *in = (void *)job->ready.next;
 
-		job->flags &= (uint8_t)~JOB_HOOKED;
+		job_set_flag(job, JOB_HOOKED, false);
 		in->stop(in->arg);
 	}
 	pthread_mutex_unlock(&executor->lock);
@@ -85,8 +85,7 @@ eddy_job_on_stop(void (*stop)(void *), void *arg)
 		r = -ECANCELED;
 	else
 		inside.stop = stop, inside.arg = arg;
-	job->flags &= (uint8_t)~JOB_HOOKED;
-	job->flags |= r == 0 && stop != NULL ? JOB_HOOKED : 0;
+	job_set_flag(job, JOB_HOOKED, r == 0 && stop != NULL);
 	job->ready.next = (void *)&inside;
 	pthread_mutex_unlock(&job->executor->lock);
 	return r;
@@ -139,7 +138,7 @@ eddy_job_progress(int64_t value)
 		A_RELEASE(&inside.report->count, inside.report->count + 1);
 		return eddy__ring(inside.bell) < 0 ? -EPIPE : 0;
 	}
-	if (job == NULL || (job->flags & EDDY_JOB_LONG) == 0 ||
+	if (job == NULL || (job_flags(job) & EDDY_JOB_LONG) == 0 ||
 	    job->door == NULL)
 		return -EINVAL;
 	A_STORE(&long_job_of(job)->latest, value);

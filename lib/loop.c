@@ -208,7 +208,7 @@ eddy__loop_alive(const struct eddy_loop *loop)
 	return !list_empty(&loop->pending) || loop->heaps[0].count != 0 ||
 	       loop->watching != 0 || loop->holds != 0 || loop->foreign != 0 ||
 	       loop->heaps[1].count != 0 || eddy__loop_jobs(loop) ||
-	       A_LOAD(&loop->door->stack) != NULL;
+	       !door_empty(loop->door);
 }
 
 /* A virtual clock stands still while somebody outside is at work. */
@@ -275,6 +275,16 @@ jump(struct eddy_loop *loop, int64_t duration)
 		loop->options.clock->now = limit;
 }
 
+/* Woken for an outcome while who works needs every CPU: let those who were here
+ * go on, or each outcome would come alone. */
+static void
+make_room(const struct eddy_loop *loop)
+{
+	if (loop->spin.duration != 0 && /* one CPU has no such queue */
+	    A_LOAD(&loop->door->refs) > (uint32_t)loop->spin.cpus)
+		eddy__yield();
+}
+
 /* Sleep until something happens, then put what is ready in the pending list:
  * descriptors, posts and outcomes, timers. */
 static int
@@ -286,20 +296,26 @@ collect(struct eddy_loop *loop, int64_t duration)
 
 	if (wait != 0)
 		eddy__loop_flush(loop, true);
-	/* A job that was refused meanwhile may have been all we waited for. */
-	if (wait != 0 && (!door_park(loop->door) ||
-			     (wait == EDDY_FOREVER && !eddy__loop_alive(loop))))
+	if (wait != 0 && door_park(loop->door)) {
+		/* A job that was refused meanwhile, after the fence in
+		 * withdraw, may have been all we waited for. */
+		A_FENCE(&loop->door->accepted);
+		if (wait == EDDY_FOREVER && !eddy__loop_alive(loop))
+			wait = 0;
+	} else {
 		wait = 0;
+	}
 	n = eddy__epoll_wait(loop->epoll, events, EVENTS, wait, &loop->coarse);
-	door_unpark(loop->door);
 	spin_slept(&loop->spin, A_LOAD(&loop->door->rung_at));
+	if (wait != 0 && n == 1 && events[0].data.u64 == BELL)
+		make_room(loop);
 	if (n < 0 && n != -EINTR)
 		return n;
 	for (i = 0; i < n; i++)
 		if (events[i].data.u64 != BELL)
 			eddy__watch_collect(
 			    loop, events[i].data.u64, events[i].events);
-	loop->heard = A_LOAD(&loop->door->stack) != NULL;
+	loop->heard = !door_empty(loop->door);
 	door_collect(loop->door, &loop->pending);
 	if (list_empty(&loop->pending) && !loop->stopping && may_jump(loop))
 		jump(loop, duration);

@@ -102,7 +102,7 @@ eddy_map(struct eddy_task *self, struct eddy_executor *executor,
 	if (fn == NULL || at_most == 0)
 		r = -EINVAL;
 	if (r == 0 && executor == NULL)
-		r = eddy__default_executor(self->loop, &executor);
+		r = eddy_loop_executor(self->loop, &executor);
 	if (r < 0 || n == 0)
 		return eddy_complete(self, r);
 	map = eddy__alloc(sizeof(*map) + count * sizeof(map->jobs[0]));

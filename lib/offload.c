@@ -33,12 +33,13 @@ close_own(struct attachment *attachment, int64_t duration)
 }
 
 int
-eddy__default_executor(
-    struct eddy_loop *loop, struct eddy_executor **ret_executor)
+eddy_loop_executor(struct eddy_loop *loop, struct eddy_executor **ret_executor)
 {
+	int r = eddy__loop_mine(loop);
 	struct own_pool *own;
-	int r;
 
+	if (r < 0)
+		return r;
 	if (loop->options.executor != NULL) {
 		*ret_executor = loop->options.executor;
 		return 0;
@@ -81,7 +82,7 @@ eddy_offload_bytes(struct eddy_task *self, struct eddy_executor *executor,
 	int r = size > UINT32_MAX ? -EMSGSIZE : 0;
 
 	if (r == 0 && executor == NULL)
-		r = eddy__default_executor(self->loop, &executor);
+		r = eddy_loop_executor(self->loop, &executor);
 	if (r < 0)
 		return eddy_complete(self, r);
 	job = take_storage(self->loop);

@@ -29,7 +29,7 @@ wake(struct eddy_loop *loop, struct eddy_ready *ready)
 	int rc = eddy_job_rc(job);
 
 	eddy__job_heard(loop, job);
-	if ((job->flags & JOB_STORED) != 0)
+	if ((job_flags(job) & JOB_STORED) != 0)
 		list_push(&loop->spare_jobs, &job->ready);
 	eddy_unpark(task, rc);
 }
@@ -48,7 +48,7 @@ eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
 		return r;
 	job->to.task = task;
 	r = eddy__job_submit(executor, job);
-	if (r == -EAGAIN && (job->flags & EDDY_JOB_NOWAIT) == 0) {
+	if (r == -EAGAIN && (job_flags(job) & EDDY_JOB_NOWAIT) == 0) {
 		eddy__loop_flush(task->loop, true); /* those came first */
 		r = eddy__job_enqueue(executor, job);
 	}
@@ -63,7 +63,7 @@ eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
 	int r = eddy__job_start(self, executor, job, wake);
 
 	if (r < 0) {
-		if ((job->flags & JOB_STORED) != 0)
+		if ((job_flags(job) & JOB_STORED) != 0)
 			list_push(&self->loop->spare_jobs, &job->ready);
 		return eddy_complete(self, r);
 	}

@@ -81,7 +81,7 @@ eddy_offload_owned_bytes(struct eddy_task *self, struct eddy_executor *executor,
 	if (r == 0 && drop == NULL)
 		r = -EINVAL;
 	if (r == 0 && executor == NULL)
-		r = eddy__default_executor(self->loop, &executor);
+		r = eddy_loop_executor(self->loop, &executor);
 	if (r < 0)
 		return eddy_complete(self, r);
 	owned = eddy__alloc(sizeof(*owned));

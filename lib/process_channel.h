@@ -32,6 +32,7 @@ struct slot {
 	uint32_t state;       /* both */
 	int32_t result;       /* worker */
 	uint64_t fn;          /* host */
+	uint64_t reports;     /* host: whether fn may */
 	struct report report; /* worker */
 };
 

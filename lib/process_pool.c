@@ -64,7 +64,7 @@ struct pool {
 	size_t channel_size;
 
 	/* Any thread. */
-	pthread_mutex_t lock;    /* guards inbox, and changes of closing */
+	pthread_mutex_t lock; /* guards inbox, changes of closing, draining */
 	struct eddy_ready inbox; /* submitted in another thread */
 	struct eddy_post knock;  /* look at inbox, and at jobs to stop */
 	uint32_t queued;         /* inbox and queue */
@@ -119,18 +119,21 @@ end_job(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome,
 	check_drained(pool);
 }
 
+/* Among the urgent ones, which come first, or the others: last, or first. */
 static void
-enqueue(struct pool *pool, struct eddy_job *job)
+enqueue(struct pool *pool, struct eddy_job *job, bool first)
 {
 	struct eddy_job *last = pool->last_urgent;
+	bool urgent = (job_flags(job) & EDDY_JOB_URGENT) != 0;
 
-	if ((job->flags & EDDY_JOB_URGENT) == 0) {
+	if (urgent && (last == NULL || !first))
+		pool->last_urgent = job;
+	if (!urgent && !first)
 		list_push(&pool->queue, &job->ready);
-		return;
-	}
-	list_push_front(
-	    last != NULL ? &last->ready : &pool->queue, &job->ready);
-	pool->last_urgent = job;
+	else if (last == NULL || (urgent && first))
+		list_push_front(&pool->queue, &job->ready);
+	else
+		list_push_front(&last->ready, &job->ready);
 }
 
 /* Out of the queue, for a slot or an end. */
@@ -344,6 +347,7 @@ put(struct pool *pool, struct worker *worker, struct eddy_job *job)
 		memcpy(channel_area(channel, i, pool->options.slot_size),
 		    job->arg, job->size);
 	channel->slots[i].fn = (uintptr_t)job->fn;
+	channel->slots[i].reports = (job_flags(job) & EDDY_JOB_LONG) != 0;
 	A_STORE(&channel->slots[i].report.count, 0);
 	worker->reports[i] = 0;
 	A_STORE(&job->state, JOB_RUNNING);
@@ -442,6 +446,24 @@ dispatch(struct pool *pool)
 	eddy_executor_room(&pool->executor, UINT_MAX);
 }
 
+/* What a job says of its progress, before its outcome. */
+static void
+hear_report(struct pool *pool, struct worker *worker, uint32_t i)
+{
+	struct report *report = &worker->channel->slots[i].report;
+	struct eddy_job *job = worker->jobs[i];
+	uint32_t count;
+
+	if (job == NULL || (job_flags(job) & EDDY_JOB_LONG) == 0)
+		return;
+	count = A_ACQUIRE(&report->count);
+	if (count == worker->reports[i])
+		return;
+	worker->reports[i] = count;
+	worker->idle_rings = 0;
+	eddy__job_report(pool->home, job, A_LOAD(&report->value));
+}
+
 /* A job that its worker has done.  False: it cannot be true. */
 static bool
 deliver(struct pool *pool, struct worker *worker, uint32_t i)
@@ -452,6 +474,7 @@ deliver(struct pool *pool, struct worker *worker, uint32_t i)
 
 	if (result < LOWEST_RESULT)
 		return false;
+	hear_report(pool, worker, i);
 	if (job->size != 0)
 		memcpy(job->arg,
 		    channel_area(worker->channel, i, pool->options.slot_size),
@@ -486,34 +509,13 @@ drain(struct pool *pool, struct worker *worker)
 	return worker->idle_rings++ < IDLE_RINGS;
 }
 
-/* What its jobs say of their progress, before their outcomes. */
-static void
-hear_reports(struct pool *pool, struct worker *worker)
-{
-	uint32_t i;
-
-	for (i = 0; i < pool->options.depth; i++) {
-		struct eddy_job *job = worker->jobs[i];
-		struct report *report;
-		uint32_t count;
-
-		if (job == NULL || (job->flags & EDDY_JOB_LONG) == 0)
-			continue;
-		report = &worker->channel->slots[i].report;
-		count = A_ACQUIRE(&report->count);
-		if (count == worker->reports[i])
-			continue;
-		worker->reports[i] = count;
-		worker->idle_rings = 0;
-		eddy__job_report(pool->home, job, A_LOAD(&report->value));
-	}
-}
-
 static void
 drain_or_kill(struct pool *pool, struct worker *worker)
 {
-	if (worker->state == LIVE)
-		hear_reports(pool, worker);
+	uint32_t i;
+
+	for (i = 0; worker->state == LIVE && i < pool->options.depth; i++)
+		hear_report(pool, worker, i);
 	if (worker->state == LIVE && !drain(pool, worker))
 		kill_worker(worker, EDDY_PROTOCOL);
 }
@@ -524,7 +526,7 @@ requeue(struct pool *pool, struct eddy_job *job)
 {
 	A_STORE(&job->state, JOB_QUEUED);
 	A_ADD(&pool->queued, 1);
-	list_push_front(&pool->queue, &job->ready);
+	enqueue(pool, job, true);
 }
 
 /* One job of a dead worker. */
@@ -535,6 +537,7 @@ settle_job(struct pool *pool, struct worker *worker, uint32_t i,
 	struct eddy_job *job = worker->jobs[i];
 	bool fresh = A_LOAD(&worker->channel->slots[i].state) == SLOT_QUEUED;
 
+	hear_report(pool, worker, i);
 	/* Done, but it died before it could say so. */
 	if (worker->why != EDDY_PROTOCOL && is_done(worker, i) &&
 	    deliver(pool, worker, i))
@@ -775,7 +778,7 @@ open_inbox(struct pool *pool)
 
 	pthread_mutex_lock(&pool->lock);
 	while ((ready = list_pop(&pool->inbox)) != NULL)
-		enqueue(pool, job_of(ready));
+		enqueue(pool, job_of(ready), false);
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -800,7 +803,7 @@ submit_by_post(struct pool *pool, struct eddy_job *job)
 	bool closing;
 
 	pthread_mutex_lock(&pool->lock);
-	closing = pool->closing;
+	closing = pool->closing || pool->draining;
 	if (!closing)
 		list_push(&pool->inbox, &job->ready);
 	pthread_mutex_unlock(&pool->lock);
@@ -823,8 +826,10 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		return -ECHILD;
 	if (job->size > pool->options.slot_size)
 		return -EMSGSIZE;
-	if (home && (pool->closing || pool->link < 0))
-		return pool->closing ? -ESHUTDOWN : -EPIPE;
+	if (home && (pool->closing || A_LOAD(&pool->draining) != 0))
+		return -ESHUTDOWN;
+	if (home && pool->link < 0)
+		return -EPIPE;
 	if (A_ADD(&pool->queued, 1) >= pool->options.queue_limit) {
 		A_SUB(&pool->queued, 1);
 		return -EAGAIN;
@@ -836,7 +841,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		return -ENOMEM;
 	}
 	A_ADD(&pool->stats.submitted, 1);
-	enqueue(pool, job);
+	enqueue(pool, job, false);
 	refill(pool);
 	dispatch(pool);
 	return 0;
@@ -972,7 +977,9 @@ start_draining(struct eddy_executor *executor)
 {
 	struct pool *pool = pool_of(executor);
 
+	pthread_mutex_lock(&pool->lock);
 	A_STORE(&pool->draining, 1);
+	pthread_mutex_unlock(&pool->lock);
 	eddy_post(pool->home, &pool->knock);
 }
 

@@ -97,7 +97,8 @@ run(struct slot *slot, void *area, int bell)
 
 	if (!A_CAS(&slot->state, &queued, SLOT_RUNNING))
 		return; /* taken back */
-	eddy__worker_enter(eddy_worker_state(), &slot->report, bell);
+	eddy__worker_enter(eddy_worker_state(),
+	    slot->reports != 0 ? &slot->report : NULL, bell);
 	r = ((eddy_job_fn *)(uintptr_t)slot->fn)(area);
 	if (forked)
 		_exit(0); /* a child of the job fell through: not its channel */

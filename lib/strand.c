@@ -45,8 +45,8 @@ destroy(struct strand *strand)
 static void
 mark(struct strand *strand, struct eddy_job *job)
 {
-	job->flags |= JOB_HANDED;
-	strand->name = job->name != NULL ? job->name : "job";
+	job_set_flag(job, JOB_HANDED, true);
+	strand->name = job_name(job);
 }
 
 /* With the lock, which it gives back, and perhaps with the strand: no job. */
@@ -73,7 +73,7 @@ refuse(struct strand *strand, struct eddy_job *job, int r)
 	if (why == EDDY_NONE)
 		why = r == -ESHUTDOWN ? EDDY_CANCELLED : EDDY_LOST;
 	pthread_mutex_lock(&strand->executor.lock);
-	job->flags &= (uint8_t)~JOB_HANDED;
+	job_set_flag(job, JOB_HANDED, false);
 	eddy__stats_count(&strand->stats, why, 1);
 	pthread_mutex_unlock(&strand->executor.lock);
 	eddy_job_end(job, why, r);
@@ -124,7 +124,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	int r = 0;
 
 	pthread_mutex_lock(&executor->lock);
-	if (strand->closing) {
+	if (strand->closing || strand->draining) {
 		r = -ESHUTDOWN;
 	} else if (!strand->busy) {
 		strand->busy = first = true;
@@ -141,7 +141,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		r = eddy__job_enqueue(executor->inner, job);
 	if (first && r < 0) {
 		pthread_mutex_lock(&executor->lock);
-		job->flags &= (uint8_t)~JOB_HANDED;
+		job_set_flag(job, JOB_HANDED, false);
 		strand->stats.submitted--;
 		pthread_mutex_unlock(&executor->lock);
 		go_on(strand); /* with those that came meanwhile */
@@ -158,7 +158,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	bool handed, ours;
 
 	pthread_mutex_lock(&executor->lock);
-	handed = (job->flags & JOB_HANDED) != 0;
+	handed = (job_flags(job) & JOB_HANDED) != 0;
 	ours = !handed && job->ready.next != NULL;
 	if (ours) {
 		list_remove(&job->ready);

@@ -62,6 +62,7 @@ result(long r, int saved)
 CALL(open, (const char *path, int flags), open(path, flags | O_CLOEXEC))
 CALL(close, (int fd), close(fd))
 CALL(cpu, (void), sched_getcpu())
+CALL(yield, (void), sched_yield())
 CALL(close_range, (unsigned first, unsigned last),
     syscall(SYS_close_range, first, last, 0))
 CALL(epoll_open, (void), epoll_create1(EPOLL_CLOEXEC))
@@ -427,4 +428,20 @@ eddy__cpus(void)
 
 	errno = saved;
 	return known ? CPU_COUNT(&set) : 1;
+}
+
+int
+eddy__leave_cpu(int cpu)
+{
+	cpu_set_t all, others;
+	int saved = errno, r;
+
+	r = sched_getaffinity(0, sizeof(all), &all);
+	others = all;
+	CPU_CLR((size_t)cpu, &others);
+	if (r == 0)
+		r = sched_setaffinity(0, sizeof(others), &others);
+	if (r == 0)
+		r = sched_setaffinity(0, sizeof(all), &all);
+	return result(r, saved);
 }

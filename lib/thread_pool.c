@@ -117,7 +117,7 @@ admit(struct pool *pool)
 static void
 list(struct pool *pool, struct eddy_job *job)
 {
-	bool urgent = (job->flags & EDDY_JOB_URGENT) != 0;
+	bool urgent = (job_flags(job) & EDDY_JOB_URGENT) != 0;
 
 	A_STORE(&job->state, JOB_LISTED);
 	lane_put(&pool->lanes[urgent ? URGENT : NORMAL], job);
@@ -299,7 +299,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	if (A_LOAD(pool->ours) == 0)
 		return -ECHILD; /* its threads are not here */
 	/* One that waited for room may come from within a flush. */
-	if (door == NULL || (job->flags & JOB_HANDED) != 0 ||
+	if (door == NULL || (job_flags(job) & JOB_HANDED) != 0 ||
 	    A_LOAD(&executor->waiting) != 0 || !eddy__loop_inside(door->loop) ||
 	    !door->loop->dispatching)
 		return put(pool, job);

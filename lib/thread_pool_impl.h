@@ -24,6 +24,7 @@ struct worker {
 	struct door *door;                 /* held: of the last outcome */
 	struct spin spin;
 	int cpu;      /* where its batch began */
+	bool spare;   /* may leave when it finds nothing to do */
 	bool crowded; /* no CPU to spare for waiting awake */
 	unsigned number;
 	int ticker; /* signals this thread; -1: none */

@@ -93,10 +93,10 @@ static struct over
 run(struct worker *worker, struct eddy_job *job)
 {
 	struct over over = {job, EDDY_RETURNED, 0};
-	bool ticks = (job->flags & EDDY_JOB_INTERRUPT) != 0 &&
+	bool ticks = (job_flags(job) & EDDY_JOB_INTERRUPT) != 0 &&
 	             worker->ticker >= 0;
 
-	A_STORE(&worker->name, job->name != NULL ? job->name : "job");
+	A_STORE(&worker->name, job_name(job));
 	A_STORE(&worker->begun, worker->begun + 1);
 	A_STORE(&job->state, JOB_RUNNING);
 	eddy_executor_room(&worker->pool->executor, 1);
@@ -234,6 +234,7 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 		worker->crowded = (int)(pool->stats.workers - pool->asleep) +
 		                      1 >=
 		                  worker->spin.cpus;
+		worker->spare = pool->stats.workers > pool->options.workers_min;
 	}
 	/* While closing a value that is past, so that nobody falls asleep. */
 	*ret_wakes = A_LOAD(&pool->wakes) - pool->closing;
@@ -280,8 +281,9 @@ rest(struct pool *pool, struct worker *worker, uint32_t wakes)
 
 	watch(pool, worker, wakes);
 	if (A_LOAD(&pool->wakes) == wakes) {
-		r = eddy__futex_wait(
-		    &pool->wakes, wakes, pool->options.idle_duration, false);
+		r = eddy__futex_wait(&pool->wakes, wakes,
+		    worker->spare ? pool->options.idle_duration : EDDY_FOREVER,
+		    false);
 		spin_slept(&worker->spin, A_LOAD(&pool->rung_at));
 	}
 	pthread_mutex_lock(&pool->lock);

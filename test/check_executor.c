@@ -516,7 +516,8 @@ let_refuse(void *arg)
 {
 	struct eddy_loop *loop = arg;
 
-	while (A_LOAD(&loop->door->parked) == 0 && A_LOAD(&over) == 0)
+	while (A_LOAD(&loop->door->stack) != &loop->door->asleep &&
+	       A_LOAD(&over) == 0)
 		sched_yield();
 	sem_post(&refuse);
 	return NULL;

@@ -318,7 +318,7 @@ END_TEST
 static bool
 parked(struct eddy_loop *loop)
 {
-	return A_LOAD(&loop->door->parked) != 0;
+	return A_LOAD(&loop->door->stack) == &loop->door->asleep;
 }
 
 static void

@@ -79,6 +79,17 @@ struct eddy_long_job {
 	struct eddy_post post; /* private */
 };
 
+/* An initialiser, as EDDY_JOB. */
+#define EDDY_LONG_JOB(function, ptr, progress_fn) \
+	{                                         \
+		.job = {.fn = (function),         \
+		    .arg = (ptr),                 \
+		    .size = sizeof(*(ptr)),       \
+		    .name = #function,            \
+		    .flags = EDDY_JOB_LONG},      \
+		.on_progress = (progress_fn)      \
+	}
+
 /* A job that returned -errno counts as returned; failed: its worker did. */
 struct eddy_executor_stats {
 	uint64_t submitted, returned, failed, cancelled, expired;
@@ -126,7 +137,7 @@ struct eddy_executor {
 	/* Of the drain, if any. */
 	struct eddy_loop *drain_loop;
 	void (*on_drained)(
-	    struct eddy_loop *loop, struct eddy_executor *executor);
+	    struct eddy_loop *loop, struct eddy_executor *executor, int result);
 	struct eddy_post drained;
 	struct eddy_task *drain_task;
 	uint32_t drains; /* any thread: 1 until drained is posted */
@@ -167,8 +178,8 @@ bool eddy_job_stop_requested(void);
 /* Inside a job: what worker_open made, or NULL. */
 void *eddy_worker_state(void);
 
-/* Inside a job of a struct eddy_long_job: on_progress will see value, or a later
- * one.  -EINVAL: not inside such a job. */
+/* Inside a job of a struct eddy_long_job: on_progress will see value or a later
+ * one (and perhaps one of them twice) before the outcome.  -EINVAL: not inside such a job. */
 int eddy_job_progress(int64_t value);
 
 /* Inside a job on a thread: have stop(arg) called in the thread of whoever asks
@@ -188,12 +199,15 @@ int eddy_executor_close(struct eddy_executor *executor, int64_t duration);
 int eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
     const char **ret_names, unsigned n);
 
-/* Refuse jobs from now on (-ESHUTDOWN) and have done called on loop when those
- * accepted have their outcomes.  Loop thread; the loop is held until then, and
- * the executor stays open.  -EBUSY: asked before; -ENOTSUP. */
+/* Refuse jobs from now on (-ESHUTDOWN) and have done called on loop, once: when
+ * those accepted have their outcomes (0), or by a close before that
+ * (-ECANCELED).  Loop thread; the loop is held until then and must stay open;
+ * the executor stays open.  -EBUSY: a drain is under way, or it is closing;
+ * -ENOTSUP. */
+typedef void eddy_drained_fn(
+    struct eddy_loop *loop, struct eddy_executor *executor, int result);
 int eddy_executor_drain_then(struct eddy_executor *executor,
-    struct eddy_loop *loop,
-    void (*done)(struct eddy_loop *loop, struct eddy_executor *executor));
+    struct eddy_loop *loop, eddy_drained_fn *done);
 /* For executors: no job is left.  Any thread. */
 void eddy_executor_drained(struct eddy_executor *executor);
 

@@ -41,7 +41,7 @@ struct eddy_loop_options {
 	struct eddy_executor
 	    *executor;            /* borrowed; NULL: a pool on first use */
 	int64_t close_duration;   /* eddy_run's drain, ns; 0: 5 s */
-	int64_t spin_duration;    /* as a pool's, while jobs are out */
+	int64_t spin_duration;    /* as a pool's; for outcomes and posts */
 	struct eddy_clock *clock; /* borrowed; NULL: CLOCK_MONOTONIC */
 	eddy_error_fn *on_error;  /* NULL: one line on stderr */
 };

@@ -22,8 +22,8 @@ EDDY_ASYNC eddy_offload_bytes(struct eddy_task *self,
     struct eddy_executor *executor, eddy_job_fn *fn, void *arg, size_t size);
 
 /* The same with bytes that go with the job: *ref points to them, and when the
- * await is cancelled or timed out while the job runs it returns at once, *ref is
- * NULL, and drop(bytes) is called where and when the job ends. */
+ * await is cancelled or timed out it returns at once, *ref is NULL, and
+ * drop(bytes) is called where and when the job ends, if only in the queue. */
 #define eddy_offload_owned(self, executor, fn, ref, drop) \
 	eddy_offload_owned_bytes(self, executor, fn, ref, sizeof(**(ref)), drop)
 EDDY_ASYNC eddy_offload_owned_bytes(struct eddy_task *self,
@@ -35,13 +35,18 @@ EDDY_ASYNC eddy_offload_owned_bytes(struct eddy_task *self,
 EDDY_ASYNC eddy_map(struct eddy_task *self, struct eddy_executor *executor,
     eddy_job_fn *fn, void *array, size_t n, size_t size, unsigned at_most);
 
+/* The executor that NULL stands for, to have its stats, or a strand over it.  It
+ * is closed with the loop.  Loop thread; -ENOMEM and the like. */
+int eddy_loop_executor(
+    struct eddy_loop *loop, struct eddy_executor **ret_executor);
+
 /* Await a job of one's own, for its deadline, name, outcome and result. */
 EDDY_ASYNC eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
     struct eddy_job *job);
 
 /* Refuse jobs from now on (-ESHUTDOWN) and await the outcomes of those that were
- * accepted; the executor stays open.  -ETIME: not within duration ns.  -EBUSY:
- * somebody awaits that already. */
+ * accepted; the executor (not NULL) stays open.  -ETIME: not within duration ns;
+ * one may go on.  -ECANCELED: closed meanwhile.  -EBUSY: a drain is under way. */
 EDDY_ASYNC eddy_executor_drain(
     struct eddy_task *self, struct eddy_executor *executor, int64_t duration);
 

@@ -28,7 +28,7 @@ int eddy_zygote_close(struct eddy_zygote *zygote);
 struct eddy_process_pool_options {
 	struct eddy_zygote *zygote; /* borrowed; NULL: the pool forks its own */
 	unsigned flags;             /* for its own zygote: EDDY_FORK_THREADED */
-	unsigned workers;           /* 0: CPUs of this process */
+	unsigned workers;           /* 0: CPUs of this process, or its quota */
 	unsigned depth;             /* jobs a worker holds, 1 to 8; 0: 2.  1 for
 	                         untrusted code */
 	unsigned queue_limit;       /* jobs that wait; 0: 65536 */
@@ -37,7 +37,7 @@ struct eddy_process_pool_options {
 	 * (not when it is killed); < 0: it cannot be had.  May be NULL. */
 	int (*worker_open)(void *init, void **ret_state);
 	void (*worker_close)(void *state);
-	const void *init; /* borrowed until close; each worker gets a copy */
+	const void *init; /* borrowed until close; worker_open gets a copy */
 	size_t init_size; /* of it, at most slot_size; 0: init is NULL */
 };
 

@@ -14,14 +14,14 @@
 EDDY_HEADER_BEGIN_
 
 struct eddy_thread_pool_options {
-	unsigned workers_max;  /* 0: CPUs of this process + 4, at most 32 */
+	unsigned workers_max;  /* 0: CPUs (or quota) + 4, at most 32 */
 	unsigned workers_min;  /* stay when idle; default 0 */
 	unsigned queue_limit;  /* jobs that wait; 0: 65536 */
 	size_t stack_size;     /* bytes; 0: the C library's default */
 	int64_t spin_duration; /* awake, before sleep; 0: 20 us, -1: none */
 	int64_t idle_duration; /* ns until an idle worker leaves; 0: 10 s */
 	const char
-	    *name; /* of threads, with a number; borrowed; NULL: "eddy" */
+	    *name; /* of threads: 10 bytes, then "-1" ...; NULL: "eddy" */
 	/* In each worker before its first job and after its last; init is
 	 * borrowed until close.  < 0: this worker cannot be had; may be NULL. */
 	int (*worker_open)(void *init, void **ret_state);
