@@ -17,7 +17,7 @@
 enum { SPIN_BEST = 8, SPIN_LOOKS = 32 }; /* a clock costs some 30 looks */
 #define SPIN_DURATION EDDY_US(20)
 #define SPIN_LONGEST  EDDY_S(1)
-#define SPIN_CROWDED  EDDY_US(2) /* longer takes a CPU from who works */
+#define SPIN_CROWDED  600 /* ns: longer takes a CPU from who works */
 
 struct spin {
 	int64_t duration; /* ns; 0: never */

@@ -23,9 +23,11 @@ struct worker {
 	const char *name;                  /* any thread: of what runs */
 	struct door *door;                 /* held: of the last outcome */
 	struct spin spin;
-	int cpu;      /* where its batch began */
-	bool spare;   /* may leave when it finds nothing to do */
-	bool crowded; /* no CPU to spare for waiting awake */
+	int cpu;          /* where its batch began */
+	int64_t moved_at; /* ns: off the ringer's CPU */
+	unsigned untimed; /* batches */
+	bool spare;       /* may leave when it finds nothing to do */
+	bool crowded;     /* no CPU to spare for waiting awake */
 	unsigned number;
 	int ticker; /* signals this thread; -1: none */
 	void *state;
