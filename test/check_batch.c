@@ -1228,7 +1228,7 @@ main(void)
 	Suite *suite = suite_create("batch");
 	TCase *idle = census_case(suite, "idle", 4);
 
-	census_add(census_case(suite, "cork", 4),
+	census_add(census_case(suite, "cork", 60),
 	    a_turn_keeps_no_job_beyond_its_end,
 	    a_loop_may_cancel_what_its_turn_keeps,
 	    a_thread_may_cancel_what_a_turn_keeps, a_turn_may_serve_two_pools,
