@@ -39,6 +39,8 @@ eddy_executor_fini(struct eddy_executor *executor)
 int
 eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job)
 {
+	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
+		return -ECHILD; /* its threads are not here */
 	if (A_LOAD(&executor->closing))
 		return -ESHUTDOWN;
 	if (A_LOAD(&executor->waiting) != 0)
@@ -50,7 +52,7 @@ bool
 eddy__executor_unwait(struct eddy_executor *executor)
 {
 	A_STORE(&executor->waiting, executor->waiting - 1);
-	return executor->waiting == 0 && executor->drain_loop != NULL;
+	return executor->waiting == 0 && executor->on_drained != NULL;
 }
 
 static int
@@ -99,7 +101,7 @@ admit(struct eddy_executor *executor, struct eddy_job *job, uint64_t room)
 	pthread_mutex_lock(&executor->lock);
 	executor->admitting = NULL;
 	stop = r == -EAGAIN ? A_LOAD(&job->stop) : EDDY_NONE;
-	refused = executor->closing && executor->drain_loop == NULL;
+	refused = executor->closed;
 	if (r == -EAGAIN && stop == EDDY_NONE && !refused) {
 		A_STORE(&job->state, JOB_WAITING);
 		list_push_front(&executor->waiters, &job->ready);
@@ -140,14 +142,23 @@ eddy_executor_room(struct eddy_executor *executor, unsigned n)
 
 /* Draining. */
 
+/* In the thread of drain_loop: that drain is over. */
+static void
+end_drain(struct eddy_executor *executor)
+{
+	pthread_mutex_lock(&executor->lock);
+	executor->drain_loop->holds--;
+	executor->drain_loop = NULL;
+	pthread_mutex_unlock(&executor->lock);
+}
+
 static void
 tell_drained(struct eddy_loop *loop, struct eddy_post *post)
 {
 	struct eddy_executor *executor = CONTAINER_OF(
 	    post, struct eddy_executor, drained);
 
-	loop->holds--;
-	executor->drain_loop = NULL;
+	end_drain(executor);
 	executor->on_drained(loop, executor, 0);
 }
 
@@ -165,17 +176,16 @@ eddy_executor_drain_then(struct eddy_executor *executor, struct eddy_loop *loop,
 	eddy__loop_flush(loop, true); /* those came before */
 	pthread_mutex_lock(&executor->lock);
 	/* Again is fine, after the first time has come to nothing. */
-	if (executor->drain_loop != NULL ||
-	    (executor->closing && executor->on_drained == NULL))
+	if (executor->drain_loop != NULL || executor->closed)
 		r = -EBUSY;
 	now = r == 0 && executor->waiting == 0;
 	if (r == 0) {
 		loop->holds++;
 		executor->drain_loop = loop;
 		executor->on_drained = done;
-		executor->drains = 1;
 		eddy_post_init(&executor->drained, tell_drained);
 		A_STORE(&executor->closing, true);
+		A_RELEASE(&executor->drains, 1);
 	}
 	pthread_mutex_unlock(&executor->lock);
 	if (now)
@@ -194,13 +204,11 @@ eddy_executor_drained(struct eddy_executor *executor)
 void
 eddy__executor_undrain(struct eddy_executor *executor)
 {
-	struct eddy_loop *loop = executor->drain_loop;
-
 	if (A_XCHG(&executor->drains, 0) == 0)
-		while (eddy_post_cancel(loop, &executor->drained) < 0)
+		while (eddy_post_cancel(
+			   executor->drain_loop, &executor->drained) < 0)
 			sched_yield();
-	executor->drain_loop = NULL;
-	loop->holds--;
+	end_drain(executor);
 }
 
 /* Closing. */
@@ -211,32 +219,49 @@ eddy_executor_close(struct eddy_executor *executor, int64_t duration)
 	return eddy_executor_close_naming(executor, duration, NULL, 0);
 }
 
+/* With the lock, which it gives back meanwhile. */
+static void
+cancel_waiters(struct eddy_executor *executor)
+{
+	struct eddy_ready *ready;
+
+	while ((ready = list_pop(&executor->waiters)) != NULL) {
+		A_STORE(&job_of(ready)->state, JOB_QUEUED);
+		A_STORE(&executor->waiting, executor->waiting - 1);
+		pthread_mutex_unlock(&executor->lock);
+		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
+		pthread_mutex_lock(&executor->lock);
+	}
+}
+
 int
 eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
     const char **ret_names, unsigned n)
 {
-	struct eddy_loop *loop = executor->drain_loop;
-	struct eddy_ready *ready;
+	struct eddy_loop *loop;
+	int r = 0;
 
-	if (loop != NULL && eddy__loop_mine(loop) < 0)
-		return -EPERM;
-	if (executor->home != NULL && eddy__loop_mine(executor->home) < 0)
-		return -EPERM;
-	if (eddy__job_runs_on(executor))
+	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
+		return executor->ops->close(executor, 0); /* no lock is safe */
+	if (eddy__job_would_block(executor))
 		return -EDEADLK;
+	pthread_mutex_lock(&executor->lock);
+	loop = executor->drain_loop;
+	if ((loop != NULL && eddy__loop_mine(loop) < 0) ||
+	    (executor->home != NULL && eddy__loop_mine(executor->home) < 0))
+		r = -EPERM;
+	executor->closed = r == 0;
+	if (r == 0)
+		A_STORE(&executor->closing, true);
+	pthread_mutex_unlock(&executor->lock);
+	if (r < 0)
+		return r;
 	if (loop != NULL) {
 		eddy__executor_undrain(executor);
 		executor->on_drained(loop, executor, -ECANCELED);
 	}
 	pthread_mutex_lock(&executor->lock);
-	A_STORE(&executor->closing, true);
-	while ((ready = list_pop(&executor->waiters)) != NULL) {
-		A_STORE(&job_of(ready)->state, JOB_QUEUED);
-		eddy__executor_unwait(executor);
-		pthread_mutex_unlock(&executor->lock);
-		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
-		pthread_mutex_lock(&executor->lock);
-	}
+	cancel_waiters(executor);
 	pthread_mutex_unlock(&executor->lock);
 	if (n != 0)
 		memset(ret_names, 0, n * sizeof(*ret_names));
@@ -244,8 +269,6 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 	executor->names = n;
 	return executor->ops->close(executor, duration);
 }
-
-/* The rest. */
 
 void
 eddy_executor_stats(

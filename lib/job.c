@@ -142,7 +142,6 @@ eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 static bool
 settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
-	eddy__job_leave(job);
 	job->outcome = (uint8_t)outcome;
 	A_STORE(&job->result, result); /* a cancel may look, in vain */
 	return (job_flags(job) & JOB_OWNED) == 0 || owned_of(job)->settle(job);
@@ -162,8 +161,13 @@ eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
 	struct eddy_executor *strand = strand_of(job);
 	struct door *door = job->door;
 	uint32_t *word = &job->state;
+	struct eddy_job *next;
+	bool heard, more;
 
-	if (settle(job, outcome, result)) {
+	eddy__job_leave(job);
+	heard = settle(job, outcome, result);
+	more = strand != NULL && strand->ended(strand, outcome, &next);
+	if (heard) {
 		if (door != NULL && door != *held) {
 			eddy__door_drop(*held);
 			eddy__door_hold(door); /* it may close once it heard */
@@ -180,8 +184,8 @@ eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
 			eddy__futex_wake(word, INT_MAX, false);
 		}
 	}
-	if (strand != NULL)
-		strand->ended(strand, outcome);
+	if (more)
+		strand->hand_on(strand, next);
 }
 
 void
@@ -198,19 +202,23 @@ eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
     enum eddy_outcome outcome, int result)
 {
 	struct eddy_executor *strand = strand_of(job);
+	struct eddy_job *next;
+	bool more;
 
 	if (job->door != loop->door || (job_flags(job) & JOB_OWNED) != 0) {
 		eddy_job_end(job, outcome, result);
 		return;
 	}
+	eddy__job_leave(job);
 	settle(job, outcome, result);
+	more = strand != NULL && strand->ended(strand, outcome, &next);
 	A_RELEASE(&job->state, JOB_DONE);
 	if (outcome == EDDY_RETURNED)
 		eddy__loop_push(loop, &job->ready);
 	else /* who takes back and submits again must not starve others */
 		list_push(&loop->pending, &job->ready);
-	if (strand != NULL)
-		strand->ended(strand, outcome);
+	if (more)
+		strand->hand_on(strand, next);
 }
 
 int

@@ -82,6 +82,8 @@ struct pool {
 	unsigned spawning; /* orders that the zygote has not answered */
 	unsigned failures; /* boots in a row */
 	int64_t retry_at;
+	bool inside; /* in the middle of something: no dispatch now */
+	bool more;   /* jobs came meanwhile */
 	bool closing;
 	uint32_t draining; /* any thread */
 	struct eddy_executor_stats stats;
@@ -101,14 +103,6 @@ pool_of(struct eddy_executor *executor)
 	(worker)++
 
 static void
-check_drained(struct pool *pool)
-{
-	if (A_LOAD(&pool->draining) != 0 && pool->stats.running == 0 &&
-	    A_LOAD(&pool->queued) == 0)
-		eddy_executor_drained(&pool->executor);
-}
-
-static void
 end_job(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome,
     int result)
 {
@@ -116,7 +110,6 @@ end_job(struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome,
 	eddy__job_end_on(pool->home, job, outcome, result);
 	if (pool->stats.running == 0 && list_empty(&pool->queue))
 		eddy_timer_stop(pool->home, &pool->timer);
-	check_drained(pool);
 }
 
 /* Among the urgent ones, which come first, or the others: last, or first. */
@@ -158,7 +151,6 @@ fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
 		unqueue(pool, job);
 		end_job(pool, job, outcome, result);
 	}
-	eddy_executor_room(&pool->executor, UINT_MAX);
 }
 
 /* Was it asked to stop, or is it past its deadline? */
@@ -443,6 +435,40 @@ dispatch(struct pool *pool)
 			else if (level == 0)
 				balance(pool, worker);
 		}
+}
+
+static void
+check_drained(struct pool *pool)
+{
+	if (A_LOAD(&pool->draining) != 0 && pool->stats.running == 0 &&
+	    A_LOAD(&pool->queued) == 0)
+		eddy_executor_drained(&pool->executor);
+}
+
+/* The end of a job may submit the next one of a strand, in the middle of what we
+ * do: that one is dispatched when we are done. */
+static bool
+enter(struct pool *pool)
+{
+	bool first = !pool->inside;
+
+	pool->inside = true;
+	return first;
+}
+
+static void
+leave(struct pool *pool, bool first)
+{
+	pool->more = true;
+	if (!first)
+		return;
+	refill(pool);
+	while (pool->more) {
+		pool->more = false;
+		dispatch(pool);
+	}
+	pool->inside = false;
+	check_drained(pool);
 	eddy_executor_room(&pool->executor, UINT_MAX);
 }
 
@@ -636,6 +662,7 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 static void
 hear_all(struct pool *pool)
 {
+	bool first = enter(pool);
 	struct zygote_message news;
 	int fds[2], r;
 
@@ -649,8 +676,7 @@ hear_all(struct pool *pool)
 		else
 			lose_zygote(pool);
 	}
-	refill(pool);
-	dispatch(pool);
+	leave(pool, first);
 }
 
 static void
@@ -665,12 +691,14 @@ static void
 on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
 	struct worker *worker = CONTAINER_OF(watch, struct worker, bell);
+	struct pool *pool = worker->pool;
+	bool first = enter(pool);
 
 	(void)loop;
 	(void)events;
-	check_boot(worker->pool, worker);
-	drain_or_kill(worker->pool, worker);
-	dispatch(worker->pool);
+	check_boot(pool, worker);
+	drain_or_kill(pool, worker);
+	leave(pool, first);
 }
 
 /* Back to the queue with what a worker has not started. */
@@ -749,6 +777,7 @@ static void
 check_jobs(struct pool *pool)
 {
 	struct eddy_ready *ready, *next;
+	bool first = enter(pool);
 	struct worker *worker;
 	uint32_t i;
 
@@ -760,8 +789,7 @@ check_jobs(struct pool *pool)
 		for (i = 0; i < pool->options.depth; i++)
 			if (worker->jobs[i] != NULL)
 				check_job(pool, worker->jobs[i]);
-	refill(pool);
-	dispatch(pool);
+	leave(pool, first);
 }
 
 static void
@@ -786,16 +814,26 @@ static void
 on_knock(struct eddy_loop *loop, struct eddy_post *post)
 {
 	struct pool *pool = CONTAINER_OF(post, struct pool, knock);
+	bool first = enter(pool);
 
 	(void)loop;
 	open_inbox(pool);
 	if (pool->link < 0)
 		fail_queue(pool, EDDY_LOST, -EPIPE);
 	check_jobs(pool);
-	check_drained(pool);
+	leave(pool, first);
 }
 
 /* The table. */
+
+/* A job that was counted is refused: a drain may have seen it. */
+static void
+take_back_place(struct pool *pool)
+{
+	A_SUB(&pool->queued, 1);
+	if (A_LOAD(&pool->draining) != 0)
+		eddy_post(pool->home, &pool->knock);
+}
 
 static int
 submit_by_post(struct pool *pool, struct eddy_job *job)
@@ -808,7 +846,7 @@ submit_by_post(struct pool *pool, struct eddy_job *job)
 		list_push(&pool->inbox, &job->ready);
 	pthread_mutex_unlock(&pool->lock);
 	if (closing) {
-		A_SUB(&pool->queued, 1);
+		take_back_place(pool);
 		return -ESHUTDOWN;
 	}
 	A_ADD(&pool->stats.submitted, 1);
@@ -820,10 +858,8 @@ static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
-	bool home = eddy__loop_mine(pool->home) == 0;
+	bool home = eddy__loop_mine(pool->home) == 0, first;
 
-	if (A_LOAD(pool->home->door->ours) == 0)
-		return -ECHILD;
 	if (job->size > pool->options.slot_size)
 		return -EMSGSIZE;
 	if (home && (pool->closing || A_LOAD(&pool->draining) != 0))
@@ -831,19 +867,19 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	if (home && pool->link < 0)
 		return -EPIPE;
 	if (A_ADD(&pool->queued, 1) >= pool->options.queue_limit) {
-		A_SUB(&pool->queued, 1);
+		take_back_place(pool);
 		return -EAGAIN;
 	}
 	if (!home)
 		return submit_by_post(pool, job);
 	if (wake_at(pool, job->deadline) < 0) {
-		A_SUB(&pool->queued, 1);
+		take_back_place(pool);
 		return -ENOMEM;
 	}
 	A_ADD(&pool->stats.submitted, 1);
 	enqueue(pool, job, false);
-	refill(pool);
-	dispatch(pool);
+	first = enter(pool);
+	leave(pool, first);
 	return 0;
 }
 
@@ -852,15 +888,17 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
     enum eddy_outcome outcome)
 {
 	struct pool *pool = pool_of(executor);
+	bool first;
 	int r;
 
 	if (eddy__loop_mine(pool->home) < 0) {
 		eddy_post(pool->home, &pool->knock);
 		return 0;
 	}
+	first = enter(pool);
 	open_inbox(pool);
 	r = stop(pool, job, outcome);
-	dispatch(pool);
+	leave(pool, first);
 	return r;
 }
 
@@ -913,6 +951,7 @@ end_workers(struct pool *pool, int64_t duration)
 	pthread_mutex_lock(&pool->lock);
 	pool->closing = true;
 	pthread_mutex_unlock(&pool->lock);
+	enter(pool); /* for good */
 	open_inbox(pool);
 	for (EACH_WORKER(worker, pool))
 		take_back(pool, worker);
@@ -1078,6 +1117,7 @@ eddy_process_pool_open(struct eddy_executor **ret_executor,
 	eddy_timer_init(&pool->timer, on_timer);
 	pool->link = -1;
 	pool->home = pool->executor.home = home;
+	pool->executor.ours = home->door->ours;
 	pool->pid = eddy__getpid();
 	r = set_options(pool, options);
 	if (r == 0)

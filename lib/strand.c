@@ -19,13 +19,24 @@ struct strand {
 	struct eddy_executor executor; /* whose lock guards what follows */
 	struct eddy_ready queue;
 	unsigned queued, limit;
+	struct eddy_loop *home; /* of the inner executor, or NULL */
 	bool busy;
-	const char *name; /* of the job that the inner executor has */
+	const char *name; /* of the job that the inner executor has; or NULL */
 	bool draining, closing;
 	bool abandoned; /* close gave up: free it when it is not busy */
 	pthread_cond_t idle;
 	struct eddy_executor_stats stats;
 };
+
+/* What this thread hands over just now: an executor that runs jobs within its
+ * submit must not make the stack as deep as the queue is long. */
+struct handing {
+	struct strand *strand;
+	bool ended; /* already: the next one, please */
+	struct handing *outer;
+};
+
+static _Thread_local struct handing *handing;
 
 static struct strand *
 strand_of(struct eddy_executor *executor)
@@ -64,8 +75,36 @@ become_idle(struct strand *strand)
 		destroy(strand);
 }
 
-/* Without the lock: one that the inner executor refused. */
-static void
+/* With the lock: the next job, or NULL. */
+static struct eddy_job *
+pop(struct strand *strand)
+{
+	struct eddy_ready *ready = list_pop(&strand->queue);
+
+	if (ready == NULL)
+		return NULL;
+	strand->queued--;
+	mark(strand, job_of(ready));
+	return job_of(ready);
+}
+
+/* The next job; or NULL, and the strand is idle, and perhaps gone. */
+static struct eddy_job *
+take_next(struct strand *strand)
+{
+	struct eddy_job *job;
+
+	pthread_mutex_lock(&strand->executor.lock);
+	job = pop(strand);
+	if (job == NULL)
+		become_idle(strand);
+	else
+		pthread_mutex_unlock(&strand->executor.lock);
+	return job;
+}
+
+/* job was handed over in vain: it ends, and the next one comes. */
+static struct eddy_job *
 refuse(struct strand *strand, struct eddy_job *job, int r)
 {
 	enum eddy_outcome why = A_LOAD(&job->stop);
@@ -75,45 +114,60 @@ refuse(struct strand *strand, struct eddy_job *job, int r)
 	pthread_mutex_lock(&strand->executor.lock);
 	job_set_flag(job, JOB_HANDED, false);
 	eddy__stats_count(&strand->stats, why, 1);
+	strand->name = NULL;
 	pthread_mutex_unlock(&strand->executor.lock);
 	eddy_job_end(job, why, r);
+	return take_next(strand);
 }
 
-/* The strand is busy with nothing: hand over the oldest that is taken. */
-static void
-go_on(struct strand *strand)
+/* 0, -errno, or 1: it has ended, and nobody has taken the next one. */
+static int
+hand_over(struct strand *strand, struct eddy_job *job)
 {
-	struct eddy_executor *inner = strand->executor.inner;
-	struct eddy_job *job;
+	struct handing here = {strand, false, handing};
 	int r;
 
-	for (;;) {
-		pthread_mutex_lock(&strand->executor.lock);
-		if (list_empty(&strand->queue)) {
-			become_idle(strand);
-			return;
-		}
-		job = job_of(list_pop(&strand->queue));
-		strand->queued--;
-		mark(strand, job);
-		pthread_mutex_unlock(&strand->executor.lock);
-		eddy_executor_room(&strand->executor, 1);
-		r = eddy__job_enqueue(inner, job);
-		if (r == 0)
-			return;
-		refuse(strand, job, r);
-	}
+	handing = &here;
+	r = eddy__job_enqueue(strand->executor.inner, job);
+	handing = here.outer;
+	return r == 0 && here.ended ? 1 : r;
 }
 
+/* From job on (NULL: there is none), until one is on its way. */
 static void
-ended(struct eddy_executor *executor, enum eddy_outcome outcome)
+hand_on(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct strand *strand = strand_of(executor);
+	int r;
+
+	do {
+		if (job != NULL)
+			eddy_executor_room(executor, 1);
+		r = job != NULL ? hand_over(strand, job) : 1;
+		if (r < 0)
+			job = refuse(strand, job, r);
+		else if (r == 1)
+			job = take_next(strand);
+	} while (r != 0 && job != NULL);
+}
+
+static bool
+ended(struct eddy_executor *executor, enum eddy_outcome outcome,
+    struct eddy_job **ret_next)
+{
+	struct strand *strand = strand_of(executor);
+	struct handing *here = handing;
 
 	pthread_mutex_lock(&executor->lock);
 	eddy__stats_count(&strand->stats, outcome, 1);
+	strand->name = NULL;
+	while (here != NULL && here->strand != strand)
+		here = here->outer;
+	*ret_next = here == NULL ? pop(strand) : NULL;
+	if (here != NULL)
+		here->ended = true;
 	pthread_mutex_unlock(&executor->lock);
-	go_on(strand);
+	return here == NULL;
 }
 
 static int
@@ -138,15 +192,17 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	strand->stats.submitted += r == 0;
 	pthread_mutex_unlock(&executor->lock);
 	if (first)
-		r = eddy__job_enqueue(executor->inner, job);
-	if (first && r < 0) {
+		r = hand_over(strand, job);
+	if (r < 0 && first) {
 		pthread_mutex_lock(&executor->lock);
 		job_set_flag(job, JOB_HANDED, false);
+		strand->name = NULL;
 		strand->stats.submitted--;
 		pthread_mutex_unlock(&executor->lock);
-		go_on(strand); /* with those that came meanwhile */
 	}
-	return r;
+	if (r != 0 && first) /* with those that came meanwhile */
+		hand_on(executor, NULL);
+	return r < 0 ? r : 0;
 }
 
 static int
@@ -179,13 +235,16 @@ static int
 close_strand(struct eddy_executor *executor, int64_t duration)
 {
 	struct strand *strand = strand_of(executor);
-	struct eddy_loop *home = executor->inner->home;
 	int64_t deadline = eddy_after(duration);
 	struct timespec until = eddy__timespec(deadline);
 	struct eddy_ready *ready;
 	int r = 0;
 
-	if (home != NULL && eddy__loop_mine(home) == 0)
+	if (executor->ours != NULL && A_LOAD(executor->ours) == 0) {
+		eddy__free(strand); /* who had it is not here */
+		return 0;
+	}
+	if (strand->home != NULL && eddy__loop_mine(strand->home) == 0)
 		deadline = 0; /* it cannot end while we wait here */
 	pthread_mutex_lock(&executor->lock);
 	strand->closing = true;
@@ -196,8 +255,10 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
 		pthread_mutex_lock(&executor->lock);
 	}
-	while (strand->busy && deadline != 0 && r != ETIMEDOUT) {
-		if (deadline == EDDY_FOREVER)
+	/* Only a job is late: what is to be done after it does not take long. */
+	while (strand->busy &&
+	       (strand->name == NULL || (deadline != 0 && r != ETIMEDOUT))) {
+		if (strand->name == NULL || deadline == EDDY_FOREVER)
 			pthread_cond_wait(&strand->idle, &executor->lock);
 		else
 			r = pthread_cond_timedwait(
@@ -221,7 +282,7 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 	pthread_mutex_lock(&executor->lock);
 	*ret_stats = strand->stats;
 	ret_stats->queued = strand->queued;
-	ret_stats->running = strand->busy;
+	ret_stats->running = strand->name != NULL;
 	pthread_mutex_unlock(&executor->lock);
 }
 
@@ -252,7 +313,10 @@ eddy_strand_open(struct eddy_executor **ret_executor,
 		return -ENOMEM;
 	eddy_executor_init(&strand->executor, &ops);
 	strand->executor.inner = inner;
+	strand->executor.ours = inner->ours;
 	strand->executor.ended = ended;
+	strand->executor.hand_on = hand_on;
+	strand->home = inner->home;
 	strand->limit = queue_limit != 0 ? queue_limit : QUEUE_LIMIT;
 	list_init(&strand->queue);
 	eddy__cond_init(&strand->idle);

@@ -33,8 +33,8 @@ free_pool(struct pool *pool)
 {
 	eddy__free(pool->lanes[NORMAL].slots);
 	eddy__free(pool->lanes[URGENT].slots);
-	if (pool->ours != NULL)
-		eddy__unmap(pool->ours, sizeof(*pool->ours));
+	if (pool->executor.ours != NULL)
+		eddy__unmap(pool->executor.ours, sizeof(*pool->executor.ours));
 	eddy__free(pool);
 }
 
@@ -212,7 +212,7 @@ flush(struct eddy_loop *loop, bool last)
 	bool claimed, destroy;
 	int r;
 
-	if (A_LOAD(pool->ours) == 0) { /* forked by a callback */
+	if (A_LOAD(pool->executor.ours) == 0) { /* forked by a callback */
 		loop->cork.executor = NULL;
 		return;
 	}
@@ -296,8 +296,6 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	struct door *door = job->door;
 	int r;
 
-	if (A_LOAD(pool->ours) == 0)
-		return -ECHILD; /* its threads are not here */
 	/* One that waited for room may come from within a flush. */
 	if (door == NULL || (job_flags(job) & JOB_HANDED) != 0 ||
 	    A_LOAD(&executor->waiting) != 0 || !eddy__loop_inside(door->loop) ||
@@ -400,7 +398,7 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	struct worker *gone;
 	int r;
 
-	if (A_LOAD(pool->ours) == 0) {
+	if (A_LOAD(pool->executor.ours) == 0) {
 		free_pool(pool);
 		return 0;
 	}
@@ -508,17 +506,19 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	    "threads", submit, cancel, close_pool, describe, drain};
 	struct pool *pool = eddy__alloc(sizeof(*pool));
 	int r = pool != NULL ? set_options(pool, options) : -ENOMEM;
+	const uint32_t *ours;
 
 	if (r == 0)
 		r = make_lanes(pool);
 	if (r == 0)
-		r = eddy__mark(&pool->ours);
+		r = eddy__mark(&ours);
 	if (r < 0) {
 		if (pool != NULL)
 			free_pool(pool);
 		return r;
 	}
 	eddy_executor_init(&pool->executor, &ops);
+	pool->executor.ours = ours;
 	pool->cpu = -1;
 	pthread_mutex_init(&pool->lock, NULL);
 	eddy__cond_init(&pool->left);

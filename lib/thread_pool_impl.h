@@ -37,9 +37,8 @@ struct worker {
 struct pool {
 	struct eddy_executor executor;
 	struct eddy_thread_pool_options options;
-	const uint32_t *ours; /* 0 in a forked child */
-	uint32_t urgent;      /* any thread: that lane has jobs */
-	int64_t job_time;     /* any thread: ns, moving average; 0: unknown */
+	uint32_t urgent;  /* any thread: that lane has jobs */
+	int64_t job_time; /* any thread: ns, moving average; 0: unknown */
 
 	pthread_mutex_t lock; /* guards all that follows */
 	pthread_cond_t left;  /* a worker has left, or a cork was drawn */

@@ -121,19 +121,24 @@ struct eddy_executor_ops {
 /* All private but ops. */
 struct eddy_executor {
 	const struct eddy_executor_ops *ops;
-	pthread_mutex_t lock;        /* guards all that follows */
-	struct eddy_ready waiters;   /* jobs that wait for room, FIFO */
-	uint32_t waiting;            /* how many; or are on their way */
-	uint64_t room;               /* what eddy_executor_room hands out */
-	struct eddy_job *admitting;  /* one of those on their way */
-	bool closing;                /* refuses jobs */
-	struct eddy_loop *home;      /* it is closed in that thread; or NULL */
-	struct eddy_executor *inner; /* of a strand */
-	void (*ended)(
-	    struct eddy_executor *executor, enum eddy_outcome outcome);
-	uint32_t abandoned;
-	const char **ret_names; /* of eddy_executor_close_naming */
+	const uint32_t *ours;       /* 0 in a forked child; or NULL */
+	struct eddy_loop *home;     /* it is closed in that thread; or NULL */
+	pthread_mutex_t lock;       /* guards all that follows */
+	struct eddy_ready waiters;  /* jobs that wait for room, FIFO */
+	uint32_t waiting;           /* how many; or are on their way */
+	uint64_t room;              /* what eddy_executor_room hands out */
+	struct eddy_job *admitting; /* one of those on their way */
+	bool closing;               /* refuses jobs */
+	bool closed;                /* and those that wait */
+	uint32_t abandoned;         /* any thread */
+	const char **ret_names;     /* of eddy_executor_close_naming */
 	unsigned names;
+	/* Of a strand: what it is in front of; a job has ended, and (if true) the
+	 * next one or none is handed on after its outcome was published. */
+	struct eddy_executor *inner;
+	bool (*ended)(struct eddy_executor *executor, enum eddy_outcome outcome,
+	    struct eddy_job **ret_next);
+	void (*hand_on)(struct eddy_executor *executor, struct eddy_job *job);
 	/* Of the drain, if any. */
 	struct eddy_loop *drain_loop;
 	void (*on_drained)(
@@ -189,9 +194,11 @@ int eddy_job_progress(int64_t value);
 int eddy_job_on_stop(void (*stop)(void *), void *arg);
 
 /* Stop accepting, cancel what is queued, wait for what runs.  Frees the
- * executor.  -ETIME: jobs still run after duration ns; threads keep the
- * pool's memory until they leave, processes are killed.  -EDEADLK: called by a
- * job of its own. */
+ * executor: no other thread may be about to submit to it or to cancel a job of
+ * it (nor have a timeout around one; drain it first).  -ETIME: jobs still run
+ * after duration ns; threads keep the pool's memory until they leave, processes
+ * are killed.  -EDEADLK: called by a job of its own.  -EPERM: in another thread
+ * than its home loop's, or than that of a drain. */
 int eddy_executor_close(struct eddy_executor *executor, int64_t duration);
 
 /* The same; after -ETIME names has those of up to n jobs that still run, then
