@@ -158,6 +158,9 @@ void eddy__job_report(
 /* Take a drain's callback back.  In the thread of drain_loop. */
 void eddy__executor_undrain(struct eddy_executor *executor);
 
+/* As eddy_job_on_stop, beside it: for the thread pool. */
+int eddy__job_interrupt(void (*interrupt)(void *), void *worker);
+
 /* What the job in this thread has as eddy_job_on_stop. */
 void eddy__job_stop(void (**ret_stop)(void *), void **ret_arg);
 

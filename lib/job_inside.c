@@ -12,8 +12,10 @@
 /* The job this thread runs, and how to stop it. */
 struct inside {
 	struct eddy_job *job;
-	void (*stop)(void *); /* guarded by the lock of its executor */
+	void (*stop)(void *); /* guarded by the lock of its executor, */
 	void *arg;
+	void (*interrupt)(void *); /* as this: the pool's own */
+	void *worker;
 	void *state;           /* of this worker */
 	struct report *report; /* in a worker process */
 	int bell;
@@ -61,34 +63,61 @@ eddy__job_would_block(const struct eddy_executor *executor)
 void
 eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
 {
+	struct inside *in;
+
 	pthread_mutex_lock(&executor->lock);
 	if ((job_flags(job) & JOB_HOOKED) != 0) {
-		struct inside *in = (void *)job->ready.next;
-
+		in = (void *)job->ready.next;
 		job_set_flag(job, JOB_HOOKED, false);
-		in->stop(in->arg);
+		if (in->interrupt != NULL)
+			in->interrupt(in->worker);
+		if (in->stop != NULL)
+			in->stop(in->arg);
 	}
 	pthread_mutex_unlock(&executor->lock);
 }
 
-/* A job that runs is in no list, so its node can tell where. */
+/* Set what is called; more: than now.  What was there is called all the same when
+ * somebody is about to.  A job that runs is in no list: its node tells where. */
+static int
+hook(struct inside changed, bool more)
+{
+	struct eddy_job *job = inside.job;
+	bool hooked = changed.stop != NULL || changed.interrupt != NULL;
+	bool asked;
+
+	pthread_mutex_lock(&job->executor->lock);
+	asked = A_LOAD(&job->stop) != EDDY_NONE;
+	if (!more || !asked) {
+		inside = changed;
+		if (!hooked || !asked)
+			job_set_flag(job, JOB_HOOKED, hooked);
+	}
+	job->ready.next = (void *)&inside;
+	pthread_mutex_unlock(&job->executor->lock);
+	return more && asked ? -ECANCELED : 0;
+}
+
 int
 eddy_job_on_stop(void (*stop)(void *), void *arg)
 {
-	struct eddy_job *job = inside.job;
-	int r = 0;
+	struct inside changed = inside;
 
-	if (job == NULL)
+	if (inside.job == NULL)
 		return -EINVAL;
-	pthread_mutex_lock(&job->executor->lock);
-	if (A_LOAD(&job->stop) != EDDY_NONE && stop != NULL)
-		r = -ECANCELED;
-	else
-		inside.stop = stop, inside.arg = arg;
-	job_set_flag(job, JOB_HOOKED, r == 0 && stop != NULL);
-	job->ready.next = (void *)&inside;
-	pthread_mutex_unlock(&job->executor->lock);
-	return r;
+	changed.stop = stop;
+	changed.arg = arg;
+	return hook(changed, stop != NULL);
+}
+
+int
+eddy__job_interrupt(void (*interrupt)(void *), void *worker)
+{
+	struct inside changed = inside;
+
+	changed.interrupt = interrupt;
+	changed.worker = worker;
+	return hook(changed, true);
 }
 
 void
@@ -101,8 +130,12 @@ eddy__job_stop(void (**ret_stop)(void *), void **ret_arg)
 void
 eddy__job_enter(struct eddy_job *job)
 {
-	if (inside.stop != NULL)
-		eddy_job_on_stop(NULL, NULL);
+	struct inside changed = inside;
+
+	if (inside.stop != NULL || inside.interrupt != NULL) {
+		changed.stop = changed.interrupt = NULL;
+		hook(changed, false);
+	}
 	inside.job = job;
 }
 

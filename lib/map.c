@@ -20,7 +20,7 @@ struct map {
 	char *element; /* the next one */
 	size_t size, left;
 	unsigned count, out; /* jobs; those that have no outcome yet */
-	int error;
+	int error, stop;     /* of the first failure; or asked for */
 	struct map_job {
 		struct eddy_job job;
 		struct map *map;
@@ -28,13 +28,13 @@ struct map {
 };
 
 static void
-fail(struct map *map, int error)
+stop(struct map *map, int error)
 {
 	unsigned i;
 
-	if (map->error != 0)
+	if (map->stop != 0)
 		return;
-	map->error = error;
+	map->stop = error;
 	for (i = 0; i < map->count; i++)
 		eddy__job_give_up(&map->jobs[i].job, EDDY_CANCELLED);
 }
@@ -42,11 +42,19 @@ fail(struct map *map, int error)
 static int
 give_up(struct eddy_task *task, int rc)
 {
-	fail(task->use.user[0], rc); /* and await the outcomes */
+	stop(task->use.user[0], rc); /* and await the outcomes */
 	return 0;
 }
 
 static const struct eddy_op map_op = {"map", give_up};
+
+static void
+fail(struct map *map, int error)
+{
+	if (map->error == 0)
+		map->error = error;
+	stop(map, error);
+}
 
 static void heard(struct eddy_loop *loop, struct eddy_ready *ready);
 
@@ -56,7 +64,7 @@ go_on(struct map *map, struct eddy_job *job)
 {
 	int r;
 
-	if (map->left == 0 || map->error != 0)
+	if (map->left == 0 || map->stop != 0)
 		return;
 	*job = (struct eddy_job){.fn = map->fn,
 	    .arg = map->element,
@@ -85,7 +93,7 @@ heard(struct eddy_loop *loop, struct eddy_ready *ready)
 	go_on(map, job);
 	if (map->out != 0)
 		return;
-	error = map->error;
+	error = map->error == 0 && map->left != 0 ? map->stop : map->error;
 	map->task->use.user[0] = NULL;
 	eddy_unpark(map->task, error);
 	eddy__free(map);

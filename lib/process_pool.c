@@ -339,7 +339,8 @@ put(struct pool *pool, struct worker *worker, struct eddy_job *job)
 		memcpy(channel_area(channel, i, pool->options.slot_size),
 		    job->arg, job->size);
 	channel->slots[i].fn = (uintptr_t)job->fn;
-	channel->slots[i].reports = (job_flags(job) & EDDY_JOB_LONG) != 0;
+	channel->slots[i].reports = (job_flags(job) & EDDY_JOB_LONG) != 0 &&
+	                            job->door != NULL;
 	A_STORE(&channel->slots[i].report.count, 0);
 	worker->reports[i] = 0;
 	A_STORE(&job->state, JOB_RUNNING);

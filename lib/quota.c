@@ -72,22 +72,33 @@ limit_above(const char *root, const char *path, unsigned limit)
 	}
 }
 
+/* Is it one of those in "cpu,cpuacct"? */
+static bool
+has_cpu(char *controllers)
+{
+	char *name;
+
+	while ((name = strsep(&controllers, ",")) != NULL)
+		if (strcmp(name, "cpu") == 0)
+			return true;
+	return false;
+}
+
 unsigned
 eddy__quota(unsigned cpus)
 {
-	char list[LIST], *line, *rest = list, *controllers, *path;
+	char list[LIST], *line, *rest = list, *controllers;
 
 	slurp("/proc/self", "cgroup", list, LIST);
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		strsep(&line, ":"); /* the hierarchy's number */
 		controllers = strsep(&line, ":");
-		path = line;
-		if (path == NULL)
+		if (line == NULL)
 			continue;
 		if (*controllers == '\0')
-			cpus = limit_above("/sys/fs/cgroup", path, cpus);
-		else if (strncmp(controllers, "cpu", 3) == 0)
-			cpus = limit_above("/sys/fs/cgroup/cpu", path, cpus);
+			cpus = limit_above("/sys/fs/cgroup", line, cpus);
+		else if (has_cpu(controllers))
+			cpus = limit_above("/sys/fs/cgroup/cpu", line, cpus);
 	}
 	return cpus;
 }

@@ -48,6 +48,7 @@ struct pool {
 	int64_t rung_at;      /* any thread: ns */
 	unsigned asleep;      /* workers nobody counts on */
 	unsigned claims;      /* workers that were woken and are on their way */
+	unsigned failing;     /* former workers that answer for jobs */
 	unsigned starting;    /* workers that were added and are */
 	unsigned granted;     /* jobs, to corks */
 	unsigned in_row;      /* urgent jobs since a normal one */
@@ -89,7 +90,8 @@ eddy__pool_set_urgent(struct pool *pool)
 static inline bool
 deserted(struct pool *pool)
 {
-	if (pool->stats.workers != 0 || pool->corks != NULL)
+	if (pool->stats.workers != 0 || pool->failing != 0 ||
+	    pool->corks != NULL)
 		return false;
 	if (pool->draining)
 		eddy_executor_drained(&pool->executor);

@@ -104,7 +104,7 @@ run(struct worker *worker, struct eddy_job *job)
 	eddy_executor_room(&worker->pool->executor, 1);
 	eddy__job_enter(job);
 	if (A_LOAD(&job->stop) != EDDY_NONE ||
-	    (ticks && eddy_job_on_stop(tick, worker) < 0)) {
+	    (ticks && eddy__job_interrupt(tick, worker) < 0)) {
 		over.outcome = A_LOAD(&job->stop);
 	} else if (job_expired(job)) {
 		over.outcome = EDDY_EXPIRED;
@@ -165,7 +165,8 @@ claim(struct pool *pool, struct worker *worker)
 		n = 1;
 	if (hurry && !(others && pool->in_row >= URGENT_IN_ROW)) {
 		worker->lane = urgent;
-		pool->in_row += others ? 1 : 0;
+		n = n > URGENT_IN_ROW ? URGENT_IN_ROW : n;
+		pool->in_row += n;
 	} else {
 		pool->in_row = 0;
 	}
@@ -202,7 +203,7 @@ find_urgent(struct pool *pool, struct worker *worker)
 	struct lane *urgent = &pool->lanes[URGENT];
 	struct eddy_job *job = NULL;
 
-	if (A_LOAD(&pool->urgent) == 0 ||
+	if (A_LOAD(&pool->urgent) == 0 || worker->lane == urgent ||
 	    A_LOAD(&worker->from) == A_LOAD(&worker->end))
 		return NULL;
 	pthread_mutex_lock(&pool->lock);
@@ -375,21 +376,22 @@ leave(struct pool *pool, struct worker *worker, int r)
 	struct worker **link, *before;
 	bool abandoned, last;
 
-	/* If nobody else is there, jobs that wait would wait for ever. */
-	while (r < 0 && pool->stats.workers == 1 && unclaimed(pool) != 0) {
-		eddy__pool_fail_queue(pool, EDDY_LOST, r);
-		eddy_executor_room(&pool->executor, UINT32_MAX);
-		pthread_mutex_lock(&pool->lock);
-	}
 	for (link = &pool->all; *link != worker; link = &(*link)->next)
 		;
 	*link = worker->next;
 	eddy__worker_add_stats(&pool->stats, worker);
 	pool->taken += worker->begun;
+	pool->stats.workers--;
+	if (r < 0 && pool->stats.workers == 0 && unclaimed(pool) != 0) {
+		pool->failing++; /* or those who wait would for ever */
+		eddy__pool_fail_queue(pool, EDDY_LOST, r);
+		eddy_executor_room(&pool->executor, UINT32_MAX);
+		pthread_mutex_lock(&pool->lock);
+		pool->failing--;
+	}
 	before = pool->gone;
 	abandoned = pool->abandoned;
 	pool->gone = abandoned ? NULL : worker;
-	pool->stats.workers--;
 	last = deserted(pool);
 	pthread_cond_signal(&pool->left);
 	pthread_mutex_unlock(&pool->lock);
