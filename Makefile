@@ -59,7 +59,7 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo check bench lint format tags compdb cov examples \
+.PHONY: all help demo check bench lint models format tags compdb cov examples \
 	install uninstall clean
 .SECONDARY:
 
@@ -73,6 +73,7 @@ help:
 #: check        build and run all tests (needs Check); check-NAME: one suite
 #: bench        run the benchmarks; bench-NAME: one; QUICK=1: short
 #: lint         headers, symbols, layers, pages, format
+#: models       the Spin models and their planted bugs (needs spin)
 #: examples     build and run the programs in README.md and the pages
 #: cov          line and branch coverage of lib/ (needs gcovr)
 #: format tags compdb
@@ -145,6 +146,9 @@ bench-%: $(B)/bench_%
 
 lint: all
 	@CC="$(CC)" CLANG_FORMAT="$(CLANG_FORMAT)" test/lint.sh $(B)
+
+models:
+	@sh test/models.sh
 
 examples: all
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/examples.sh $(B)
