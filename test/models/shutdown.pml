@@ -2,14 +2,16 @@
 /*
  * shutdown: a thread pool is closed, with a time limit, while it works.
  *
- * close_pool, wait_for_leave, running, leave, join, find, rest, run, flush,
- * unlink_cork, fail_queue, put, destroy (lib/thread_pool.c); admit,
+ * close_pool, wait_for_leave, running, flush, unlink_cork, put, deserted,
+ * eddy__pool_fail_queue, eddy__pool_destroy (lib/thread_pool.c); find, run,
+ * rest, leave, eddy__worker_join (lib/thread_worker.c); admit,
  * eddy_executor_room, eddy_executor_close (lib/executor.c).
  *
- * What a lock guards is one step.  START workers are there, flush and put may add
- * one.  Job 0 is in the queue, job 1 in the cork of another thread's loop, job 2
- * waits for room.  Job 0 may run for as long as close lasts, the turn of the loop
- * too; once a worker may leave because it is idle.
+ * What a lock guards is one step.  START workers are there, flush and put may
+ * add one.  Job 0 is in the queue, job 1 in the cork of another thread's loop,
+ * job 2 waits for room.  Job 0 may run for as long as close lasts, the turn of
+ * the loop too, and its cork may stay until the loop sleeps; once a worker may
+ * leave because it is idle.
  *
  * Properties: the pool is freed once, by close or by the last to leave, and
  * nobody touches it afterwards; so is each worker's memory.  The close returns
@@ -31,7 +33,7 @@ byte workers = START;
 byte corks = 1;
 byte gone;             /* a worker's number and 1, or 0 */
 bit started[NW];       /* is or was in the list of workers */
-bit job_of[NW];        /* worker->job is not NULL */
+bit busy[NW];          /* worker->name is not NULL */
 bit thread_over[NW];
 byte freed[NW];        /* its memory: how often */
 bit detached[NW];
@@ -102,45 +104,50 @@ inline put()
 	}
 }
 
+/* With the executor's lock: the one that waits, if this thread hands out. */
+inline pop()
+{
+	if
+	:: mine && room != 0 && waiter -> waiter = 0; out = 1; before = room
+	:: else ->
+	   room = (mine -> 0 : room);
+	   mine = 0;
+	   out = 0;
+	   before = 0
+	fi
+}
+
+inline admitted()
+{
+	if
+#ifdef BUG_ADMIT_WITHOUT_CLOSING
+	:: no_room ->
+#else
+	:: no_room && !eclosing ->
+#endif
+	   waiter = 1;
+	   room = room - before
+	:: else ->
+	   waiting--;
+	   if
+	   :: refused -> END(2)
+	   :: else -> room--
+	   fi
+	fi;
+	refused = 0;
+	no_room = 0
+}
+
 inline make_room()
 {
 	if
 	:: waiting != 0 ->
-	   atomic { POOL; first = (room == 0); room++ };
+	   atomic { POOL; mine = (room == 0); room++; pop() };
 	   do
-	   :: atomic { first && room != 0 && waiter ->
-		waiter = 0;
-		before = room
-	      };
+	   :: out ->
 	      put();
-	      atomic {
-		POOL;
-		if
-#ifdef BUG_ADMIT_WITHOUT_CLOSING
-		:: no_room ->
-#else
-		:: no_room && !eclosing ->
-#endif
-		   waiter = 1;
-		   room = room - before
-		:: else ->
-		   waiting--;
-		   room--;
-		   if
-		   :: refused -> END(2)
-		   :: else
-		   fi
-		fi;
-		refused = 0;
-		no_room = 0;
-		before = 0
-	      }
-	   :: atomic { !(first && room != 0 && waiter) ->
-		POOL;
-		room = (first -> 0 : room);
-		first = 0;
-		break
-	      }
+	      atomic { POOL; admitted(); pop() }
+	   :: else -> break
 	   od
 	:: else
 	fi
@@ -149,7 +156,7 @@ inline make_room()
 proctype worker(byte w)
 {
 	byte seen, i, before, number, job = NONE;
-	bit first, refused, no_room, in_vain, last, by_me;
+	bit mine, out, refused, no_room, in_vain, last, by_me;
 
 end_off:
 	started[w];
@@ -164,7 +171,7 @@ look:	atomic { /* find */
 		   listed[i] = 0;
 		   job = i;
 #ifndef BUG_MARK_AFTER_UNLOCK
-		   job_of[w] = 1
+		   busy[w] = 1
 #endif
 		:: else ->
 #ifdef BUG_ASLEEP_WHILE_CLOSING
@@ -177,13 +184,13 @@ look:	atomic { /* find */
 	};
 	if
 	:: job != NONE ->
-	   job_of[w] = 1;
+	   busy[w] = 1;
 	   make_room();
 	   if
 	   :: true
 	   :: job == 0 -> closed /* it does not end before */
 	   fi;
-	   atomic { job_of[w] = 0; END(job); job = NONE };
+	   atomic { busy[w] = 0; END(job); job = NONE };
 	   goto look
 	:: else
 	fi;
@@ -238,7 +245,7 @@ look:	atomic { /* find */
 proctype turn()
 {
 	byte i, before;
-	bit first, refused, no_room, last;
+	bit mine, out, refused, no_room, last;
 
 	if
 	:: true
@@ -256,6 +263,10 @@ proctype turn()
 	if
 	:: !last -> make_room()
 	:: else
+	fi;
+	if
+	:: true
+	:: !last -> closed /* it stays until the loop sleeps */
 	fi;
 	atomic {
 		POOL;
@@ -295,7 +306,7 @@ proctype closer()
 look:	atomic { /* wait_for_leave */
 		POOL;
 		left = (workers == 0 && corks == 0);
-		late = (job_of[0] || job_of[1] || corks != 0);
+		late = (busy[0] || busy[1] || corks != 0);
 		if
 		:: left || (late && timed_out)
 		:: else -> sleeps = 1; goto sleep

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * submit: jobs go to a thread pool whose workers fall asleep and leave; the loop
- * that brings them falls asleep too.
+ * submit: jobs go to a thread pool whose workers fall asleep and leave; the
+ * loop that brings them falls asleep too.
  *
- * eddy__pool_claim_sleeper, claim, next_slot, eddy__pool_steal, find, watch, rest,
- * arrive, leave (lib/thread_worker.c); grow, put, flush (lib/thread_pool.c);
- * collect (lib/loop.c).  A job ends, or never does; once a sleep ends by
- * idle_duration.  A worker that claims slots is more generous than the real one:
- * up to half of the queue.  One lane; the queue has room for all.
+ * eddy__pool_claim_sleeper, claim, next_slot, eddy__pool_steal, find, watch,
+ * rest, arrive, leave (lib/thread_worker.c); grow, put, flush
+ * (lib/thread_pool.c); collect (lib/loop.c).  A job ends, or never does; once
+ * a sleep ends by idle_duration.  A worker that claims slots is more generous
+ * than the real one: up to half of the queue.  One lane; the queue has room
+ * for all.
  *
  * Memory: a worker's store of 0 to spinner sits in a store buffer that a fence
  * drains.  A read-modify-write is no fence: the load behind it may come first.

@@ -3,18 +3,17 @@
  * wakeup: a loop falls asleep while threads post to it and a job is refused;
  * the callback of the last post closes the loop.
  *
- * door_post, door_park, door_unpark, door_collect (lib/door.h); collect, spin,
- * eddy__loop_alive, eddy__door_drop (lib/loop.c); eddy_post, fire (lib/post.c);
- * eddy__job_withdraw (lib/executor.c).
+ * door_post, door_park, door_empty, door_collect (lib/door.h); collect, spin,
+ * eddy__loop_alive, eddy__door_drop (lib/loop.c); eddy_post, fire
+ * (lib/post.c); eddy__job_withdraw (lib/job.c).
  *
- * Memory: the loop's stores to parked sit in a store buffer that a fence
- * drains.  A compare-and-swap is no fence: without one the load behind it may
- * come before its store.
+ * Memory: a read-modify-write is no fence.  Without one behind it a load of
+ * another word may come before its store.
  *
- * Properties: the loop never sleeps for ever with something to do (end state);
- * what was written before a post, also one that said -EALREADY, is seen; no node
- * is run twice; one ring for each sleep at most; the door is freed, and nobody
- * touches it afterwards.
+ * Properties: the loop never sleeps for ever with something to do (quiet);
+ * what was written before a post, also one that said -EALREADY, is seen; no
+ * node is run twice; a post rings just once for each sleep; the door is freed,
+ * and nobody touches it afterwards.
  */
 #ifndef NP
 #define NP 2 /* threads, with one post each */
@@ -25,13 +24,12 @@
 #ifndef REFUSED
 #define REFUSED 1 /* jobs */
 #endif
+#define ASLEEP 255
 
 mtype = { NOT, A_WHILE, FOREVER };
 
-byte stack;               /* a node is its thread's number and 1; 0: none */
+byte stack;               /* its thread's number and 1; 0: none; or ASLEEP */
 byte next[NP + 1];
-bit parked;
-bit buffered, store;      /* what the loop stored to parked, not yet in memory */
 bit edge;                 /* of the eventfd, not yet reported */
 bit accepted = REFUSED;   /* the job that will be refused */
 byte refs = 1;
@@ -39,91 +37,63 @@ bit gone;                 /* the door's memory is freed */
 bit state[NP];            /* of the posts */
 byte data[NP], seen[NP];
 bit posted[NP];           /* the last one is in, or is heard with another */
-bit owed;                 /* one ring, for the last park */
+byte owed;                /* rings: one for each push onto ASLEEP */
 
 #define DOOR assert(!gone) /* it is touched */
-#define STORE(v) atomic { !buffered -> store = v; buffered = 1 }
-#define FENCE (!buffered)
-#define DROP d_step { DOOR; refs--; gone = (refs == 0) }
-
-/* True: asleep, and this caller has claimed the ring. */
-inline claim_ring()
-{
-#ifndef BUG_PUSH_WITHOUT_FENCE
-	d_step { DOOR; asleep = parked };
-#endif
-	if
-	:: asleep ->
-#ifdef BUG_RING_UNCLAIMED
-	   d_step { assert(owed); owed = 0 }
-#else
-	   d_step {
-		DOOR;
-		asleep = parked;
-		parked = 0;
-		if
-		:: asleep -> assert(owed); owed = 0
-		:: else
-		fi
-	   }
-#endif
-	:: else
-	fi
-}
+#define DROP atomic { DOOR; refs--; gone = (refs == 0) }
+#define HOLD d_step { DOOR; refs++; held = 1 }
 
 inline post(node)
 {
-#ifdef BUG_LINK_AFTER_PUSH
-	d_step { refs++; held = 1; top = stack; stack = node };
-	next[node] = top;
-#else
-	d_step { DOOR; top = stack };
+	d_step { DOOR; top = stack; first = top };
 	do
 	:: true ->
 #ifndef BUG_HOLD_AFTER_PUSH
 	   if
-	   :: top == 0 && !held -> d_step { DOOR; refs++; held = 1 }
+	   :: top == ASLEEP && !held -> HOLD
 	   :: else
 	   fi;
 #endif
-	   next[node] = top;
-#ifdef BUG_PUSH_WITHOUT_FENCE
-	   asleep = parked;
+#ifndef BUG_LINK_AFTER_PUSH
+	   next[node] = (top == ASLEEP -> 0 : top);
 #endif
 	   if
-	   :: atomic { stack == top -> DOOR; stack = node }; break
+	   :: atomic { stack == top ->
+		DOOR; stack = node; owed = owed + (top == ASLEEP); break }
 	   :: atomic { stack != top -> DOOR; top = stack }
 	   fi
 	od;
+#ifdef BUG_LINK_AFTER_PUSH
+	next[node] = (top == ASLEEP -> 0 : top);
+#endif
+#ifdef BUG_RING_BY_FIRST_LOOK
+	top = first;
+#endif
+#ifdef BUG_RING_WHEN_EMPTY
+	top = (top == 0 -> ASLEEP : top);
+#endif
 #ifdef BUG_HOLD_AFTER_PUSH
 	if
-	:: top == 0 -> d_step { DOOR; refs++; held = 1 }
+	:: top == ASLEEP && !held -> HOLD
 	:: else
 	fi;
 #endif
-#endif
 	if
-#ifdef BUG_ALL_RING
-	:: true -> claim_ring()
-#else
-	:: top == 0 -> claim_ring()
-	:: else -> asleep = 0
-#endif
-	fi;
-	if
-	:: asleep -> d_step { DOOR; edge = 1; asleep = 0 }
+	:: top == ASLEEP -> d_step { DOOR; assert(owed); owed--; edge = 1 }
 	:: else
 	fi;
 	if
 	:: held -> DROP; held = 0
 	:: else
-	fi
+	fi;
+	top = 0;
+	first = 0
 }
 
 proctype thread(byte i)
 {
-	byte top, n;
-	bit pending, asleep, held;
+	byte top, first, n;
+	bit pending, held;
 
 	do
 	:: n < K ->
@@ -152,11 +122,11 @@ proctype refused()
 	d_step { DOOR; refs++ };
 #endif
 #ifdef BUG_WITHDRAW_WITHOUT_FENCE
-	asleep = parked;
+	asleep = (stack == ASLEEP);
 	accepted = 0;
 #else
 	accepted = 0;
-	d_step { DOOR; asleep = parked };
+	d_step { DOOR; asleep = (stack == ASLEEP) };
 #endif
 #ifndef BUG_WITHDRAW_WITHOUT_RING
 	if
@@ -180,13 +150,44 @@ inline fire(i)
 #endif
 }
 
+/* True: asleep.  Not if something came in meanwhile. */
+inline park()
+{
+#ifdef BUG_PARK_WITHOUT_FENCE
+	job = accepted;
+#endif
+#ifdef BUG_PARK_BY_STORE
+	if
+	:: stack == 0 -> stack = ASLEEP; asleep = 1
+	:: else -> asleep = 0
+	fi;
+#else
+	atomic {
+		asleep = (stack == 0);
+		stack = (asleep -> ASLEEP : stack)
+#ifdef BUG_SLEEP_ANYWAY
+		; asleep = 1
+#endif
+	};
+#endif
+#ifndef BUG_PARK_WITHOUT_FENCE
+	job = accepted
+#endif
+}
+
 /* All that was pushed leaves the stack before any of it runs: from then on its
  * thread may push it again. */
 inline run_all()
 {
+#ifdef BUG_UNPARK_BY_STORE
+	if
+	:: stack == ASLEEP -> stack = 0
+	:: else
+	fi;
+#endif
 	d_step { node = stack; stack = 0 };
 	do
-	:: node != 0 ->
+	:: node != 0 && node != ASLEEP ->
 #ifdef BUG_RUN_WHILE_WALKING
 	   fire(node - 1);
 #else
@@ -194,7 +195,7 @@ inline run_all()
 	   got[node] = 1;
 #endif
 	   node = next[node]
-	:: else -> break
+	:: else -> node = 0; break
 	od;
 	do
 	:: node < NP ->
@@ -210,9 +211,9 @@ inline run_all()
 /* Until the last posts were heard. */
 #define HEARD(i) (posted[i] && !state[i] && seen[i] == K)
 #if NP > 2
-#define ALIVE (!HEARD(0) || !HEARD(1) || !HEARD(2) || accepted)
+#define HELD (!HEARD(0) || !HEARD(1) || !HEARD(2))
 #else
-#define ALIVE (!HEARD(0) || !HEARD(1) || accepted)
+#define HELD (!HEARD(0) || !HEARD(1))
 #endif
 
 proctype loop()
@@ -220,9 +221,10 @@ proctype loop()
 	mtype wait = NOT;
 	byte node;
 	bit got[NP + 1];
+	bit asleep, job;
 
 	do
-	:: ALIVE ->
+	:: HELD || accepted ->
 	   if /* what spin says: there is something, or sleep */
 	   :: stack != 0 -> wait = NOT
 	   :: wait = A_WHILE /* until a timer is due */
@@ -230,51 +232,36 @@ proctype loop()
 	   fi;
 	   if
 	   :: wait != NOT ->
-	      STORE(1);
-#ifndef BUG_PARK_WITHOUT_FENCE
-	      FENCE;
-#endif
-#ifndef BUG_NO_SECOND_LOOK
+	      park();
 	      if
-	      :: stack != 0 -> STORE(0); wait = NOT
-	      :: else
-	      fi;
-#endif
+	      :: !asleep -> wait = NOT
 #ifndef BUG_PARK_WITHOUT_COUNT
-	      if
-	      :: wait == FOREVER && !ALIVE -> wait = NOT
+	      :: asleep && wait == FOREVER && !HELD && !job -> wait = NOT
+#endif
 	      :: else
 	      fi
-#endif
 	   :: else
 	   fi;
 	   if
 	   :: wait == FOREVER -> atomic { edge -> edge = 0 }
 	   :: else -> edge = 0
 	   fi;
-	   STORE(0);
+	   asleep = 0;
+	   job = 0;
 	   if
 	   :: stack != 0 -> run_all()
 	   :: else
 	   fi
 	:: else -> break
 	od;
-	FENCE;
 	DROP
-}
-
-proctype memory()
-{
-end:	do
-	:: atomic { buffered -> parked = store; owed = owed | store; buffered = 0 }
-	od
 }
 
 /* When nothing moves any more. */
 proctype quiet()
 {
 	timeout;
-	assert(gone)
+	assert(gone && !owed)
 }
 
 init
@@ -289,7 +276,6 @@ init
 		run refused();
 #endif
 		run loop();
-		run memory();
 		run quiet()
 	}
 }
