@@ -127,6 +127,9 @@ eddy_executor_room(struct eddy_executor *executor, unsigned n)
 	struct eddy_ready *ready;
 	bool mine;
 
+	/* Between room that was made, by a read-modify-write or with a lock, and
+	 * this look; pairs with the lock of who counts itself, then tries. */
+	A_FENCE_BEHIND(&executor->waiting);
 	if (A_LOAD(&executor->waiting) == 0)
 		return;
 	pthread_mutex_lock(&executor->lock);

@@ -56,6 +56,9 @@ queued(const struct pool *pool)
 
 	for (worker = pool->all; worker != NULL; worker = worker->next)
 		gone += A_LOAD(&worker->begun);
+	/* A worker counts one before it knows whether it gets that. */
+	if (gone > pool->stats.submitted)
+		return 0;
 	return (unsigned)(pool->stats.submitted - gone);
 }
 
@@ -69,8 +72,9 @@ running(const struct pool *pool, const char **ret_names, unsigned n)
 	for (worker = pool->all; worker != NULL; worker = worker->next) {
 		const char *name = A_LOAD(&worker->name);
 
-		if (name != NULL && count++ < n)
-			ret_names[count - 1] = name;
+		if (A_LOAD(&worker->begun) != A_LOAD(&worker->finished) &&
+		    count++ < n)
+			ret_names[count - 1] = name != NULL ? name : "job";
 	}
 	return count;
 }
@@ -221,7 +225,8 @@ flush(struct eddy_loop *loop, bool last)
 	r = grow(pool, 0);
 	pool->eager = pool->eager || last;
 	claimed = eddy__pool_claim_sleeper(pool);
-	if (unclaimed(pool) == 0 || claimed || pool->asleep == 0)
+	if (unclaimed(pool) == 0 || (claimed && pool->eager) ||
+	    pool->asleep == 0)
 		last = true; /* nobody to nudge */
 	if (r < 0 || (pool->closing && !pool->draining)) {
 		eddy__pool_fail_queue(
@@ -326,7 +331,6 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 {
 	struct pool *pool = pool_of(executor);
 	struct door *door = job->door;
-	uint32_t state;
 	bool ours;
 
 	pthread_mutex_lock(&pool->lock);
@@ -337,8 +341,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 		eddy__loop_flush(door->loop, true);
 		pthread_mutex_lock(&pool->lock);
 	}
-	state = A_LOAD(&job->state);
-	ours = state == JOB_LISTED && unlist(pool, job);
+	ours = A_LOAD(&job->state) == JOB_LISTED && unlist(pool, job);
 	if (ours) {
 		eddy__stats_count(&pool->stats, outcome, 1);
 		pool->taken++;
@@ -348,7 +351,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 		eddy_executor_room(executor, 1);
 		eddy_job_end(job, outcome, 0);
 	}
-	return state == JOB_DONE ? -EALREADY : 0;
+	return 0;
 }
 
 /* With the lock: wait until all workers have left and all corks are drawn.  Only
@@ -361,7 +364,10 @@ wait_for_leave(struct pool *pool, int64_t duration)
 	int r = 0;
 
 	while (!deserted(pool)) {
-		bool late = running(pool, NULL, 0) != 0 || pool->corks != NULL;
+		bool late = running(pool, NULL, 0) != 0 ||
+		            pool->corks != NULL ||
+		            (pool->starting != 0 &&
+				pool->options.worker_open != NULL);
 
 		if (late && r == ETIMEDOUT)
 			return -ETIME;

@@ -15,13 +15,13 @@ enum { NORMAL, URGENT, LANES, LANE_SHIFT = 30 };
 
 struct worker {
 	struct pool *pool;
-	struct worker *next; /* guarded by lock: pool->all */
-	struct lane *lane;   /* guarded by lock, as end: what it claimed */
-	uint32_t from, end;  /* any thread: slots not looked at yet */
-	uint64_t begun;      /* any thread: jobs ever */
+	struct worker *next;      /* guarded by lock: pool->all */
+	struct lane *lane;        /* guarded by lock, as end: what it claimed */
+	uint32_t from, end;       /* any thread: slots not looked at yet */
+	uint64_t begun, finished; /* any thread: jobs ever */
 	uint64_t ended[EDDY_PROTOCOL + 1]; /* any thread: by outcome */
-	const char *name;                  /* any thread: of what runs */
-	struct door *door;                 /* held: of the last outcome */
+	const char *name;  /* any thread: of what runs; or NULL */
+	struct door *door; /* held: of the last outcome */
 	struct spin spin;
 	int cpu;          /* where its batch began */
 	int64_t moved_at; /* ns: off the ringer's CPU */
@@ -48,7 +48,7 @@ struct pool {
 	int64_t rung_at;      /* any thread: ns */
 	unsigned asleep;      /* workers nobody counts on */
 	unsigned claims;      /* workers that were woken and are on their way */
-	unsigned failing;     /* former workers that answer for jobs */
+	unsigned leaving;     /* former workers that have something to do yet */
 	unsigned starting;    /* workers that were added and are */
 	unsigned granted;     /* jobs, to corks */
 	unsigned in_row;      /* urgent jobs since a normal one */
@@ -90,7 +90,7 @@ eddy__pool_set_urgent(struct pool *pool)
 static inline bool
 deserted(struct pool *pool)
 {
-	if (pool->stats.workers != 0 || pool->failing != 0 ||
+	if (pool->stats.workers != 0 || pool->leaving != 0 ||
 	    pool->corks != NULL)
 		return false;
 	if (pool->draining)

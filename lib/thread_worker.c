@@ -99,7 +99,6 @@ run(struct worker *worker, struct eddy_job *job)
 	             worker->ticker >= 0;
 
 	A_STORE(&worker->name, job_name(job));
-	A_STORE(&worker->begun, worker->begun + 1);
 	A_STORE(&job->state, JOB_RUNNING);
 	eddy_executor_room(&worker->pool->executor, 1);
 	eddy__job_enter(job);
@@ -117,6 +116,7 @@ run(struct worker *worker, struct eddy_job *job)
 	if (ticks) /* a signal on its way comes now, not in the next job */
 		eddy__ticker_set(worker->ticker, 0);
 	A_STORE(&worker->name, NULL);
+	A_STORE(&worker->finished, worker->finished + 1);
 	A_STORE(&worker->ended[over.outcome], worker->ended[over.outcome] + 1);
 	return over;
 }
@@ -132,6 +132,13 @@ publish(struct worker *worker, struct over *over)
 
 /* Finding. */
 
+/* With the lock, or before a job leaves its slot: or close would miss it. */
+static void
+count_begun(struct worker *worker, uint64_t n)
+{
+	A_STORE(&worker->begun, worker->begun + n);
+}
+
 /* The next job of what it claimed, unless somebody took it. */
 static struct eddy_job *
 next_slot(struct worker *worker)
@@ -139,6 +146,7 @@ next_slot(struct worker *worker)
 	struct eddy_job *job = NULL;
 	uint32_t from = A_LOAD(&worker->from);
 
+	count_begun(worker, 1);
 	while (job == NULL && from != A_LOAD(&worker->end)) {
 		job = lane_take(lane_slot(worker->lane, from));
 		A_STORE(&worker->from, ++from);
@@ -146,6 +154,8 @@ next_slot(struct worker *worker)
 		__builtin_prefetch(
 		    A_LOAD(lane_slot(worker->lane, from + AHEAD)), 1);
 	}
+	if (job == NULL)
+		count_begun(worker, UINT64_MAX);
 	return job;
 }
 
@@ -211,6 +221,7 @@ find_urgent(struct pool *pool, struct worker *worker)
 	       urgent->head != urgent->tail)
 		job = lane_take(lane_slot(urgent, urgent->head++));
 	pool->in_row = job != NULL ? pool->in_row + 1 : 0;
+	count_begun(worker, job != NULL);
 	eddy__pool_set_urgent(pool);
 	pthread_mutex_unlock(&pool->lock);
 	return job;
@@ -229,8 +240,10 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 		job = next_slot(worker);
 	}
 	claimed = eddy__pool_claim_sleeper(pool);
-	if (job == NULL)
+	if (job == NULL) {
 		job = eddy__pool_steal(pool, worker);
+		count_begun(worker, job != NULL);
+	}
 	if (job == NULL) {
 		pool->asleep++;
 		/* The loop needs a CPU, and so does each that is awake. */
@@ -383,11 +396,18 @@ leave(struct pool *pool, struct worker *worker, int r)
 	pool->taken += worker->begun;
 	pool->stats.workers--;
 	if (r < 0 && pool->stats.workers == 0 && unclaimed(pool) != 0) {
-		pool->failing++; /* or those who wait would for ever */
+		pool->leaving++; /* or those who wait would for ever */
 		eddy__pool_fail_queue(pool, EDDY_LOST, r);
 		eddy_executor_room(&pool->executor, UINT32_MAX);
 		pthread_mutex_lock(&pool->lock);
-		pool->failing--;
+		pool->leaving--;
+	}
+	if (r == 0 && worker_close != NULL) {
+		pool->leaving++;
+		pthread_mutex_unlock(&pool->lock);
+		worker_close(worker->state);
+		pthread_mutex_lock(&pool->lock);
+		pool->leaving--;
 	}
 	before = pool->gone;
 	abandoned = pool->abandoned;
@@ -395,8 +415,6 @@ leave(struct pool *pool, struct worker *worker, int r)
 	last = deserted(pool);
 	pthread_cond_signal(&pool->left);
 	pthread_mutex_unlock(&pool->lock);
-	if (r == 0 && worker_close != NULL)
-		worker_close(worker->state);
 	if (worker->ticker >= 0)
 		eddy__ticker_close(worker->ticker);
 	eddy__worker_join(before);
