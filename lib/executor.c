@@ -22,12 +22,26 @@ eddy_executor_init(
 {
 	pthread_mutexattr_t recursive; /* a stop function may cancel others */
 
-	*executor = (struct eddy_executor){.ops = ops};
+	*executor = (struct eddy_executor){.ops = ops, .refs = 1};
 	pthread_mutexattr_init(&recursive);
 	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&executor->lock, &recursive);
 	pthread_mutexattr_destroy(&recursive);
 	list_init(&executor->waiters);
+}
+
+void
+eddy__executor_hold(struct eddy_executor *executor, uint32_t n)
+{
+	if (executor->destroy != NULL)
+		A_ADD(&executor->refs, n);
+}
+
+void
+eddy__executor_drop(struct eddy_executor *executor, uint32_t n)
+{
+	if (executor->destroy != NULL && A_SUB(&executor->refs, n) == n)
+		executor->destroy(executor);
 }
 
 void

@@ -124,11 +124,18 @@ void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
 void eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 
+/* Its outcome will not arrive. */
+void eddy__job_forgotten(struct eddy_loop *loop, const struct eddy_job *job);
+
 /* Its outcome has arrived: the job is its owner's again. */
 void eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job);
 
 /* eddy_job_cancel with an outcome to choose. */
 int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);
+
+/* Its memory, for as long as n jobs may yet be cancelled. */
+void eddy__executor_hold(struct eddy_executor *executor, uint32_t n);
+void eddy__executor_drop(struct eddy_executor *executor, uint32_t n);
 
 /* With the lock: one that waited is on its way, or will never be.  True: the last
  * one of an executor that is to be drained. */

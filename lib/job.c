@@ -51,6 +51,33 @@ eddy__job_report(struct eddy_loop *loop, struct eddy_job *job, int64_t value)
 
 /* Submitting. */
 
+/* A cancel in the thread of its loop may come at any time before that has heard
+ * the outcome, so until then the executor's memory stays.  A loop has one hold
+ * for all its jobs on one executor, one each for those on others. */
+static void
+hold(struct eddy_loop *loop, struct eddy_executor *executor)
+{
+	if (loop->held == executor) {
+		loop->held_jobs++;
+		return;
+	}
+	if (loop->held == NULL) {
+		loop->held = executor;
+		loop->held_jobs = 1;
+	}
+	eddy__executor_hold(executor, 1);
+}
+
+static void
+drop(struct eddy_loop *loop, struct eddy_executor *executor)
+{
+	if (loop->held == executor && --loop->held_jobs != 0)
+		return;
+	if (loop->held == executor)
+		loop->held = NULL;
+	eddy__executor_drop(executor, 1);
+}
+
 int
 eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop,
@@ -75,10 +102,13 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 	A_STORE(&job->state, JOB_QUEUED);
 	if (loop == NULL)
 		return 0;
-	if (eddy__loop_inside(loop))
+	if (eddy__loop_inside(loop)) {
 		loop->submitted++;
-	else
+		hold(loop, executor);
+	} else {
 		A_ADD(&loop->door->accepted, 1);
+		eddy__executor_hold(executor, 1);
+	}
 	return 0;
 }
 
@@ -92,8 +122,10 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 		return r;
 	if (eddy__loop_inside(door->loop)) {
 		door->loop->submitted--;
+		drop(door->loop, job->executor);
 		return r;
 	}
+	eddy__executor_drop(job->executor, 1);
 	eddy__door_hold(door);
 	A_SUB(&door->accepted, 1);
 	/* Its loop may be about to sleep for this job; pairs with collect(). */
@@ -105,9 +137,16 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 }
 
 void
-eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
+eddy__job_forgotten(struct eddy_loop *loop, const struct eddy_job *job)
 {
 	loop->delivered++;
+	drop(loop, job->executor);
+}
+
+void
+eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
+{
+	eddy__job_forgotten(loop, job);
 	A_STORE(&job->state, JOB_IDLE);
 }
 

@@ -93,7 +93,9 @@ struct eddy_loop {
 	int main_result; /* run.c */
 
 	struct spin spin;
-	bool heard; /* the door had something last time */
+	struct eddy_executor *held; /* job.c: the memory of, or NULL */
+	uint64_t held_jobs;         /* that need it */
+	bool heard;                 /* the door had something last time */
 	struct cork cork;
 	struct eddy_ready spare_jobs; /* offload_job.c */
 	struct attachment *offload;   /* offload.c */

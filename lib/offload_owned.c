@@ -63,8 +63,8 @@ give_up(struct eddy_task *task, int rc)
 		return 0; /* the outcome is on its way */
 	memcpy(owned->ref, &nothing, sizeof(nothing));
 	A_ADD(&job->executor->abandoned, 1);
-	task->loop->delivered++;
 	eddy__job_give_up(job, EDDY_CANCELLED);
+	eddy__job_forgotten(task->loop, job);
 	release(owned);
 	return eddy_unpark(task, rc);
 }

@@ -892,6 +892,8 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	bool first;
 	int r;
 
+	if (A_LOAD(&pool->closing))
+		return 0; /* its outcome is on its way, home may be gone */
 	if (eddy__loop_mine(pool->home) < 0) {
 		eddy_post(pool->home, &pool->knock);
 		return 0;
@@ -950,7 +952,7 @@ end_workers(struct pool *pool, int64_t duration)
 	int r;
 
 	pthread_mutex_lock(&pool->lock);
-	pool->closing = true;
+	A_STORE(&pool->closing, true);
 	pthread_mutex_unlock(&pool->lock);
 	enter(pool); /* for good */
 	open_inbox(pool);
@@ -982,16 +984,23 @@ end_workers(struct pool *pool, int64_t duration)
 }
 
 static void
-free_pool(struct pool *pool)
+destroy(struct eddy_executor *executor)
+{
+	struct pool *pool = pool_of(executor);
+
+	pthread_mutex_destroy(&pool->lock);
+	eddy_executor_fini(&pool->executor);
+	eddy__free(pool->workers);
+	eddy__free(pool);
+}
+
+static void
+disconnect_zygote(struct pool *pool)
 {
 	if (pool->link >= 0)
 		eddy__zygote_unlink(pool->zygote, pool->link);
 	if (pool->options.zygote == NULL && pool->zygote != NULL)
 		eddy_zygote_close(pool->zygote);
-	pthread_mutex_destroy(&pool->lock);
-	eddy_executor_fini(&pool->executor);
-	eddy__free(pool->workers);
-	eddy__free(pool);
 }
 
 static int
@@ -1008,7 +1017,11 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 			    .started = false; /* the epoll is the parent's */
 		release(pool, worker);
 	}
-	free_pool(pool);
+	disconnect_zygote(pool);
+	if (child)
+		destroy(executor);
+	else
+		eddy__executor_drop(executor, 1);
 	return r;
 }
 
@@ -1119,12 +1132,14 @@ eddy_process_pool_open(struct eddy_executor **ret_executor,
 	pool->link = -1;
 	pool->home = pool->executor.home = home;
 	pool->executor.ours = home->door->ours;
+	pool->executor.destroy = destroy;
 	pool->pid = eddy__getpid();
 	r = set_options(pool, options);
 	if (r == 0)
 		r = connect_zygote(pool);
 	if (r < 0) {
-		free_pool(pool);
+		disconnect_zygote(pool);
+		destroy(&pool->executor);
 		return r;
 	}
 	home->pools++;

@@ -45,8 +45,11 @@ strand_of(struct eddy_executor *executor)
 }
 
 static void
-destroy(struct strand *strand)
+destroy(struct eddy_executor *executor)
 {
+	struct strand *strand = strand_of(executor);
+
+	eddy__executor_drop(executor->inner, 1);
 	pthread_cond_destroy(&strand->idle);
 	eddy_executor_fini(&strand->executor);
 	eddy__free(strand);
@@ -72,7 +75,7 @@ become_idle(struct strand *strand)
 	pthread_cond_signal(&strand->idle);
 	pthread_mutex_unlock(&strand->executor.lock);
 	if (abandoned)
-		destroy(strand);
+		eddy__executor_drop(&strand->executor, 1);
 }
 
 /* With the lock: the next job, or NULL. */
@@ -270,7 +273,7 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 	r = strand->busy ? -ETIME : 0;
 	pthread_mutex_unlock(&executor->lock);
 	if (r == 0)
-		destroy(strand);
+		eddy__executor_drop(executor, 1);
 	return r;
 }
 
@@ -313,6 +316,8 @@ eddy_strand_open(struct eddy_executor **ret_executor,
 		return -ENOMEM;
 	eddy_executor_init(&strand->executor, &ops);
 	strand->executor.inner = inner;
+	strand->executor.destroy = destroy;
+	eddy__executor_hold(inner, 1);
 	strand->executor.ours = inner->ours;
 	strand->executor.ended = ended;
 	strand->executor.hand_on = hand_on;

@@ -38,9 +38,11 @@ free_pool(struct pool *pool)
 	eddy__free(pool);
 }
 
-void
-eddy__pool_destroy(struct pool *pool)
+static void
+destroy(struct eddy_executor *executor)
 {
+	struct pool *pool = pool_of(executor);
+
 	pthread_cond_destroy(&pool->left);
 	pthread_mutex_destroy(&pool->lock);
 	eddy_executor_fini(&pool->executor);
@@ -213,7 +215,7 @@ flush(struct eddy_loop *loop, bool last)
 {
 	struct pool *pool = pool_of(loop->cork.executor);
 	unsigned unused = loop->cork.room - loop->cork.count;
-	bool claimed, destroy;
+	bool claimed, over;
 	int r;
 
 	if (A_LOAD(pool->executor.ours) == 0) { /* forked by a callback */
@@ -240,11 +242,11 @@ flush(struct eddy_loop *loop, bool last)
 	}
 	if (last)
 		unlink_cork(pool, loop);
-	destroy = deserted(pool) && pool->abandoned;
+	over = deserted(pool) && pool->abandoned;
 	pthread_mutex_unlock(&pool->lock);
 	eddy__pool_ring(pool, claimed);
-	if (destroy)
-		eddy__pool_destroy(pool);
+	if (over)
+		eddy__executor_drop(&pool->executor, 1);
 }
 
 /* Keep the jobs of a turn, or more of them.  -EAGAIN: room is short, or there is
@@ -423,7 +425,7 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	pthread_mutex_unlock(&pool->lock);
 	eddy__worker_join(gone);
 	if (r == 0)
-		eddy__pool_destroy(pool);
+		eddy__executor_drop(executor, 1);
 	return r;
 }
 
@@ -525,6 +527,7 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	}
 	eddy_executor_init(&pool->executor, &ops);
 	pool->executor.ours = ours;
+	pool->executor.destroy = destroy;
 	pool->cpu = -1;
 	pthread_mutex_init(&pool->lock, NULL);
 	eddy__cond_init(&pool->left);

@@ -120,7 +120,4 @@ uint64_t eddy__worker_add_stats(
 /* Without the lock: wait for its thread to end; NULL: nobody. */
 void eddy__worker_join(struct worker *worker);
 
-/* Without the lock: the last one has gone. */
-void eddy__pool_destroy(struct pool *pool);
-
 #endif

@@ -423,7 +423,7 @@ leave(struct pool *pool, struct worker *worker, int r)
 	pthread_detach(pthread_self());
 	eddy__free(worker);
 	if (last)
-		eddy__pool_destroy(pool);
+		eddy__executor_drop(&pool->executor, 1);
 }
 
 /* In its thread: what the options want of it. */

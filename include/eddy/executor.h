@@ -121,6 +121,9 @@ struct eddy_executor_ops {
 /* All private but ops. */
 struct eddy_executor {
 	const struct eddy_executor_ops *ops;
+	/* When nobody may need its memory any more; NULL: it is the caller's. */
+	void (*destroy)(struct eddy_executor *executor);
+	uint32_t refs; /* any thread: until closed; jobs that were not heard */
 	const uint32_t *ours;       /* 0 in a forked child; or NULL */
 	struct eddy_loop *home;     /* it is closed in that thread; or NULL */
 	pthread_mutex_t lock;       /* guards all that follows */
@@ -194,11 +197,11 @@ int eddy_job_progress(int64_t value);
 int eddy_job_on_stop(void (*stop)(void *), void *arg);
 
 /* Stop accepting, cancel what is queued, wait for what runs.  Frees the
- * executor: no other thread may be about to submit to it or to cancel a job of
- * it (nor have a timeout around one; drain it first).  -ETIME: jobs still run
- * after duration ns; threads keep the pool's memory until they leave, processes
- * are killed.  -EDEADLK: called by a job of its own.  -EPERM: in another thread
- * than its home loop's, or than that of a drain. */
+ * executor: no other thread may be about to submit to it, or to cancel a job that
+ * is not of its own loop (tasks and their timeouts are, at any time).  -ETIME:
+ * jobs still run after duration ns; threads keep the pool's memory until they
+ * leave, processes are killed.  -EDEADLK: called by a job of its own.  -EPERM:
+ * in another thread than its home loop's, or than that of a drain. */
 int eddy_executor_close(struct eddy_executor *executor, int64_t duration);
 
 /* The same; after -ETIME names has those of up to n jobs that still run, then
