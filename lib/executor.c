@@ -65,8 +65,8 @@ eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job)
 bool
 eddy__executor_unwait(struct eddy_executor *executor)
 {
-	A_STORE(&executor->waiting, executor->waiting - 1);
-	return executor->waiting == 0 && executor->on_drained != NULL;
+	A_STORE(&executor->waiting, A_LOAD(&executor->waiting) - 1);
+	return A_LOAD(&executor->waiting) == 0 && executor->on_drained != NULL;
 }
 
 static int
@@ -80,7 +80,7 @@ queue_up(struct eddy_executor *executor, struct eddy_job *job)
 	if (executor->closing) {
 		r = -ESHUTDOWN;
 	} else if (stop == EDDY_NONE) {
-		A_STORE(&executor->waiting, executor->waiting + 1);
+		A_STORE(&executor->waiting, A_LOAD(&executor->waiting) + 1);
 		A_STORE(&job->state, JOB_WAITING);
 		list_push(&executor->waiters, &job->ready);
 	}
@@ -195,7 +195,7 @@ eddy_executor_drain_then(struct eddy_executor *executor, struct eddy_loop *loop,
 	/* Again is fine, after the first time has come to nothing. */
 	if (executor->drain_loop != NULL || executor->closed)
 		r = -EBUSY;
-	now = r == 0 && executor->waiting == 0;
+	now = r == 0 && A_LOAD(&executor->waiting) == 0;
 	if (r == 0) {
 		loop->holds++;
 		executor->drain_loop = loop;
@@ -244,7 +244,7 @@ cancel_waiters(struct eddy_executor *executor)
 
 	while ((ready = list_pop(&executor->waiters)) != NULL) {
 		A_STORE(&job_of(ready)->state, JOB_QUEUED);
-		A_STORE(&executor->waiting, executor->waiting - 1);
+		A_STORE(&executor->waiting, A_LOAD(&executor->waiting) - 1);
 		pthread_mutex_unlock(&executor->lock);
 		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
 		pthread_mutex_lock(&executor->lock);

@@ -23,7 +23,7 @@ fire_progress(struct eddy_loop *loop, struct eddy_post *post)
 	struct eddy_long_job *job = CONTAINER_OF(
 	    post, struct eddy_long_job, post);
 
-	job->progress = A_LOAD(&job->latest);
+	job->progress = A_ACQUIRE(&job->latest);
 	job->on_progress(loop, job);
 }
 
@@ -42,7 +42,7 @@ eddy__job_report(struct eddy_loop *loop, struct eddy_job *job, int64_t value)
 	struct eddy_long_job *long_job = long_job_of(job);
 	struct door *door = job->door;
 
-	A_STORE(&long_job->latest, value);
+	A_RELEASE(&long_job->latest, value);
 	if (door != NULL && door != loop->door)
 		eddy_post(door->loop, &long_job->post);
 	else if (door != NULL && A_XCHG(&long_job->post.state, 1) == 0)

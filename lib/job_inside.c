@@ -174,7 +174,7 @@ eddy_job_progress(int64_t value)
 	if (job == NULL || (job_flags(job) & EDDY_JOB_LONG) == 0 ||
 	    job->door == NULL)
 		return -EINVAL;
-	A_STORE(&long_job_of(job)->latest, value);
+	A_RELEASE(&long_job_of(job)->latest, value);
 	eddy_post(((struct door *)job->door)->loop, &long_job_of(job)->post);
 	return 0;
 }
