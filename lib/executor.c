@@ -275,7 +275,7 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 		return r;
 	if (loop != NULL) {
 		eddy__executor_undrain(executor);
-		executor->on_drained(loop, executor, -ECANCELED);
+		executor->on_drained(loop, executor, -ESHUTDOWN);
 	}
 	pthread_mutex_lock(&executor->lock);
 	cancel_waiters(executor);

@@ -97,7 +97,7 @@ eddy__loop_abandon(struct eddy_loop *loop)
 	struct door *door = loop->door;
 
 	A_STORE(&door->closed, 1);
-	/* Pairs with the fence in door_push. */
+	/* Pairs with the fence of who looks at closed after a push. */
 	A_FENCE(&door->closed);
 	eddy__door_clear(door, &loop->pending);
 	orphan = A_LOAD(&door->orphan);

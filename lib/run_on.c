@@ -141,7 +141,8 @@ send(struct door *door, struct eddy_ready *node)
 
 	A_STORE(&door->orphan, orphan);
 	eddy__door_send(door, node);
-	/* Pairs with the fence in eddy_loop_close. */
+	/* Pairs with the fence in eddy__loop_abandon; behind the push. */
+	A_FENCE_BEHIND(&door->closed);
 	if (A_LOAD(&door->closed) == 0)
 		return;
 	list_init(&late);

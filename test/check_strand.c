@@ -3020,7 +3020,7 @@ START_TEST(a_task_that_drains_hears_of_the_close)
 	turn(place.loop);
 	ck_assert_int_eq(eddy_executor_close(place.executor, 0), -ETIME);
 	until_done(place.loop, &frame.task);
-	ck_assert_int_eq(frame.rc, -ECANCELED);
+	ck_assert_int_eq(frame.rc, -ESHUTDOWN);
 	let_go(1);
 	run_out(&place);
 	expect(&running, kind == PROCESSES ? EDDY_CANCELLED : EDDY_RETURNED);
@@ -3045,7 +3045,7 @@ START_TEST(a_callback_of_a_drain_hears_of_the_close)
 	ck_assert_int_eq(eddy_executor_close(place.executor, 0), -ETIME);
 	let_go(1);
 	run_out(&place); /* which is not held any more */
-	expect_done(-ECANCELED);
+	expect_done(-ESHUTDOWN);
 	expect(&running, kind == PROCESSES ? EDDY_CANCELLED : EDDY_RETURNED);
 	expect_many(queued, 2, EDDY_CANCELLED);
 	place_leave(&place);
@@ -3070,7 +3070,7 @@ START_TEST(a_close_may_meet_the_end_of_a_drain)
 			sched_yield();
 		close_executor(place.executor);
 		place_leave(&place);
-		expect_done(done_result == 0 ? 0 : -ECANCELED);
+		expect_done(done_result == 0 ? 0 : -ESHUTDOWN);
 		for (k = 0; k < 3; k++)
 			expect(&works[k], works[k].bytes.runs != 0
 					      ? EDDY_RETURNED

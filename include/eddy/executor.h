@@ -211,7 +211,7 @@ int eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 
 /* Refuse jobs from now on (-ESHUTDOWN) and have done called on loop, once: when
  * those accepted have their outcomes (0), or by a close before that
- * (-ECANCELED).  Loop thread; the loop is held until then and must stay open;
+ * (-ESHUTDOWN).  Loop thread; the loop is held until then and must stay open;
  * the executor stays open.  -EBUSY: a drain is under way, or it is closing;
  * -ENOTSUP. */
 typedef void eddy_drained_fn(

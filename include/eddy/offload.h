@@ -46,7 +46,7 @@ EDDY_ASYNC eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
 
 /* Refuse jobs from now on (-ESHUTDOWN) and await the outcomes of those that were
  * accepted; the executor (not NULL) stays open.  -ETIME: not within duration ns;
- * one may go on.  -ECANCELED: closed meanwhile.  -EBUSY: a drain is under way. */
+ * one may go on.  -ESHUTDOWN: closed meanwhile.  -EBUSY: a drain is under way. */
 EDDY_ASYNC eddy_executor_drain(
     struct eddy_task *self, struct eddy_executor *executor, int64_t duration);
 
