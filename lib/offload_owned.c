@@ -59,10 +59,12 @@ give_up(struct eddy_task *task, int rc)
 	void *nothing = NULL;
 	uint32_t out = OUT;
 
-	if (!A_CAS(&owned->fate, &out, GIVEN_UP))
+	A_ADD(&job->executor->abandoned, 1); /* before it may end as one */
+	if (!A_CAS(&owned->fate, &out, GIVEN_UP)) {
+		A_SUB(&job->executor->abandoned, 1);
 		return 0; /* the outcome is on its way */
+	}
 	memcpy(owned->ref, &nothing, sizeof(nothing));
-	A_ADD(&job->executor->abandoned, 1);
 	eddy__job_give_up(job, EDDY_CANCELLED);
 	eddy__job_forgotten(task->loop, job);
 	release(owned);

@@ -68,6 +68,8 @@ struct pool {
 	struct eddy_ready inbox; /* submitted in another thread */
 	struct eddy_post knock;  /* look at inbox, and at jobs to stop */
 	uint32_t queued;         /* inbox and queue */
+	bool closing;
+	uint32_t draining;
 
 	/* Home thread. */
 	struct eddy_zygote *zygote;
@@ -84,8 +86,6 @@ struct pool {
 	int64_t retry_at;
 	bool inside; /* in the middle of something: no dispatch now */
 	bool more;   /* jobs came meanwhile */
-	bool closing;
-	uint32_t draining; /* any thread */
 	struct eddy_executor_stats stats;
 };
 
@@ -842,7 +842,7 @@ submit_by_post(struct pool *pool, struct eddy_job *job)
 	bool closing;
 
 	pthread_mutex_lock(&pool->lock);
-	closing = pool->closing || pool->draining;
+	closing = pool->closing || A_LOAD(&pool->draining) != 0;
 	if (!closing)
 		list_push(&pool->inbox, &job->ready);
 	pthread_mutex_unlock(&pool->lock);

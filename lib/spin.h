@@ -17,7 +17,7 @@
 enum { SPIN_BEST = 8, SPIN_LOOKS = 32 }; /* a clock costs some 30 looks */
 #define SPIN_DURATION EDDY_US(20)
 #define SPIN_LONGEST  EDDY_S(1)
-#define SPIN_CROWDED  600 /* ns: longer takes a CPU from who works */
+#define SPIN_CROWDED  EDDY_US(2) /* longer takes a CPU from who works */
 
 struct spin {
 	int64_t duration; /* ns; 0: never */
@@ -56,9 +56,9 @@ spin_may(struct spin *spin, int cpu)
 static inline void
 spin_note(struct spin *spin, bool hit)
 {
-	if (!hit)
+	if (!hit && spin->score > 0)
 		spin->score = spin->score > 2 ? spin->score - 2 : 0;
-	else if (spin->score < SPIN_BEST)
+	else if (hit && spin->score < SPIN_BEST)
 		spin->score++;
 }
 

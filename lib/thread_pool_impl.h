@@ -24,7 +24,6 @@ struct worker {
 	struct door *door; /* held: of the last outcome */
 	struct spin spin;
 	int cpu;          /* where its batch began */
-	int64_t moved_at; /* ns: off the ringer's CPU */
 	unsigned untimed; /* batches */
 	bool spare;       /* may leave when it finds nothing to do */
 	bool crowded;     /* no CPU to spare for waiting awake */

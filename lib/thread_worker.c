@@ -20,9 +20,8 @@ enum {
 	TIMED = 8,         /* jobs: a batch long enough to be worth a clock */
 	UNTIMED = 16,      /* of shorter ones: each so many */
 };
-#define WAKE_TIME     EDDY_US(20) /* what a wake costs: less work is not shared */
-#define MOVE_INTERVAL EDDY_MS(1) /* a move costs some 10 us */
-#define TICK          EDDY_MS(1) /* between signals to a job that must stop */
+#define WAKE_TIME EDDY_US(20) /* what a wake costs: less work is not shared */
+#define TICK      EDDY_MS(1)  /* between signals to a job that must stop */
 
 /* A job that has run; its outcome is published without the lock. */
 struct over {
@@ -261,30 +260,10 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 
 /* Resting. */
 
-/* Waiting awake helps only beside who brings the jobs; a scheduler may have put
- * us behind, and leave us there. */
-static void
-move_aside(struct pool *pool, struct worker *worker)
-{
-	int cpu = eddy__cpu();
-	int64_t now;
-
-	if (worker->spin.duration == 0 || worker->spin.score == 0 ||
-	    A_LOAD(&pool->cpu) != cpu)
-		return;
-	now = eddy_now();
-	if (now - worker->moved_at < MOVE_INTERVAL)
-		return;
-	worker->moved_at = now;
-	eddy__leave_cpu(cpu);
-}
-
 /* Look for a while, if no other does and there is a CPU for it. */
 static void
 watch(struct pool *pool, struct worker *worker, uint32_t wakes)
 {
-	if (!worker->crowded)
-		move_aside(pool, worker);
 	if (worker->crowded || !spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
 	    A_XCHG(&pool->spinner, 1) != 0)
 		return;
