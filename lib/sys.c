@@ -429,3 +429,19 @@ eddy__cpus(void)
 	errno = saved;
 	return known ? CPU_COUNT(&set) : 1;
 }
+
+int
+eddy__leave_cpu(int cpu)
+{
+	cpu_set_t all, others;
+	int saved = errno, r;
+
+	r = sched_getaffinity(0, sizeof(all), &all);
+	others = all;
+	CPU_CLR((size_t)cpu, &others);
+	if (r == 0)
+		r = sched_setaffinity(0, sizeof(others), &others);
+	if (r == 0)
+		r = sched_setaffinity(0, sizeof(all), &all);
+	return result(r, saved);
+}

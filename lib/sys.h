@@ -85,6 +85,8 @@ int eddy__ticker_open(int *ret_ticker, int signal);
 int eddy__ticker_set(int ticker, int64_t interval);
 int eddy__ticker_close(int ticker);
 int eddy__yield(void);
+/* Have this thread on another CPU than this one, if it may: 0, or -errno. */
+int eddy__leave_cpu(int cpu);
 int eddy__cpu(void); /* that this thread is on just now */
 
 /* For pthread_cond_timedwait, on the clock of eddy_now. */

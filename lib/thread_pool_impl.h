@@ -24,6 +24,8 @@ struct worker {
 	struct door *door; /* held: of the last outcome */
 	struct spin spin;
 	int cpu;          /* where its batch began */
+	uint64_t rested;  /* begun, at the last rest */
+	unsigned lone;    /* rests in a row after one job each */
 	unsigned untimed; /* batches */
 	bool spare;       /* may leave when it finds nothing to do */
 	bool crowded;     /* no CPU to spare for waiting awake */

@@ -18,6 +18,7 @@ enum {
 	AHEAD = 1,         /* slots whose jobs come from another CPU's cache */
 	URGENT_IN_ROW = 7, /* then one that is not */
 	TIMED = 8,         /* jobs: a batch long enough to be worth a clock */
+	LONE = 256,        /* jobs in a row; a move costs some 10 us */
 	UNTIMED = 16,      /* of shorter ones: each so many */
 };
 #define WAKE_TIME EDDY_US(20) /* what a wake costs: less work is not shared */
@@ -260,10 +261,30 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 
 /* Resting. */
 
+/* One job after another that we could wait for awake, but for the scheduler, which
+ * has put us behind who brings them and leaves us there: move off.  With more
+ * jobs about it knows better. */
+static void
+move_aside(struct pool *pool, struct worker *worker)
+{
+	int cpu = eddy__cpu();
+	bool lone = worker->begun - worker->rested == 1;
+
+	worker->rested = worker->begun;
+	worker->lone = lone ? worker->lone + 1 : 0;
+	if (worker->lone < LONE || worker->spin.score <= 0 ||
+	    A_LOAD(&pool->cpu) != cpu)
+		return;
+	worker->lone = 0;
+	eddy__leave_cpu(cpu);
+}
+
 /* Look for a while, if no other does and there is a CPU for it. */
 static void
 watch(struct pool *pool, struct worker *worker, uint32_t wakes)
 {
+	if (!worker->crowded && worker->spin.duration != 0)
+		move_aside(pool, worker);
 	if (worker->crowded || !spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
 	    A_XCHG(&pool->spinner, 1) != 0)
 		return;
