@@ -1146,7 +1146,7 @@ in_a_thread(int (*fn)(int number))
 static void
 wait_until_parked(void)
 {
-	while (A_LOAD(&loop_->door->parked) == 0)
+	while (A_LOAD(&loop_->door->stack) != &loop_->door->asleep)
 		sched_yield();
 }
 
