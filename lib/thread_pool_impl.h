@@ -115,7 +115,7 @@ void eddy__pool_fail_queue(
     struct pool *pool, enum eddy_outcome outcome, int result);
 
 /* Counts of one worker. */
-uint64_t eddy__worker_add_stats(
+void eddy__worker_add_stats(
     struct eddy_executor_stats *sum, const struct worker *worker);
 
 /* Without the lock: wait for its thread to end; NULL: nobody. */

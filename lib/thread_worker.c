@@ -67,20 +67,15 @@ eddy__pool_ring(struct pool *pool, bool claimed)
 
 /* Running. */
 
-uint64_t
+void
 eddy__worker_add_stats(
     struct eddy_executor_stats *sum, const struct worker *worker)
 {
-	uint64_t all = 0;
 	int outcome;
 
-	for (outcome = EDDY_RETURNED; outcome <= EDDY_PROTOCOL; outcome++) {
-		uint64_t n = A_LOAD(&worker->ended[outcome]);
-
-		eddy__stats_count(sum, (enum eddy_outcome)outcome, n);
-		all += n;
-	}
-	return all;
+	for (outcome = EDDY_RETURNED; outcome <= EDDY_PROTOCOL; outcome++)
+		eddy__stats_count(sum, (enum eddy_outcome)outcome,
+		    A_LOAD(&worker->ended[outcome]));
 }
 
 static void
