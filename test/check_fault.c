@@ -17,10 +17,11 @@
 /* link: -Wl,--wrap=eddy__socketpair,--wrap=eddy__send,--wrap=eddy__recv */
 /* link: -Wl,--wrap=eddy__futex_wait,--wrap=eddy__fork,--wrap=eddy__waitid */
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__thread_count */
-/* link: -Wl,--wrap=eddy__pidfd_kill */
+/* link: -Wl,--wrap=eddy__pidfd_kill,--wrap=eddy__ticker_open */
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
+#include <eddy/strand.h>
 #include <eddy/thread_pool.h>
 #include <eddy/timer.h>
 #include <eddy/watch.h>
@@ -31,6 +32,7 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -179,8 +181,18 @@ int __real_eddy__futex_wait(
     uint32_t *word, uint32_t value, int64_t duration, bool shared);
 int __wrap_eddy__futex_wait(
     uint32_t *word, uint32_t value, int64_t duration, bool shared);
+int __real_eddy__ticker_open(int *ret_ticker, int signal);
+int __wrap_eddy__ticker_open(int *ret_ticker, int signal);
 int __real_eddy__pidfd_kill(int pidfd, int signal);
 int __wrap_eddy__pidfd_kill(int pidfd, int signal);
+
+int
+__wrap_eddy__ticker_open(int *ret_ticker, int signal)
+{
+	int r = strike("ticker_open", EAGAIN, ENOMEM);
+
+	return r < 0 ? r : __real_eddy__ticker_open(ret_ticker, signal);
+}
 
 void *
 __wrap_eddy__alloc(size_t size)
@@ -696,6 +708,83 @@ START_TEST(a_thread_pool_survives_each_fault)
 }
 END_TEST
 
+/* Through a strand, on workers that need a timer each. */
+static int
+run_strand(void)
+{
+	struct eddy_thread_pool_options options = {
+	    .workers_max = 2, .interrupt_signal = SIGRTMIN + 1};
+	struct eddy_executor *pool, *strand;
+	struct eddy_loop *loop;
+	int first = eddy_loop_open(&loop, NULL);
+
+	if (first < 0)
+		return first;
+	note(&first, eddy_thread_pool_open(&pool, &options));
+	if (first == 0) {
+		note(&first, eddy_strand_open(&strand, pool, 0));
+		if (first == 0)
+			note(&first, use_pool(loop, strand, JOBS));
+		must(eddy_executor_close(pool, EDDY_S(10)) == 0);
+	}
+	must(eddy_loop_close(loop) == 0);
+	return first;
+}
+
+START_TEST(a_strand_survives_each_fault)
+{
+	sweep("jobs on a strand", run_strand);
+}
+END_TEST
+
+struct mix {
+	struct eddy_task task;
+	struct eddy_executor *pool;
+	int array[4], *bytes;
+	int rc, first;
+};
+
+static eddy_step
+mix(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct mix, f);
+	EDDY_AWAIT(f->rc,
+	    eddy_map(self, NULL, give, f->array, 4, sizeof(f->array[0]), 2));
+	note(&f->first, f->rc);
+	EDDY_AWAIT(
+	    f->rc, eddy_timeout(self, EDDY_S(5),
+		       eddy_offload_owned(self, NULL, give, &f->bytes, free)));
+	note(&f->first, f->rc);
+	f->rc = eddy_loop_executor(self->loop, &f->pool);
+	if (f->rc == 0)
+		EDDY_AWAIT(
+		    f->rc, eddy_executor_drain(self, f->pool, EDDY_S(5)));
+	note(&f->first, f->rc);
+	EDDY_RETURN(f->first);
+	EDDY_END;
+}
+
+static int
+run_mix(void)
+{
+	struct mix frame;
+	int i, r;
+
+	EDDY_INIT(&frame, mix, .bytes = calloc(1, sizeof(int)));
+	r = eddy_run(&frame.task);
+	for (i = 0; i < 4; i++)
+		must(frame.array[i] == 1 || (r < 0 && frame.array[i] == 0));
+	must(r < 0 || *frame.bytes == 1);
+	free(frame.bytes);
+	return r;
+}
+
+START_TEST(a_map_and_a_drain_survive_each_fault)
+{
+	sweep("map, owned, drain", run_mix);
+}
+END_TEST
+
 struct offload {
 	struct eddy_task task;
 	struct offload_kid {
@@ -958,7 +1047,8 @@ main(void)
 	census_add(census_case(suite, "loop", 60), a_loop_survives_each_fault);
 	census_add(census_case(suite, "tasks", 60), tasks_survive_each_fault);
 	census_add(census_case(suite, "threads", 60),
-	    a_thread_pool_survives_each_fault, offload_survives_each_fault);
+	    a_thread_pool_survives_each_fault, a_strand_survives_each_fault,
+	    offload_survives_each_fault, a_map_and_a_drain_survive_each_fault);
 	census_add(census_case(suite, "processes", 60),
 	    opening_a_process_pool_survives_each_fault,
 	    a_process_pool_survives_each_fault,
