@@ -939,8 +939,8 @@ name_jobs(struct pool *pool)
 		for (i = 0; i < pool->options.depth; i++)
 			if (worker->jobs[i] != NULL &&
 			    count < pool->executor.names)
-				pool->executor
-				    .ret_names[count++] = worker->jobs[i]->name;
+				pool->executor.ret_names[count++] = job_name(
+				    worker->jobs[i]);
 }
 
 static int

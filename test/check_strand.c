@@ -2481,6 +2481,34 @@ START_TEST(close_names_stuck_processes_without_room)
 }
 END_TEST
 
+static void
+check_nameless(enum kind kind)
+{
+	const char *names[2];
+	struct work running;
+	struct place place;
+
+	place_open(&place, kind, 1, 0);
+	start_named(&place, &running, NULL);
+	until_entered(place.loop);
+	ck_assert_int_eq(
+	    eddy_executor_close_naming(place.executor, 0, names, 2), -ETIME);
+	ck_assert_str_eq(names[0], "job");
+	ck_assert_ptr_null(names[1]);
+	let_go(kind == PROCESSES ? 0 : 1); /* that was killed */
+	place_leave(&place);
+	expect(&running, kind == PROCESSES ? EDDY_CANCELLED : EDDY_RETURNED);
+	while (A_LOAD(&live) != 0)
+		sched_yield();
+}
+
+START_TEST(close_calls_a_job_without_a_name_job)
+{
+	check_nameless(THREADS);
+	check_nameless(PROCESSES);
+}
+END_TEST
+
 /* Fork. */
 
 static int
@@ -3874,7 +3902,8 @@ main(void)
 	    a_strand_may_be_closed_while_its_pool_is,
 	    a_job_of_a_strand_that_waits_for_room_hears_of_the_pools_close,
 	    close_names_stuck_threads, close_names_stuck_processes_with_room,
-	    close_names_stuck_processes_without_room);
+	    close_names_stuck_processes_without_room,
+	    close_calls_a_job_without_a_name_job);
 	census_add(case_of(suite, "fork", 4), a_forked_child_has_no_strand,
 	    a_forked_child_of_a_busy_strand_has_none,
 	    a_forked_child_may_close_the_strand);
