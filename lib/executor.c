@@ -9,7 +9,6 @@
 #include <eddy/executor.h>
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 
 #include "executor_impl.h"
@@ -31,16 +30,16 @@ eddy_executor_init(
 }
 
 void
-eddy__executor_hold(struct eddy_executor *executor, uint32_t n)
+eddy__executor_hold(struct eddy_executor *executor)
 {
 	if (executor->destroy != NULL)
-		A_ADD(&executor->refs, n);
+		A_ADD(&executor->refs, 1);
 }
 
 void
-eddy__executor_drop(struct eddy_executor *executor, uint32_t n)
+eddy__executor_drop(struct eddy_executor *executor)
 {
-	if (executor->destroy != NULL && A_SUB(&executor->refs, n) == n)
+	if (executor->destroy != NULL && A_SUB(&executor->refs, 1) == 1)
 		executor->destroy(executor);
 }
 
@@ -105,7 +104,7 @@ static uint64_t
 admit(struct eddy_executor *executor, struct eddy_job *job, uint64_t room)
 {
 	enum eddy_outcome stop;
-	bool drain, refused;
+	bool drain;
 	int r;
 
 	A_STORE(&job->state, JOB_QUEUED);
@@ -115,8 +114,7 @@ admit(struct eddy_executor *executor, struct eddy_job *job, uint64_t room)
 	pthread_mutex_lock(&executor->lock);
 	executor->admitting = NULL;
 	stop = r == -EAGAIN ? A_LOAD(&job->stop) : EDDY_NONE;
-	refused = executor->closed;
-	if (r == -EAGAIN && stop == EDDY_NONE && !refused) {
+	if (r == -EAGAIN && stop == EDDY_NONE && !executor->closed) {
 		A_STORE(&job->state, JOB_WAITING);
 		list_push_front(&executor->waiters, &job->ready);
 		return executor->room - room; /* made meanwhile */
@@ -224,7 +222,7 @@ eddy__executor_undrain(struct eddy_executor *executor)
 	if (A_XCHG(&executor->drains, 0) == 0)
 		while (eddy_post_cancel(
 			   executor->drain_loop, &executor->drained) < 0)
-			sched_yield();
+			eddy__yield();
 	end_drain(executor);
 }
 
@@ -244,7 +242,7 @@ cancel_waiters(struct eddy_executor *executor)
 
 	while ((ready = list_pop(&executor->waiters)) != NULL) {
 		A_STORE(&job_of(ready)->state, JOB_QUEUED);
-		A_STORE(&executor->waiting, A_LOAD(&executor->waiting) - 1);
+		eddy__executor_unwait(executor);
 		pthread_mutex_unlock(&executor->lock);
 		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
 		pthread_mutex_lock(&executor->lock);

@@ -31,6 +31,7 @@ enum {
 	JOB_HOOKED = 0x40,   /* flag: its thread has a stop function */
 	JOB_OWNED = 0x20,    /* flag: of a struct owned_job */
 	JOB_HANDED = 0x10,   /* flag: by its strand to the inner executor */
+	URGENT_IN_ROW = 7,   /* then one that is not */
 	QUEUE_LIMIT = 65536, /* 6 MiB of jobs: a bound, not a target */
 	LOWEST_RESULT = -4095, /* as the kernel's errors */
 };
@@ -133,9 +134,9 @@ void eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job);
 /* eddy_job_cancel with an outcome to choose. */
 int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);
 
-/* Its memory, for as long as n jobs may yet be cancelled. */
-void eddy__executor_hold(struct eddy_executor *executor, uint32_t n);
-void eddy__executor_drop(struct eddy_executor *executor, uint32_t n);
+/* Its memory, for as long as a job may yet be cancelled. */
+void eddy__executor_hold(struct eddy_executor *executor);
+void eddy__executor_drop(struct eddy_executor *executor);
 
 /* With the lock: one that waited is on its way, or will never be.  True: the last
  * one of an executor that is to be drained. */

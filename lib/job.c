@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 
 #include "executor_impl.h"
 #include "sys.h"
@@ -65,7 +64,7 @@ hold(struct eddy_loop *loop, struct eddy_executor *executor)
 		loop->held = executor;
 		loop->held_jobs = 1;
 	}
-	eddy__executor_hold(executor, 1);
+	eddy__executor_hold(executor);
 }
 
 static void
@@ -75,7 +74,7 @@ drop(struct eddy_loop *loop, struct eddy_executor *executor)
 		return;
 	if (loop->held == executor)
 		loop->held = NULL;
-	eddy__executor_drop(executor, 1);
+	eddy__executor_drop(executor);
 }
 
 int
@@ -96,7 +95,7 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 	job->outcome = EDDY_NONE;
 	job->stop = 0;
 	job->attempts = 0;
-	job->flags &= (uint8_t) ~(JOB_HANDED | JOB_HOOKED);
+	job_set_flag(job, JOB_HANDED | JOB_HOOKED, false);
 	if ((job_flags(job) & EDDY_JOB_LONG) != 0)
 		prepare_progress(job);
 	A_STORE(&job->state, JOB_QUEUED);
@@ -107,7 +106,7 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 		hold(loop, executor);
 	} else {
 		A_ADD(&loop->door->accepted, 1);
-		eddy__executor_hold(executor, 1);
+		eddy__executor_hold(executor);
 	}
 	return 0;
 }
@@ -125,7 +124,7 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 		drop(door->loop, job->executor);
 		return r;
 	}
-	eddy__executor_drop(job->executor, 1);
+	eddy__executor_drop(job->executor);
 	eddy__door_hold(door);
 	A_SUB(&door->accepted, 1);
 	/* Its loop may be about to sleep for this job; pairs with collect(). */
@@ -332,7 +331,7 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 	place = lock_place(job);
 	while (place->admitting == job && A_LOAD(&job->state) == JOB_QUEUED) {
 		pthread_mutex_unlock(&place->lock); /* a moment */
-		sched_yield();
+		eddy__yield();
 		place = lock_place(job);
 	}
 	state = A_LOAD(&job->state);

@@ -32,7 +32,6 @@ enum {
 	ATTEMPTS = 3,         /* workers that die before they start a job */
 	FAILURES = 8,         /* boots in a row until waiting jobs are lost */
 	IDLE_RINGS = 1000,    /* bells without progress: a broken worker */
-	URGENT_IN_ROW = 7,    /* then one that is not */
 	SPAWN_AHEAD = 64,     /* orders that the zygote's socket must hold */
 };
 #define BACK_OFF_FIRST EDDY_MS(10)
@@ -859,7 +858,7 @@ static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
-	bool home = eddy__loop_mine(pool->home) == 0, first;
+	bool home = eddy__loop_mine(pool->home) == 0;
 
 	if (job->size > pool->options.slot_size)
 		return -EMSGSIZE;
@@ -879,8 +878,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	}
 	A_ADD(&pool->stats.submitted, 1);
 	enqueue(pool, job, false);
-	first = enter(pool);
-	leave(pool, first);
+	leave(pool, enter(pool));
 	return 0;
 }
 
@@ -1021,7 +1019,7 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	if (child)
 		destroy(executor);
 	else
-		eddy__executor_drop(executor, 1);
+		eddy__executor_drop(executor);
 	return r;
 }
 

@@ -56,9 +56,9 @@ spin_may(struct spin *spin, int cpu)
 static inline void
 spin_note(struct spin *spin, bool hit)
 {
-	if (!hit && spin->score > 0)
+	if (!hit)
 		spin->score = spin->score > 2 ? spin->score - 2 : 0;
-	else if (hit && spin->score < SPIN_BEST)
+	else if (spin->score < SPIN_BEST)
 		spin->score++;
 }
 

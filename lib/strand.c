@@ -10,7 +10,6 @@
 #include <eddy/strand.h>
 
 #include <errno.h>
-#include <time.h>
 
 #include "executor_impl.h"
 #include "sys.h"
@@ -19,7 +18,6 @@ struct strand {
 	struct eddy_executor executor; /* whose lock guards what follows */
 	struct eddy_ready queue;
 	unsigned queued, limit;
-	struct eddy_loop *home; /* of the inner executor, or NULL */
 	bool busy;
 	const char *name; /* of the job that the inner executor has; or NULL */
 	bool draining, closing;
@@ -49,7 +47,7 @@ destroy(struct eddy_executor *executor)
 {
 	struct strand *strand = strand_of(executor);
 
-	eddy__executor_drop(executor->inner, 1);
+	eddy__executor_drop(executor->inner);
 	pthread_cond_destroy(&strand->idle);
 	eddy_executor_fini(&strand->executor);
 	eddy__free(strand);
@@ -75,7 +73,7 @@ become_idle(struct strand *strand)
 	pthread_cond_signal(&strand->idle);
 	pthread_mutex_unlock(&strand->executor.lock);
 	if (abandoned)
-		eddy__executor_drop(&strand->executor, 1);
+		eddy__executor_drop(&strand->executor);
 }
 
 /* With the lock: the next job, or NULL. */
@@ -239,15 +237,16 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 {
 	struct strand *strand = strand_of(executor);
 	int64_t deadline = eddy_after(duration);
-	struct timespec until = eddy__timespec(deadline);
 	struct eddy_ready *ready;
+	struct eddy_loop *home;
 	int r = 0;
 
 	if (executor->ours != NULL && A_LOAD(executor->ours) == 0) {
 		eddy__free(strand); /* who had it is not here */
 		return 0;
 	}
-	if (strand->home != NULL && eddy__loop_mine(strand->home) == 0)
+	home = executor->inner->home;
+	if (home != NULL && eddy__loop_mine(home) == 0)
 		deadline = 0; /* it cannot end while we wait here */
 	pthread_mutex_lock(&executor->lock);
 	strand->closing = true;
@@ -260,20 +259,16 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 	}
 	/* Only a job is late: what is to be done after it does not take long. */
 	while (strand->busy &&
-	       (strand->name == NULL || (deadline != 0 && r != ETIMEDOUT))) {
-		if (strand->name == NULL || deadline == EDDY_FOREVER)
-			pthread_cond_wait(&strand->idle, &executor->lock);
-		else
-			r = pthread_cond_timedwait(
-			    &strand->idle, &executor->lock, &until);
-	}
+	       (strand->name == NULL || (deadline != 0 && r != -ETIMEDOUT)))
+		r = eddy__cond_wait(&strand->idle, &executor->lock,
+		    strand->name != NULL ? deadline : EDDY_FOREVER);
 	strand->abandoned = strand->busy;
 	if (strand->busy && executor->names != 0)
 		executor->ret_names[0] = strand->name;
 	r = strand->busy ? -ETIME : 0;
 	pthread_mutex_unlock(&executor->lock);
 	if (r == 0)
-		eddy__executor_drop(executor, 1);
+		eddy__executor_drop(executor);
 	return r;
 }
 
@@ -317,11 +312,10 @@ eddy_strand_open(struct eddy_executor **ret_executor,
 	eddy_executor_init(&strand->executor, &ops);
 	strand->executor.inner = inner;
 	strand->executor.destroy = destroy;
-	eddy__executor_hold(inner, 1);
+	eddy__executor_hold(inner);
 	strand->executor.ours = inner->ours;
 	strand->executor.ended = ended;
 	strand->executor.hand_on = hand_on;
-	strand->home = inner->home;
 	strand->limit = queue_limit != 0 ? queue_limit : QUEUE_LIMIT;
 	list_init(&strand->queue);
 	eddy__cond_init(&strand->idle);

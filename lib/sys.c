@@ -350,11 +350,15 @@ eddy__cond_init(pthread_cond_t *cond)
 	pthread_condattr_destroy(&monotonic);
 }
 
-struct timespec
-eddy__timespec(int64_t deadline)
+int
+eddy__cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline)
 {
-	return (struct timespec){.tv_sec = (time_t)(deadline / EDDY_S(1)),
+	struct timespec until = {.tv_sec = (time_t)(deadline / EDDY_S(1)),
 	    .tv_nsec = (long)(deadline % EDDY_S(1))};
+
+	return deadline == EDDY_FOREVER
+	           ? -pthread_cond_wait(cond, lock)
+	           : -pthread_cond_timedwait(cond, lock, &until);
 }
 
 static void

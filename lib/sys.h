@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <time.h>
 
 struct epoll_event;
 
@@ -89,9 +88,10 @@ int eddy__yield(void);
 int eddy__leave_cpu(int cpu);
 int eddy__cpu(void); /* that this thread is on just now */
 
-/* For pthread_cond_timedwait, on the clock of eddy_now. */
+/* On the clock of eddy_now; -ETIMEDOUT. */
 void eddy__cond_init(pthread_cond_t *cond);
-struct timespec eddy__timespec(int64_t deadline);
+int eddy__cond_wait(
+    pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline);
 
 /* base.c: now + duration, saturated as eddy_after says. */
 int64_t eddy__later(int64_t now, int64_t duration);

@@ -246,7 +246,7 @@ flush(struct eddy_loop *loop, bool last)
 	pthread_mutex_unlock(&pool->lock);
 	eddy__pool_ring(pool, claimed);
 	if (over)
-		eddy__executor_drop(&pool->executor, 1);
+		eddy__executor_drop(&pool->executor);
 }
 
 /* Keep the jobs of a turn, or more of them.  -EAGAIN: room is short, or there is
@@ -362,7 +362,6 @@ static int
 wait_for_leave(struct pool *pool, int64_t duration)
 {
 	int64_t deadline = eddy_after(duration);
-	struct timespec until = eddy__timespec(deadline);
 	int r = 0;
 
 	while (!deserted(pool)) {
@@ -371,13 +370,10 @@ wait_for_leave(struct pool *pool, int64_t duration)
 		            (pool->starting != 0 &&
 				pool->options.worker_open != NULL);
 
-		if (late && r == ETIMEDOUT)
+		if (late && r == -ETIMEDOUT)
 			return -ETIME;
-		if (!late || deadline == EDDY_FOREVER)
-			pthread_cond_wait(&pool->left, &pool->lock);
-		else
-			r = pthread_cond_timedwait(
-			    &pool->left, &pool->lock, &until);
+		r = eddy__cond_wait(
+		    &pool->left, &pool->lock, late ? deadline : EDDY_FOREVER);
 	}
 	return 0;
 }
@@ -425,7 +421,7 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	pthread_mutex_unlock(&pool->lock);
 	eddy__worker_join(gone);
 	if (r == 0)
-		eddy__executor_drop(executor, 1);
+		eddy__executor_drop(executor);
 	return r;
 }
 

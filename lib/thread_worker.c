@@ -14,12 +14,11 @@
 #include <stdio.h>
 
 enum {
-	BATCH = 32,        /* amortises the lock; more gains nothing */
-	AHEAD = 1,         /* slots whose jobs come from another CPU's cache */
-	URGENT_IN_ROW = 7, /* then one that is not */
-	TIMED = 8,         /* jobs: a batch long enough to be worth a clock */
-	LONE = 256,        /* jobs in a row; a move costs some 10 us */
-	UNTIMED = 16,      /* of shorter ones: each so many */
+	BATCH = 32,   /* amortises the lock; more gains nothing */
+	AHEAD = 1,    /* slots whose jobs come from another CPU's cache */
+	TIMED = 8,    /* jobs: a batch long enough to be worth a clock */
+	LONE = 256,   /* jobs in a row; a move costs some 10 us */
+	UNTIMED = 16, /* of shorter ones: each so many */
 };
 #define WAKE_TIME EDDY_US(20) /* what a wake costs: less work is not shared */
 #define TICK      EDDY_MS(1)  /* between signals to a job that must stop */
@@ -267,7 +266,7 @@ move_aside(struct pool *pool, struct worker *worker)
 
 	worker->rested = worker->begun;
 	worker->lone = lone ? worker->lone + 1 : 0;
-	if (worker->lone < LONE || worker->spin.score <= 0 ||
+	if (worker->lone < LONE || worker->spin.score == 0 ||
 	    A_LOAD(&pool->cpu) != cpu)
 		return;
 	worker->lone = 0;
@@ -418,7 +417,7 @@ leave(struct pool *pool, struct worker *worker, int r)
 	pthread_detach(pthread_self());
 	eddy__free(worker);
 	if (last)
-		eddy__executor_drop(&pool->executor, 1);
+		eddy__executor_drop(&pool->executor);
 }
 
 /* In its thread: what the options want of it. */

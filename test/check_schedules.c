@@ -14,28 +14,24 @@
 #include "census.h"
 
 /* What its threads meet: locks, futexes and time of the explorer. */
-#define pthread_mutex_lock     model_lock
-#define pthread_mutex_unlock   model_unlock
-#define pthread_cond_wait      model_cond_wait
-#define pthread_cond_timedwait model_cond_timedwait
-#define pthread_cond_signal    model_cond_signal
-#define eddy__futex_wait       model_futex_wait
-#define eddy__futex_wake       model_futex_wake
-#define eddy_now               model_now
-#define eddy__cpu              model_cpu
-#define eddy__job_end_by       model_job_end_by
-#define eddy_job_end           model_job_end
-#define eddy__job_enter        model_job_enter
-#define eddy_executor_room     model_room
+#define pthread_mutex_lock   model_lock
+#define pthread_mutex_unlock model_unlock
+#define eddy__cond_wait      model_cond_wait
+#define pthread_cond_signal  model_cond_signal
+#define eddy__futex_wait     model_futex_wait
+#define eddy__futex_wake     model_futex_wake
+#define eddy_now             model_now
+#define eddy__cpu            model_cpu
+#define eddy__job_end_by     model_job_end_by
+#define eddy_job_end         model_job_end
+#define eddy__job_enter      model_job_enter
+#define eddy_executor_room   model_room
 
 int64_t model_now(void);
 void model_job_end(struct eddy_job *, enum eddy_outcome, int);
 void model_room(struct eddy_executor *, unsigned);
 int model_lock(pthread_mutex_t *);
 int model_unlock(pthread_mutex_t *);
-int model_cond_wait(pthread_cond_t *, pthread_mutex_t *);
-int model_cond_timedwait(
-    pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
 int model_cond_signal(pthread_cond_t *);
 
 #include "atomics.h"
@@ -202,20 +198,13 @@ model_futex_wake(uint32_t *word, int n, bool shared)
 }
 
 int
-model_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
+model_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline)
 {
+	(void)deadline;
 	explore_drain();
 	*owner_of(lock) = 0;
 	sleep_on((uint32_t *)(void *)cond);
 	return model_lock(lock);
-}
-
-int
-model_cond_timedwait(
-    pthread_cond_t *cond, pthread_mutex_t *lock, const struct timespec *until)
-{
-	(void)until;
-	return model_cond_wait(cond, lock);
 }
 
 int
@@ -345,7 +334,7 @@ submitter(void)
 	model_futex_wake(&pool.wakes, INT_MAX, false);
 	model_lock(&pool.lock);
 	while (pool.stats.workers != 0)
-		model_cond_wait(&pool.left, &pool.lock);
+		model_cond_wait(&pool.left, &pool.lock, EDDY_FOREVER);
 	model_unlock(&pool.lock);
 	for (i = 0; i < count; i++)
 		explore_expect(outcomes[i] == 1, "a job without outcome");

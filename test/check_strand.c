@@ -2502,9 +2502,14 @@ check_nameless(enum kind kind)
 		sched_yield();
 }
 
-START_TEST(close_calls_a_job_without_a_name_job)
+START_TEST(close_calls_a_thread_without_a_name_job)
 {
 	check_nameless(THREADS);
+}
+END_TEST
+
+START_TEST(close_calls_a_process_without_a_name_job)
+{
 	check_nameless(PROCESSES);
 }
 END_TEST
@@ -3903,7 +3908,8 @@ main(void)
 	    a_job_of_a_strand_that_waits_for_room_hears_of_the_pools_close,
 	    close_names_stuck_threads, close_names_stuck_processes_with_room,
 	    close_names_stuck_processes_without_room,
-	    close_calls_a_job_without_a_name_job);
+	    close_calls_a_thread_without_a_name_job,
+	    close_calls_a_process_without_a_name_job);
 	census_add(case_of(suite, "fork", 4), a_forked_child_has_no_strand,
 	    a_forked_child_of_a_busy_strand_has_none,
 	    a_forked_child_may_close_the_strand);
