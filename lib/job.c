@@ -251,10 +251,10 @@ eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
 	settle(job, outcome, result);
 	more = strand != NULL && strand->ended(strand, outcome, &next);
 	A_RELEASE(&job->state, JOB_DONE);
-	if (outcome == EDDY_RETURNED)
-		eddy__loop_push(loop, &job->ready);
-	else /* who takes back and submits again must not starve others */
-		list_push(&loop->pending, &job->ready);
+	eddy__loop_stir(loop);
+	/* Who takes back and submits again must not starve others. */
+	list_push(outcome == EDDY_RETURNED ? loop->into : &loop->pending,
+	    &job->ready);
 	if (more)
 		strand->hand_on(strand, next);
 }

@@ -17,7 +17,6 @@
 
 enum {
 	EVENTS = 256, /* a turn: 3 KiB of stack, and enough to amortise it */
-	BELL = 0,     /* the tag of the door's eventfd */
 };
 
 #define CLOSE_DURATION EDDY_S(5) /* as the grace of init systems, halved */
@@ -192,6 +191,8 @@ eddy_loop_close(struct eddy_loop *loop)
 	eddy__loop_abandon(loop);
 	while ((spare = list_pop(&loop->spare_jobs)) != NULL)
 		eddy__free(spare);
+	if (loop->park != NULL)
+		eddy__close(loop->alarm);
 	eddy__close(loop->epoll);
 	eddy__door_drop(loop->door);
 	eddy__free(loop->heaps[LOOP_TIME].block);
@@ -358,7 +359,19 @@ enter(struct eddy_loop *loop)
 	if (!A_CAS(&loop->running, &nobody, eddy__self()))
 		return -EBUSY;
 	A_STORE(&loop->owner, eddy__self());
+	loop->parked = false;
 	return 0;
+}
+
+static int
+leave(struct eddy_loop *loop, int r)
+{
+	loop->stopping = false;
+	eddy__loop_flush(loop, true);
+	if (loop->park != NULL)
+		loop->park(loop);
+	A_RELEASE(&loop->running, 0);
+	return r;
 }
 
 int
@@ -373,10 +386,7 @@ eddy_loop_run(struct eddy_loop *loop)
 		if (loop->stopping)
 			break;
 	}
-	loop->stopping = false;
-	eddy__loop_flush(loop, true);
-	A_RELEASE(&loop->running, 0);
-	return r;
+	return leave(loop, r);
 }
 
 int
@@ -387,12 +397,7 @@ eddy_loop_step(struct eddy_loop *loop, int64_t duration)
 	if (r < 0)
 		return r;
 	r = turn(loop, duration > 0 ? duration : 0);
-	if (r == 0)
-		r = eddy__loop_alive(loop);
-	loop->stopping = false;
-	eddy__loop_flush(loop, true);
-	A_RELEASE(&loop->running, 0);
-	return r;
+	return leave(loop, r == 0 ? eddy__loop_alive(loop) : r);
 }
 
 int

@@ -33,7 +33,8 @@ struct heap {
 
 /* Which clock a deadline is on; the same unless the loop's is virtual. */
 enum { LOOP_TIME, REAL_TIME };
-#define DUE UINT32_MAX /* index of an alarm in pending */
+#define BELL 0          /* the tag of events that only wake */
+#define DUE  UINT32_MAX /* index of an alarm in pending */
 
 /* The loop's table of watches, by descriptor. */
 struct watched {
@@ -69,6 +70,7 @@ struct eddy_loop {
 	bool dispatching;          /* the batch is being run */
 	bool stopping;
 	bool coarse; /* no epoll_pwait2 here */
+	bool parked; /* embedded, between steps: who brings work rings */
 	int epoll;
 	int64_t now;        /* absolute ns, when the batch was collected */
 	uint64_t submitted; /* jobs ever, by this thread */
@@ -80,6 +82,11 @@ struct eddy_loop {
 
 	struct heap heaps[2]; /* timer.c: by LOOP_TIME, REAL_TIME */
 	uint32_t sequence;    /* of starts */
+
+	/* embed.c */
+	void (*park)(struct eddy_loop *); /* at the end of a step; or NULL */
+	int alarm;                        /* timerfd; its time, absolute ns: */
+	int64_t alarm_at;
 
 	/* watch.c */
 	struct watched *watched;
@@ -130,11 +137,23 @@ bool eddy__loop_alive(const struct eddy_loop *loop);
 /* Are there jobs whose outcome the loop has not run yet? */
 bool eddy__loop_jobs(const struct eddy_loop *loop);
 
+/* Before a change outside of steps: the host that waits for an embedded loop's
+ * descriptor has to look again. */
+static inline void
+eddy__loop_stir(struct eddy_loop *loop)
+{
+	if (loop->parked) {
+		loop->parked = false;
+		eddy__ring(loop->door->bell);
+	}
+}
+
 /* To be run: in this batch when a callback says so (they are finite), in the
  * next when a task does, so that one that never waits cannot starve others. */
 static inline void
 eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 {
+	eddy__loop_stir(loop);
 	list_push(loop->into, ready);
 }
 

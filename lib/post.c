@@ -53,6 +53,7 @@ eddy_post_cancel(struct eddy_loop *loop, struct eddy_post *post)
 	if (A_LOAD(&post->state) == 0)
 		return -EALREADY;
 	/* It may still be in the door's stack, which only empties at once. */
+	eddy__loop_stir(loop);
 	door_collect(loop->door, &loop->pending);
 	/* Only this thread writes prev, so it tells without a race. */
 	if (post->ready.prev == NULL)

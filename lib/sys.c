@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -67,6 +68,8 @@ CALL(close_range, (unsigned first, unsigned last),
     syscall(SYS_close_range, first, last, 0))
 CALL(epoll_open, (void), epoll_create1(EPOLL_CLOEXEC))
 CALL(eventfd, (void), eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+CALL(timerfd, (void),
+    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))
 CALL(socketpair, (int ret_fds[2]),
     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds))
 CALL(fork, (void), fork())
@@ -238,6 +241,21 @@ eddy__ring(int eventfd)
 		else if (errno != EINTR)
 			break;
 	return result(n, saved);
+}
+
+int
+eddy__timerfd_set(int timerfd, int64_t when)
+{
+	struct itimerspec at = {.it_value = {.tv_sec = when / EDDY_S(1),
+				    .tv_nsec = when % EDDY_S(1)}};
+	int saved = errno;
+
+	if (when == EDDY_FOREVER)
+		at.it_value = (struct timespec){0, 0};
+	else if (when <= 0)
+		at.it_value.tv_nsec = 1; /* long ago; 0 would be never */
+	return result(
+	    timerfd_settime(timerfd, TFD_TIMER_ABSTIME, &at, NULL), saved);
 }
 
 union control {

@@ -41,8 +41,10 @@ int eddy__epoll_wait(int epoll, struct epoll_event *events, int n,
     int64_t duration, bool *coarse);
 int eddy__poll(struct pollfd *fds, int n, int64_t duration);
 int eddy__eventfd(void);
-int eddy__ring(int eventfd);          /* add one; saturated is rung */
-int eddy__socketpair(int ret_fds[2]); /* SOCK_SEQPACKET */
+int eddy__ring(int eventfd); /* add one; saturated is rung */
+int eddy__timerfd(void);
+int eddy__timerfd_set(int timerfd, int64_t when); /* absolute; FOREVER: never */
+int eddy__socketpair(int ret_fds[2]);             /* SOCK_SEQPACKET */
 /* One message with at most 2 descriptors.  recv: bytes, 0 at the end; missing
  * descriptors are -1. */
 int eddy__send(int fd, const void *data, size_t size, const int *fds, int n);

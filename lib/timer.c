@@ -182,6 +182,8 @@ eddy__alarm_start(
 
 	if (r < 0)
 		return r;
+	if (loop->parked && deadline < loop->alarm_at)
+		eddy__loop_stir(loop);
 	if (alarm->index != 0 && alarm->index != DUE)
 		return move(loop, alarm, deadline);
 	return insert(

@@ -18,6 +18,7 @@
 /* link: -Wl,--wrap=eddy__futex_wait,--wrap=eddy__fork,--wrap=eddy__waitid */
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__thread_count */
 /* link: -Wl,--wrap=eddy__pidfd_kill,--wrap=eddy__ticker_open */
+/* link: -Wl,--wrap=eddy__timerfd */
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
@@ -138,6 +139,7 @@ account(int n)
 FAULT(memfd, (const char *name, size_t size), (name, size), EMFILE, ENOMEM)
 FAULT(open, (const char *path, int flags), (path, flags), EMFILE, ENOENT)
 FAULT(eventfd, (void), (), EMFILE, ENFILE)
+FAULT(timerfd, (void), (), EMFILE, ENFILE)
 FAULT(epoll_open, (void), (), EMFILE, ENOMEM)
 FAULT_IF(op != EPOLL_CTL_DEL, epoll_ctl,
     (int epoll, int op, int fd, uint32_t events, uint64_t data),
@@ -491,6 +493,7 @@ run_loop(void)
 	first = eddy_loop_open(&loop, NULL);
 	if (first < 0)
 		return first;
+	note(&first, eddy_loop_fd(loop)); /* it can be run all the same */
 	note(&first, start_all(loop, &started));
 	parcel.calls = 0;
 	eddy_post_init(&parcel.post, on_parcel);

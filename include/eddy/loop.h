@@ -64,6 +64,15 @@ int eddy_loop_run(struct eddy_loop *loop);
  * nothing is left that a run would wait for. */
 int eddy_loop_step(struct eddy_loop *loop, int64_t duration);
 
+/* For a program whose main loop is another one: a descriptor that is readable
+ * whenever eddy_loop_step(loop, 0) has something to do, timers included.  The
+ * loop's own: only to be waited for. */
+int eddy_loop_fd(struct eddy_loop *loop);
+
+/* The same as a time, for those that wait with a timeout: when the next timer is
+ * due (absolute ns, CLOCK_MONOTONIC); 0: now; or EDDY_FOREVER. */
+int64_t eddy_loop_deadline(struct eddy_loop *loop);
+
 /* Make eddy_loop_run return after the batch at hand (or the next one). */
 int eddy_loop_stop(struct eddy_loop *loop);
 
