@@ -60,7 +60,7 @@ say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
 .PHONY: all help demo check bench lint models format tags compdb cov examples \
-	install uninstall clean
+	hosts install uninstall clean
 .SECONDARY:
 
 all: $(B)/libeddy.a $(B)/eddy.pc
@@ -74,6 +74,7 @@ help:
 #: bench        run the benchmarks; bench-NAME: one; QUICK=1: short
 #: lint         headers, symbols, layers, pages, format
 #: models       the Spin models and their planted bugs (needs spin)
+#: hosts        eddy inside libuv, libev, GLib and the other way round
 #: examples     build and run the programs in README.md and the pages
 #: cov          line and branch coverage of lib/ (needs gcovr)
 #: format tags compdb
@@ -132,7 +133,7 @@ $(B)/test/%.o: ours += -Itest $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 
 # The programs in the pages, then every suite, each a binary of its own; the last
 # line says how many failed.
-check: examples $(checks)
+check: examples hosts $(checks)
 	@test/run.sh $(B) $(checks)
 
 check-%: $(B)/check_%
@@ -153,9 +154,13 @@ models:
 examples: all
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/examples.sh $(B)
 
+hosts: all
+	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/hosts.sh $(B)
+
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
-	    lib/*.[ch] test/*.[ch] bench/*.[ch] bench/peers/*.[ch]
+	    lib/*.[ch] test/*.[ch] bench/*.[ch] bench/peers/*.[ch] \
+	    test/hosts/*.[ch]
 
 tags:
 	@mkdir -p build
