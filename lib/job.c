@@ -149,8 +149,8 @@ eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
 	A_STORE(&job->state, JOB_IDLE);
 }
 
-static void
-deliver(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__job_deliver(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_job *job = job_of(ready);
 
@@ -166,7 +166,7 @@ eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 
 	if (job->fn == NULL || (loop == NULL) != (done == NULL))
 		return -EINVAL;
-	r = eddy__job_prepare(executor, job, loop, deliver);
+	r = eddy__job_prepare(executor, job, loop, eddy__job_deliver);
 	if (r < 0)
 		return r;
 	job->to.done = done;

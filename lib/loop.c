@@ -95,6 +95,9 @@ eddy__loop_abandon(struct eddy_loop *loop)
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
 	struct door *door = loop->door;
 
+	while (loop->observers != NULL)
+		loop->observers->leave(
+		    loop->observers, loop, A_LOAD(door->ours) != 0);
 	A_STORE(&door->closed, 1);
 	/* Pairs with the fence of who looks at closed after a push. */
 	A_FENCE(&door->closed);
@@ -327,10 +330,25 @@ collect(struct eddy_loop *loop, int64_t duration)
 	return 0;
 }
 
+void
+eddy__loop_run_batch(struct eddy_loop *loop, struct observer *observer)
+{
+	struct eddy_ready *ready;
+
+	if (observer != NULL) {
+		observer->run_batch(observer, loop);
+		return;
+	}
+	while ((ready = list_pop(&loop->batch)) != NULL) {
+		__builtin_prefetch(loop->batch.next->next);
+		loop->called = ready;
+		ready->run(loop, ready);
+	}
+}
+
 static int
 turn(struct eddy_loop *loop, int64_t duration)
 {
-	struct eddy_ready *ready;
 	int r = collect(loop, duration);
 
 	if (r < 0)
@@ -338,10 +356,7 @@ turn(struct eddy_loop *loop, int64_t duration)
 	list_splice(&loop->batch, &loop->pending);
 	loop->dispatching = true;
 	loop->into = &loop->batch;
-	while ((ready = list_pop(&loop->batch)) != NULL) {
-		__builtin_prefetch(loop->batch.next->next);
-		ready->run(loop, ready);
-	}
+	eddy__loop_run_batch(loop, loop->observers);
 	loop->into = &loop->pending;
 	eddy__loop_flush(loop, false);
 	loop->dispatching = false;

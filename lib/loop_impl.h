@@ -57,6 +57,14 @@ struct attachment {
 	int (*close)(struct attachment *, int64_t duration);
 };
 
+/* Who looks on while a batch runs; the first is asked to, and asks the next. */
+struct observer {
+	void (*run_batch)(struct observer *, struct eddy_loop *);
+	/* The loop closes, or (not here) its copy in a forked child does. */
+	void (*leave)(struct observer *, struct eddy_loop *, bool here);
+	struct observer *next;
+};
+
 struct eddy_loop {
 	/* Any thread. */
 	struct door *door; /* constant */
@@ -67,6 +75,7 @@ struct eddy_loop {
 	struct eddy_ready pending; /* runs in the next batch */
 	struct eddy_ready batch;   /* runs now */
 	struct eddy_ready *into;   /* of these two: where a push goes now */
+	struct eddy_ready *called; /* the last of it; perhaps gone by now */
 	bool dispatching;          /* the batch is being run */
 	bool stopping;
 	bool coarse; /* no epoll_pwait2 here */
@@ -99,6 +108,7 @@ struct eddy_loop {
 	int budget;      /* awaits that may yet complete at once in this step */
 	int main_result; /* run.c */
 
+	struct observer *observers;
 	struct spin spin;
 	struct eddy_executor *held; /* job.c: the memory of, or NULL */
 	uint64_t held_jobs;         /* that need it */
@@ -130,6 +140,14 @@ eddy__loop_flush(struct eddy_loop *loop, bool last)
 	if (loop->cork.executor != NULL && (last || loop->cork.count != 0))
 		loop->cork.flush(loop, last);
 }
+
+/* What the nodes of handles have as run; stall.c tells them apart by that. */
+typedef void loop_run_fn(struct eddy_loop *loop, struct eddy_ready *ready);
+loop_run_fn eddy__timer_fire, eddy__watch_fire, eddy__post_fire;
+loop_run_fn eddy__job_deliver, eddy__task_resume, eddy__task_ring;
+
+/* Run the batch while observer and those behind it look on; NULL: nobody. */
+void eddy__loop_run_batch(struct eddy_loop *loop, struct observer *observer);
 
 /* Would a run wait for anything? */
 bool eddy__loop_alive(const struct eddy_loop *loop);

@@ -11,8 +11,8 @@
 #include "loop_impl.h"
 #include "sys.h"
 
-static void
-fire(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__post_fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_post *post = CONTAINER_OF(ready, struct eddy_post, ready);
 
@@ -24,7 +24,7 @@ fire(struct eddy_loop *loop, struct eddy_ready *ready)
 void
 eddy_post_init(struct eddy_post *post, eddy_post_fn *fn)
 {
-	*post = (struct eddy_post){.ready.run = fire, .fn = fn};
+	*post = (struct eddy_post){.ready.run = eddy__post_fire, .fn = fn};
 }
 
 int

@@ -42,7 +42,6 @@ _Static_assert(sizeof(struct eddy_task) <= 192, "three cache lines");
 
 static int cancel_callee(struct eddy_task *task, int rc);
 static int cancel_kids(struct eddy_task *task, int rc);
-static void resume(struct eddy_loop *loop, struct eddy_ready *ready);
 
 static const struct eddy_op call_op = {"call", cancel_callee};
 static const struct eddy_op join_op = {"join", cancel_callee};
@@ -70,7 +69,7 @@ eddy_cancelled(const struct eddy_task *self)
 static void
 make_ready(struct eddy_task *task)
 {
-	task->alarm.ready.run = resume;
+	task->alarm.ready.run = eddy__task_resume;
 	eddy__loop_push(task->loop, &task->alarm.ready);
 }
 
@@ -87,8 +86,8 @@ expire(struct eddy_task *task)
 }
 
 /* The trampoline: calls and returns are steps of the same loop. */
-static void
-resume(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_task *task = CONTAINER_OF(
 	    ready, struct eddy_task, alarm.ready);
@@ -160,8 +159,8 @@ eddy_complete(struct eddy_task *self, int rc)
 }
 
 /* The alarm of a sleep or a timeout. */
-static void
-ring(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__task_ring(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_task *task = CONTAINER_OF(
 	    ready, struct eddy_task, alarm.ready);
@@ -174,7 +173,7 @@ ring(struct eddy_loop *loop, struct eddy_ready *ready)
 	}
 	task->op = NULL; /* a sleep is over */
 	task->rc = 0;
-	resume(loop, ready);
+	eddy__task_resume(loop, ready);
 }
 
 /* Frames. */
@@ -804,7 +803,7 @@ eddy_sleep(struct eddy_task *self, int64_t duration)
 	    eddy_loop_after(self->loop, duration), LOOP_TIME);
 	if (r < 0)
 		return eddy_complete(self, r);
-	self->alarm.ready.run = ring;
+	self->alarm.ready.run = eddy__task_ring;
 	return eddy__park(self, &sleep_op);
 }
 
@@ -823,7 +822,7 @@ eddy__limit(struct eddy_task *self, int64_t deadline, int way, eddy_async op)
 		return op;
 	r = eddy__alarm_start(self->loop, alarm, deadline, way);
 	self->flags |= r < 0 ? STARVED : TIMED;
-	alarm->ready.run = ring;
+	alarm->ready.run = eddy__task_ring;
 	if (r < 0)
 		self->op->cancel(self, -ECANCELED);
 	return op;

@@ -225,8 +225,8 @@ eddy__alarm_next(struct heap *heap)
 }
 
 /* Of a timer, which has no other. */
-static void
-fire(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__timer_fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_timer *timer = CONTAINER_OF(
 	    ready, struct eddy_timer, alarm.ready);
@@ -248,7 +248,7 @@ eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
 		take_out(heap, alarm);
 		alarm->index = DUE;
 		if (alarm->ready.run == NULL)
-			alarm->ready.run = fire;
+			alarm->ready.run = eddy__timer_fire;
 		list_remove(&alarm->ready); /* a task that follows an event */
 		list_push(&loop->pending, &alarm->ready);
 	}

@@ -14,8 +14,8 @@
 #include "loop_impl.h"
 #include "sys.h"
 
-static void
-fire(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__watch_fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_watch *watch = CONTAINER_OF(
 	    ready, struct eddy_watch, ready);
@@ -29,7 +29,7 @@ eddy_watch_init(
     struct eddy_watch *watch, int fd, eddy_watch_fn *fn, unsigned flags)
 {
 	*watch = (struct eddy_watch){
-	    .ready.run = fire, .fn = fn, .fd = fd, .flags = flags};
+	    .ready.run = eddy__watch_fire, .fn = fn, .fd = fd, .flags = flags};
 }
 
 void
