@@ -117,6 +117,8 @@ peers    = $(patsubst %,$(B)/bench/peers/$(1)_%.o,eddy $(filter-out -l%,$(2)))
 $(B)/bench_timer: $(call peers,timer,$(timers))
 $(B)/bench_pool: $(call peers,pool,child direct raw $(pools))
 $(B)/bench_pool: link += $(filter -l%,$(pools))
+$(B)/bench_offload: $(B)/bench/peers/floor.o
+$(B)/bench_proc: $(call peers,proc,child socket) $(B)/bench/peers/floor.o
 $(B)/bench_post: $(call peers,post,raw $(posts))
 $(B)/bench_post: link += $(filter -l%,$(posts))
 $(B)/bench/peers/%_glib.o: ours += $(subst -I,-isystem ,$(glib_cc))

@@ -6,104 +6,25 @@
  */
 #include <eddy.h>
 
-#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "bench.h"
+#include "peers/floor.h"
 
 static struct eddy_zygote *zygote;
-
-/* The floor: one word, one eventfd, no queue. */
-
-struct floor {
-	uint32_t word; /* odd: a job; 0xffffffff: leave */
-	int bell;
-};
-
-static void *
-floor_worker(void *arg)
-{
-	struct floor *floor = arg;
-	uint64_t one = 1;
-	uint32_t seen = 0, word;
-
-	for (;;) {
-		while ((word = __atomic_load_n(
-			    &floor->word, __ATOMIC_ACQUIRE)) == seen)
-			syscall(SYS_futex, &floor->word, FUTEX_WAIT, seen, NULL,
-			    NULL, 0);
-		if (word == UINT32_MAX)
-			return NULL;
-		seen = word;
-		if (write(floor->bell, &one, sizeof(one)) < 0)
-			return NULL;
-	}
-}
-
-static double
-floor_trips(struct floor *floor, long n)
-{
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int64_t began;
-	long i;
-
-	epoll_ctl(epoll, EPOLL_CTL_ADD, floor->bell, &event);
-	began = eddy_now();
-	for (i = 0; i < n; i++) {
-		__atomic_add_fetch(&floor->word, 1, __ATOMIC_RELEASE);
-		syscall(SYS_futex, &floor->word, FUTEX_WAKE, 1, NULL, NULL, 0);
-		while (epoll_wait(epoll, &event, 1, -1) < 1)
-			;
-	}
-	began = eddy_now() - began;
-	__atomic_store_n(&floor->word, UINT32_MAX, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &floor->word, FUTEX_WAKE, 1, NULL, NULL, 0);
-	close(epoll);
-	return (double)began / (double)n;
-}
 
 static double
 floor_thread(long n)
 {
-	struct floor floor = {0, eventfd(0, EFD_NONBLOCK)};
-	pthread_t thread;
-	double ns;
-
-	pthread_create(&thread, NULL, floor_worker, &floor);
-	ns = floor_trips(&floor, n);
-	pthread_join(thread, NULL);
-	close(floor.bell);
-	return ns;
+	return floor_trips(false, false, n);
 }
 
 static double
 floor_process(long n)
 {
-	struct floor *floor = mmap(NULL, sizeof(*floor), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	double ns;
-	pid_t pid;
-
-	floor->bell = eventfd(0, EFD_NONBLOCK);
-	pid = fork();
-	if (pid == 0) {
-		floor_worker(floor);
-		_exit(0);
-	}
-	ns = floor_trips(floor, n);
-	waitpid(pid, NULL, 0);
-	close(floor->bell);
-	munmap(floor, sizeof(*floor));
-	return ns;
+	return floor_trips(true, false, n);
 }
 
 /* eddy */
