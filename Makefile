@@ -14,13 +14,16 @@ PKG_CONFIG   ?= pkg-config
 CLANG_FORMAT ?= clang-format
 # SAN=address,undefined or SAN=thread: a build of its own below build/.
 SAN          ?=
+# ONE=1: the library is the two files of make amalgamation.
+ONE          ?=
 # N=pattern runs the tests whose case matches.
 V            ?= 0
 
 VERSION := $(shell sed -n 's/.define EDDY_VERSION *"\(.*\)"/\1/p' \
 	include/eddy/base.h)
-# Other compilers and sanitized builds have directories of their own.
-B       := build$(addprefix /,$(filter-out cc gcc,$(notdir $(CC))) $(SAN))
+# Other compilers, sanitized builds and ONE=1 have directories of their own.
+B       := build$(addprefix /,$(filter-out cc gcc,$(notdir $(CC))) $(SAN) \
+	$(if $(ONE),one))
 B       := $(subst $() ,,$(B))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -30,8 +33,11 @@ ours := -std=c11 -D_GNU_SOURCE -Iinclude -Ilib $(WARN) -MMD -MP -pthread \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 link := -pthread $(if $(SAN),-fsanitize=$(SAN))
 
-lib_o   := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard lib/*.c)))
-checks  := $(patsubst test/%.c,$(B)/%,$(sort $(wildcard test/check_*.c)))
+lib_o   := $(if $(ONE),$(B)/eddy.o, \
+	$(patsubst %.c,$(B)/%.o,$(sort $(wildcard lib/*.c))))
+# Those that put themselves between the files of lib/ need them apart.
+checks  := $(patsubst test/%.c,$(B)/%,$(sort $(if $(ONE), \
+	$(shell grep -LE ' link: |\.c"' test/check_*.c),$(wildcard test/check_*.c))))
 benches := $(patsubst bench/%.c,$(B)/%,$(sort $(wildcard bench/bench_*.c)))
 # What the benches have at their side, where it is installed; only they ask.
 ifneq ($(findstring bench,$(MAKECMDGOALS)),)
@@ -60,7 +66,7 @@ say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
 .PHONY: all help demo check bench lint models format tags compdb cov examples \
-	hosts install uninstall clean
+	hosts consumer amalgamation dist install uninstall clean
 .SECONDARY:
 
 all: $(B)/libeddy.a $(B)/eddy.pc
@@ -77,14 +83,29 @@ help:
 #: hosts        eddy inside libuv, libev, GLib and the other way round
 #: examples     build and run the programs in README.md and the pages
 #: cov          line and branch coverage of lib/ (needs gcovr)
+#: consumer     install, and build programs with cc, CMake, Meson, musl
+#: amalgamation lib/ and include/ as build/eddy.c and build/eddy.h
+#: dist         build/eddy-VERSION.tar.gz, always of the same bytes
 #: format tags compdb
 #: install      PREFIX, DESTDIR, LIBDIR, INCLUDEDIR, MANDIR, PKGCONFIGDIR
 #: uninstall clean
 #: Variables: CC AR CFLAGS CPPFLAGS LDFLAGS SAN=address,undefined|thread V=1
+#:            ONE=1: build and test the amalgamation
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ours) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# Fit for shared objects, which do not export it.
+$(lib_o): ours += -fPIC -fvisibility=hidden
+
+build/eddy.c: test/amalgamate.sh include/eddy.h $(headers) $(wildcard lib/*.[ch])
+	$(call say,GEN)sh test/amalgamate.sh build
+
+$(B)/eddy.o: build/eddy.c
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) -std=c11 $(WARN) -MMD -MP -pthread -fPIC \
+	    $(if $(SAN),-fsanitize=$(SAN)) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # Only for the benches.
 $(B)/%.o: %.cc
@@ -96,7 +117,8 @@ $(B)/libeddy.a: $(lib_o)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
 make_pc = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
-	-e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' \
 	lib/eddy.pc.in
 
 $(B)/eddy.pc: lib/eddy.pc.in include/eddy/base.h Makefile
@@ -158,6 +180,14 @@ examples: all
 
 hosts: all
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/hosts.sh $(B)
+
+consumer:
+	@CC="$(CC)" sh test/consumer.sh
+
+amalgamation: build/eddy.c
+
+dist:
+	@sh test/dist.sh $(VERSION)
 
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \

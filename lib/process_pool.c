@@ -219,7 +219,7 @@ make_channel(struct pool *pool, struct worker *worker)
 {
 	const struct eddy_process_pool_options *options = &pool->options;
 	int memfd = eddy__memfd("eddy-channel", pool->channel_size);
-	void *memory;
+	void *memory = NULL;
 	int r = memfd < 0 ? memfd
 	                  : eddy__map(&memory, memfd, pool->channel_size);
 
