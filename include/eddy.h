@@ -11,6 +11,7 @@
 #include <eddy/task.h>
 #include <eddy/strand.h>
 #include <eddy/sync.h>
+#include <eddy/signal.h>
 #include <eddy/executor.h>
 #include <eddy/thread_pool.h>
 #include <eddy/process_pool.h>

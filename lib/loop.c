@@ -162,6 +162,25 @@ fail_door:
 	return r;
 }
 
+void *
+eddy__loop_attached(struct eddy_loop *loop,
+    int (*close)(struct eddy_loop *, struct attachment *, int64_t), size_t size)
+{
+	struct attachment *a = loop->attached;
+
+	while (a != NULL && a->close != close)
+		a = a->next;
+	if (a != NULL)
+		return a;
+	a = eddy__alloc(size);
+	if (a == NULL)
+		return NULL;
+	a->close = close;
+	a->next = loop->attached;
+	loop->attached = a;
+	return a;
+}
+
 static uint64_t
 jobs_out(const struct eddy_loop *loop)
 {
@@ -178,19 +197,23 @@ eddy__loop_jobs(const struct eddy_loop *loop)
 int
 eddy_loop_close(struct eddy_loop *loop)
 {
+	bool ours = A_LOAD(loop->door->ours) != 0;
+	struct attachment *attached, *next;
 	struct eddy_ready *spare;
-	int r = 0;
+	int r = 0, r2;
 
-	if (A_LOAD(loop->door->ours) != 0) {
-		if (A_LOAD(&loop->running) || loop->roots != NULL ||
-		    loop->pools != 0 || eddy__loop_jobs(loop))
-			return -EBUSY;
-		if (loop->offload != NULL)
-			r = loop->offload->close(
-			    loop->offload, loop->options.close_duration);
-	} else {
-		A_STORE(&loop->door->refs, 1); /* who held it is not here */
+	if (ours && (A_LOAD(&loop->running) || loop->roots != NULL ||
+			loop->pools != 0 || eddy__loop_jobs(loop)))
+		return -EBUSY;
+	for (attached = loop->attached; attached != NULL; attached = next) {
+		next = attached->next;
+		r2 = attached->close(
+		    loop, attached, loop->options.close_duration);
+		r = r2 < 0 ? r2 : r;
+		eddy__free(attached);
 	}
+	if (!ours)
+		A_STORE(&loop->door->refs, 1); /* who held it is not here */
 	eddy__loop_abandon(loop);
 	while ((spare = list_pop(&loop->spare_jobs)) != NULL)
 		eddy__free(spare);

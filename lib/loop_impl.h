@@ -52,9 +52,11 @@ struct cork {
 	struct eddy_loop *next; /* the executor's */
 };
 
-/* What another module keeps in a loop; called when the loop closes. */
+/* The head of what another module keeps in a loop, which is known by its close.
+ * That is called when the loop closes, and the loop frees the memory. */
 struct attachment {
-	int (*close)(struct attachment *, int64_t duration);
+	int (*close)(struct eddy_loop *, struct attachment *, int64_t duration);
+	struct attachment *next;
 };
 
 /* Who looks on while a batch runs; the first is asked to, and asks the next. */
@@ -115,7 +117,7 @@ struct eddy_loop {
 	bool heard;                 /* the door had something last time */
 	struct cork cork;
 	struct eddy_ready spare_jobs; /* offload_job.c */
-	struct attachment *offload;   /* offload.c */
+	struct attachment *attached;
 	struct eddy_loop_options options;
 };
 
@@ -174,6 +176,11 @@ eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 	eddy__loop_stir(loop);
 	list_push(loop->into, ready);
 }
+
+/* What has that close; or size bytes, zeroed, that will.  NULL: no memory. */
+void *eddy__loop_attached(struct eddy_loop *loop,
+    int (*close)(struct eddy_loop *, struct attachment *, int64_t),
+    size_t size);
 
 /* Keep the door for a ring that may come after the loop is gone.  Any thread,
  * while the loop is open or has a job out. */

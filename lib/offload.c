@@ -22,14 +22,16 @@ struct own_pool {
 };
 
 static int
-close_own(struct attachment *attachment, int64_t duration)
+close_own(
+    struct eddy_loop *loop, struct attachment *attachment, int64_t duration)
 {
 	struct own_pool *own = CONTAINER_OF(
 	    attachment, struct own_pool, attachment);
-	int r = eddy_executor_close(own->executor, duration);
 
-	eddy__free(own);
-	return r;
+	(void)loop;
+	return own->executor != NULL
+	           ? eddy_executor_close(own->executor, duration)
+	           : 0;
 }
 
 int
@@ -44,21 +46,14 @@ eddy_loop_executor(struct eddy_loop *loop, struct eddy_executor **ret_executor)
 		*ret_executor = loop->options.executor;
 		return 0;
 	}
-	if (loop->offload == NULL) {
-		own = eddy__alloc(sizeof(*own));
-		if (own == NULL)
-			return -ENOMEM;
-		own->attachment.close = close_own;
+	own = eddy__loop_attached(loop, close_own, sizeof(*own));
+	if (own == NULL)
+		return -ENOMEM;
+	if (own->executor == NULL)
 		r = eddy_thread_pool_open(&own->executor, NULL);
-		if (r < 0) {
-			eddy__free(own);
-			return r;
-		}
-		loop->offload = &own->attachment;
-	}
-	own = CONTAINER_OF(loop->offload, struct own_pool, attachment);
-	*ret_executor = own->executor;
-	return 0;
+	if (r == 0)
+		*ret_executor = own->executor;
+	return r;
 }
 
 static struct eddy_job *

@@ -350,7 +350,7 @@ zygote(int orders, pid_t host)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	server.fds[HOST].fd = eddy__pidfd_open(host);
-	server.fds[SIGNALS].fd = eddy__signalfd(&child);
+	server.fds[SIGNALS].fd = eddy__signalfd(-1, &child);
 	if (getppid() != host || server.fds[SIGNALS].fd < 0)
 		_exit(0);
 	tell(&server, &ready, -1);

@@ -79,8 +79,8 @@ CALL(pidfd_kill, (int pidfd, int signal),
 CALL(set_affinity, (const void *cpus, size_t size),
     sched_setaffinity(0, size, cpus))
 CALL(ticker_close, (int ticker), syscall(SYS_timer_delete, ticker))
-CALL(signalfd, (const sigset_t *set),
-    signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK))
+CALL(signalfd, (int fd, const sigset_t *set),
+    signalfd(fd, set, SFD_CLOEXEC | SFD_NONBLOCK))
 CALL(read, (int fd, void *data, size_t size),
     RETRY(read(fd, data, size)))
 CALL(waitid, (int type, int id, siginfo_t *ret_info, int options),

@@ -61,7 +61,13 @@ pid_t eddy__fork(void);
 int eddy__pidfd_open(pid_t pid);
 int eddy__pidfd_kill(int pidfd, int signal);
 int eddy__waitid(int type, int id, siginfo_t *ret_info, int options);
-int eddy__signalfd(const sigset_t *set);
+int eddy__signalfd(int fd, const sigset_t *set);
+/* sys_process.c.  Sets of signals, as EDDY_SIGNAL makes them.  block: of this
+ * thread; ret_changed: those that were not so before.  elsewhere: does another
+ * thread of this process leave one of them unblocked? */
+int eddy__signals_block(uint64_t bits, bool block, uint64_t *ret_changed);
+int eddy__signals_open(int fd, uint64_t bits);
+bool eddy__signals_elsewhere(uint64_t bits);
 /* Starts with every signal blocked but those that a fault raises. */
 int eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);

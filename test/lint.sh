@@ -13,10 +13,10 @@ have() { command -v "$1" >/dev/null 2>&1 || { echo "lint: skipped, no $1"; false
 # The layer of a file: it may include what is no higher.
 layer() {
 	case $(basename "$1") in
-	base.* | sys.* | quota.c | atomics.h | spin.h) echo 0 ;;
+	base.* | sys* | quota.c | atomics.h | spin.h) echo 0 ;;
 	loop* | embed.c | timer.* | post.* | watch.* | door.h | list.h) echo 1 ;;
 	task* | run.c | run_on.c | executor* | job* | copy_executor.c) echo 2 ;;
-	sync.* | mailbox.c | ring.h) echo 3 ;;
+	sync.* | mailbox.c | ring.h | signal.* | child.*) echo 3 ;;
 	thread_* | lane.h | strand.* | process_*) echo 4 ;;
 	offload* | map.c | drain.c | eddy.h) echo 5 ;;
 	*) echo 9; wrong "$1 has no layer in test/lint.sh" ;;
@@ -24,7 +24,7 @@ layer() {
 }
 for file in include/eddy/*.h lib/*.[ch]; do
 	own=$(layer "$file")
-	for inc in $(sed -n 's/^#include [<"]\(eddy\/\)\{0,1\}\([a-z_]*\.h\)[>"].*/\2/p' "$file"); do
+	for inc in $(sed -n 's/^#include \(<eddy\/\|"\)\([a-z_]*\.h\)[>"].*/\2/p' "$file"); do
 		[ -f "include/eddy/$inc" ] || [ -f "lib/$inc" ] || continue
 		[ "$(layer "$inc")" -le "$own" ] || wrong "$file includes $inc, a layer above"
 		case $file:$inc in
