@@ -58,6 +58,8 @@ pools   := $(filter libuv -luv,$(timers)) $(others)
 posts   := $(filter libuv -luv libev -lev,$(timers)) $(others)
 tasks   := $(if $(native),$(call cxx_has,coroutine,cpp20 -lstdc++))
 endif
+bench_deps := g++ gnuplot-nox libboost-dev libev-dev libevent-dev \
+	libglib2.0-dev libuv1-dev python3-uvloop strace valgrind
 pages   := $(sort $(wildcard man/*.[37]))
 headers := $(sort $(wildcard include/eddy/*.h))
 
@@ -77,7 +79,9 @@ help:
 #: all          libeddy.a and eddy.pc (the default)
 #: demo         run the mixing demonstration; DIR=path TSV=file
 #: check        build and run all tests (needs Check); check-NAME: one suite
-#: bench        run the benchmarks; bench-NAME: one; QUICK=1: short
+#: bench        run the benchmarks; bench-NAME: one; QUICK=1: short;
+#:              BASE=dir: what has moved since; figures in build/bench/*.tsv
+#: bench-deps   how to install what they have at their side
 #: lint         headers, symbols, layers, pages, format
 #: models       the Spin models and their planted bugs (needs spin)
 #: hosts        eddy inside libuv, libev, GLib and the other way round
@@ -146,6 +150,8 @@ $(B)/bench_post: link += $(filter -l%,$(posts))
 $(B)/bench/peers/%_glib.o: ours += $(subst -I,-isystem ,$(glib_cc))
 $(B)/bench_task: $(call peers,task,floor $(tasks))
 $(B)/bench_task: link += $(filter -l%,$(tasks))
+$(B)/bench_start: $(patsubst %,$(B)/bench/peers/start_%.o,$(filter-out -l%,$(timers)))
+$(B)/bench_start: link += $(filter -l%,$(timers))
 $(B)/bench_timer: link += $(filter -l%,$(timers))
 
 $(B)/check_%: $(B)/test/check_%.o $(B)/test/census.o $(B)/libeddy.a
@@ -164,10 +170,17 @@ check-%: $(B)/check_%
 	$<
 
 bench: $(benches)
-	@for b in $(benches); do $$b || exit; done
+	@rm -f $(B)/bench/*.tsv
+	@for b in $(benches); do BENCH_TSV=$(B)/bench $$b || exit; done
+	@bench/report.sh $(B)/bench $(BASE)
+
+bench-deps:
+	@echo sudo apt-get install -y pkg-config $(bench_deps)
 
 bench-%: $(B)/bench_%
-	@$<
+	@BENCH_TSV=$(B)/bench $<
+
+$(B)/bench/bench.o: ours += -DBENCH_FLAGS='"$(CFLAGS)"'
 
 lint: all
 	@CC="$(CC)" CLANG_FORMAT="$(CLANG_FORMAT)" test/lint.sh $(B)

@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 #include "bench.h"
 
+#include <errno.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#ifndef BENCH_FLAGS
+#define BENCH_FLAGS ""
+#endif
+
+enum { LINE = 160, BARS = 128 };
 
 const struct bench_case *bench_running;
+
+static char bars[BARS][LINE];
+static int bar_count;
 
 bool
 bench_quick(void)
@@ -22,11 +36,46 @@ bench_count(long n)
 	return bench_quick() && n > 100 ? n / 100 : n;
 }
 
-static double
-run(const struct bench_case *c, long n)
+/* What a figure means nothing without. */
+static void
+print_machine(FILE *to)
 {
-	bench_running = c;
-	return c->run(n);
+	char line[256], cpu[128] = "?";
+	double load = 0;
+	struct utsname kernel;
+	FILE *in = fopen("/proc/cpuinfo", "r");
+
+	while (in != NULL && fgets(line, sizeof(line), in) != NULL)
+		if (sscanf(line, "model name : %127[^\n]", cpu) == 1)
+			break;
+	if (in != NULL)
+		fclose(in);
+	uname(&kernel);
+	getloadavg(&load, 1);
+	fprintf(to, "machine: %s, %ld CPUs, %s %s, gcc %s %s, load %.1f\n", cpu,
+	    sysconf(_SC_NPROCESSORS_ONLN), kernel.sysname, kernel.release,
+	    __VERSION__, BENCH_FLAGS, load);
+}
+
+/* The file for figures; NULL: none is wanted.  Opened by the first who asks. */
+static FILE *
+figures(void)
+{
+	static FILE *file;
+	const char *dir = getenv("BENCH_TSV");
+	char path[512];
+
+	if (file != NULL || dir == NULL)
+		return file;
+	mkdir(dir, 0777);
+	snprintf(path, sizeof(path), "%s/%s.tsv", dir,
+	    program_invocation_short_name);
+	file = fopen(path, "w");
+	if (file == NULL)
+		bench_check(-errno, path);
+	print_machine(file);
+	fprintf(file, "kind\ttitle\tcase\tmedian\tspread\tmin\tmax\n");
+	return file;
 }
 
 static int
@@ -37,40 +86,207 @@ ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-void
-bench_compare(const char *title, struct bench_case *cases, long n)
+static double
+run(const struct bench_case *c, long n)
 {
-	int round, rounds = bench_quick() ? 1 : BENCH_ROUNDS;
-	struct bench_case *c;
+	bench_running = c;
+	return c->run(n);
+}
 
-	n = bench_count(n);
-	for (c = cases; c->name != NULL; c++)
-		run(c, n / 10 + 1); /* warm up */
-	for (round = 0; round < rounds; round++)
-		for (c = cases; c->name != NULL; c++)
-			c->rounds[round] = run(c, n);
-	printf("\n%-44s %10s %10s %10s\n", title, "median ns", "min", "max");
+static void
+progress(const char *title, int round, int rounds)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (round < rounds)
+		fprintf(
+		    stderr, "\r%s: round %d of %d", title, round + 1, rounds);
+	else
+		fprintf(stderr, "\r%*s\r", (int)strlen(title) + 20, "");
+}
+
+/* The median distance from the median: one wild round does not move it. */
+static double
+spread(const struct bench_case *c, int rounds)
+{
+	double away[BENCH_ROUNDS];
+	int i;
+
+	for (i = 0; i < rounds; i++)
+		away[i] = fabs(c->rounds[i] - c->median);
+	qsort(away, (size_t)rounds, sizeof(away[0]), ascending);
+	return away[rounds / 2];
+}
+
+static bool
+is_named(const struct bench_case *c, const char *prefix)
+{
+	return strncmp(c->name, prefix, strlen(prefix)) == 0;
+}
+
+static bool
+is_floor(const struct bench_case *c)
+{
+	return is_named(c, "floor") || is_named(c, "raw") ||
+	       is_named(c, "threads");
+}
+
+/* The least median of the floors, or of the peers; 0: there are none. */
+static double
+least(const struct bench_case *c, bool floor)
+{
+	double least = 0;
+
+	for (; c->name != NULL; c++)
+		if (is_floor(c) == floor && !is_named(c, "eddy") &&
+		    (least == 0 || c->median < least))
+			least = c->median;
+	return least;
+}
+
+static void
+print_ratio(double a, double b)
+{
+	if (b > 0)
+		printf(" %7.2f", a / b);
+	else
+		printf(" %7s", "-");
+}
+
+static void
+print_table(const char *title, const struct bench_case *cases, int rounds)
+{
+	double floor = least(cases, true), peer = least(cases, false);
+	const struct bench_case *c;
+
+	printf("\n%-40s %9s %7s %9s %9s %7s %7s\n", title, "median ns",
+	    "spread", "min", "max", "x floor", "x peer");
 	for (c = cases; c->name != NULL; c++) {
-		qsort(c->rounds, (size_t)rounds, sizeof(double), ascending);
-		c->median = c->rounds[rounds / 2];
-		printf("  %-42s %10.1f %10.1f %10.1f\n", c->name, c->median,
-		    c->rounds[0], c->rounds[rounds - 1]);
+		printf("  %-38s %9.1f %7.1f %9.1f %9.1f", c->name, c->median,
+		    spread(c, rounds), c->rounds[0], c->rounds[rounds - 1]);
+		print_ratio(c->median, floor);
+		print_ratio(c->median, peer);
+		putchar('\n');
+		if (figures() != NULL)
+			fprintf(figures(), "case\t%s\t%s\t%g\t%g\t%g\t%g\n",
+			    title, c->name, c->median, spread(c, rounds),
+			    c->rounds[0], c->rounds[rounds - 1]);
 	}
 	fflush(stdout);
 }
 
 void
+bench_compare(const char *title, struct bench_case *cases, long n)
+{
+	static bool told;
+	int round, rounds = bench_quick() ? 1 : BENCH_ROUNDS;
+	struct bench_case *c;
+
+	if (!told)
+		print_machine(stdout);
+	told = true;
+	n = bench_count(n);
+	for (c = cases; c->name != NULL; c++)
+		run(c, n / 10 + 1); /* warm up */
+	for (round = 0; round < rounds; round++) {
+		progress(title, round, rounds);
+		for (c = cases; c->name != NULL; c++)
+			c->rounds[round] = run(c, n);
+	}
+	progress(title, rounds, rounds);
+	for (c = cases; c->name != NULL; c++) {
+		qsort(c->rounds, (size_t)rounds, sizeof(double), ascending);
+		c->median = c->rounds[rounds / 2];
+	}
+	print_table(title, cases, rounds);
+}
+
+static void
+print_bars(void)
+{
+	int i;
+
+	putchar('\n');
+	for (i = 0; i < bar_count; i++)
+		puts(bars[i]);
+}
+
+__attribute__((format(printf, 1, 2))) static void
+add_bar(const char *format, ...)
+{
+	__builtin_va_list args;
+
+	if (bar_count == 0)
+		atexit(print_bars);
+	if (bar_count == BARS)
+		bench_check(-ENOSPC, "bars");
+	__builtin_va_start(args, format);
+	vsnprintf(bars[bar_count], LINE, format, args);
+	__builtin_va_end(args);
+	if (figures() != NULL)
+		fprintf(figures(), "%s\n", bars[bar_count]);
+	bar_count++;
+}
+
+void
 bench_bar(const char *subject, double measured, double limit)
 {
-	printf("bar\t%s\t%.2f\t%.2f\t%s\n", subject, measured, limit,
+	add_bar("bar\t%s\t%.2f\t%.2f\t%s", subject, measured, limit,
 	    measured <= limit ? "met" : "missed");
-	fflush(stdout);
 }
 
 void
 bench_skip(const char *subject, const char *missing)
 {
-	printf("bar\t%s\t-\t-\tskipped: %s\n", subject, missing);
+	add_bar("bar\t%s\t-\t-\tskipped: %s", subject, missing);
+}
+
+/* The first number that "tool command | filter" prints; 0: none. */
+static double
+ask(const char *tool, const char *command, long n, const char *filter)
+{
+	char with_n[256], line[512];
+	double count = 0;
+	FILE *in;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(with_n, sizeof(with_n), command, n);
+#pragma GCC diagnostic pop
+	snprintf(line, sizeof(line), "%s %s %s", tool, with_n, filter);
+	in = popen(line, "r");
+	if (in == NULL || fscanf(in, "%lf", &count) != 1)
+		count = 0;
+	if (in != NULL)
+		pclose(in);
+	return count;
+}
+
+static double
+one_more(const char *tool, const char *command, long few, long many,
+    const char *filter)
+{
+	double least = ask(tool, command, few, filter);
+
+	if (least == 0)
+		return -1;
+	return (ask(tool, command, many, filter) - least) /
+	       (double)(many - few);
+}
+
+double
+bench_instructions(const char *command, long few, long many)
+{
+	return one_more("valgrind --tool=callgrind "
+			"--callgrind-out-file=/dev/null",
+	    command, few, many, "2>&1 | sed -n 's/.*Collected : //p'");
+}
+
+double
+bench_calls(const char *command, long few, long many)
+{
+	return one_more("strace -f -c -U calls,name -o /dev/stdout", command,
+	    few, many, "2>/dev/null | awk '$2 == \"total\" { print $1 }'");
 }
 
 void

@@ -4,8 +4,9 @@
  *
  * A program has cases that answer the same question in different ways, the raw
  * floor among them.  They run interleaved, so that the noise of the machine
- * hits all alike; the table shows the median of the rounds with the least and
- * the most.  QUICK=1 in the environment makes it short, for correctness only.
+ * hits all alike; the table shows the median of the rounds with its spread.
+ * Bars come last, in a table of their own.  In the environment: QUICK=1 makes
+ * it short, for correctness only; BENCH_TSV=dir has the figures, too.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -15,11 +16,13 @@
 
 enum { BENCH_ROUNDS = 9, BENCH_CASES = 16 };
 
+/* Those named eddy... are ours, floor..., raw... or threads... the floor, others
+ * peers. */
 struct bench_case {
 	const char *name;
-	double (*run)(long n); /* ns an operation, over n of them */
-	double median;         /* filled in, as what follows */
-	double rounds[BENCH_ROUNDS];
+	double (*run)(long n);       /* ns an operation, over n of them */
+	double median;               /* filled in, as what follows */
+	double rounds[BENCH_ROUNDS]; /* ascending */
 };
 
 bool bench_quick(void);
@@ -36,6 +39,12 @@ extern const struct bench_case *bench_running;
 /* A bar: tab-separated, for machines; met when measured is at most limit. */
 void bench_bar(const char *subject, double measured, double limit);
 void bench_skip(const char *subject, const char *missing);
+
+/* Of command, with n = few and many in the place of its %ld: what one more
+ * operation costs in instructions or system calls of all its threads and
+ * processes.  Negative: valgrind or strace is missing. */
+double bench_instructions(const char *command, long few, long many);
+double bench_calls(const char *command, long few, long many);
 
 /* Bind this thread, and those it starts, to one CPU (-1: all again). */
 void bench_pin(int cpu);

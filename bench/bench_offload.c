@@ -97,34 +97,19 @@ eddy_processes(long n)
 	return eddy_trips(true, n);
 }
 
-/* System calls a trip: strace counts all threads and processes. */
 static void
 count_calls(const char *self, const char *which, double limit)
 {
-	enum { FEW = 1000, MANY = 11000 };
-	char command[512], subject[64];
-	long calls[2] = {0, 0};
-	int i;
+	char command[256], subject[64];
+	double calls;
 
 	snprintf(subject, sizeof(subject), "system calls, lone %s trip", which);
-	for (i = 0; i < 2; i++) {
-		FILE *in;
-
-		snprintf(command, sizeof(command),
-		    "strace -f -c -U calls,name -o /dev/stdout %s trips %s %d "
-		    "2>/dev/null | awk '$2 == \"total\" { print $1 }'",
-		    self, which, i == 0 ? FEW : MANY);
-		in = popen(command, "r");
-		if (in == NULL || fscanf(in, "%ld", &calls[i]) != 1)
-			calls[i] = 0;
-		if (in != NULL)
-			pclose(in);
-	}
-	if (calls[0] == 0 || calls[1] == 0)
-		bench_skip(subject, "strace");
+	snprintf(command, sizeof(command), "%s trips %s %%ld", self, which);
+	calls = bench_calls(command, 1000, 11000);
+	if (calls >= 0)
+		bench_bar(subject, calls, limit);
 	else
-		bench_bar(subject, (double)(calls[1] - calls[0]) / (MANY - FEW),
-		    limit);
+		bench_skip(subject, "strace");
 }
 
 int

@@ -6,22 +6,33 @@
  * "bench_pool" with the fields of struct pool_load, since some have one pool.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
 #include "peers/pool.h"
 
+#define PYTHON "/usr/bin/python3 " /* Debian's */
+
 static const struct {
 	const char *name, *package; /* of Debian */
-} names[POOL_PEERS] = {{"eddy", ""}, {"eddy, spinning off", ""},
-    {"libuv", "libuv1-dev"}, {"Boost.Asio", "libboost-dev"},
-    {"GLib", "libglib2.0-dev"}, {"threads, no queue", ""},
-    {"raw futex, eventfd", ""}};
+	const char *command, *test; /* NULL: this program, and linked in */
+} names[POOL_PEERS] = {{"eddy", "", NULL, NULL},
+    {"eddy, spinning off", "", NULL, NULL}, {"libuv", "libuv1-dev", NULL, NULL},
+    {"Boost.Asio", "libboost-dev", NULL, NULL},
+    {"GLib", "libglib2.0-dev", NULL, NULL},
+    {"threads, no queue", "", NULL, NULL},
+    {"raw futex, eventfd", "", NULL, NULL},
+    {"asyncio", "python3", PYTHON "bench/peers/pool_asyncio.py asyncio",
+	PYTHON "-c 'import asyncio' 2>/dev/null"},
+    {"uvloop", "python3-uvloop", PYTHON "bench/peers/pool_asyncio.py uvloop",
+	PYTHON "-c 'import uvloop' 2>/dev/null"}};
 
 /* Who runs, as a set; PEERS have a queue and are not ours. */
 #define SET(peer) (1u << (peer))
 #define OURS      (SET(EDDY) | SET(NO_SPIN))
 #define PEERS     (SET(LIBUV) | SET(ASIO) | SET(GLIB))
+#define SCRIPTS   (SET(ASYNCIO) | SET(UVLOOP)) /* for information */
 
 static const char *self;
 static struct bench_case cases[POOL_PEERS + 1];
@@ -41,9 +52,10 @@ run_child(long peer, long n)
 	FILE *child;
 
 	snprintf(command, sizeof(command),
-	    "%s %ld %ld %ld %ld %ld %ld %ld %ld %ld", self, peer, load.workers,
-	    load.window, n, load.work, load.seldom, load.gap, load.idle,
-	    load.place);
+	    "%s %ld %ld %ld %ld %ld %ld %ld %ld %ld",
+	    names[peer].command != NULL ? names[peer].command : self, peer,
+	    load.workers, load.window, n, load.work, load.seldom, load.gap,
+	    load.idle, load.place);
 	child = popen(command, "r");
 	if (child == NULL ||
 	    fscanf(child, "%lf %lf %lf %lf", &c.time, &c.cpu, &c.p99,
@@ -72,6 +84,18 @@ recall_cpu(long n)
 	return costs[peer][rounds[peer]++].cpu;
 }
 
+static bool
+is_here(int peer)
+{
+	static signed char known[POOL_PEERS]; /* 0: not yet */
+
+	if (names[peer].test == NULL)
+		return pool_peers[peer] != NULL;
+	if (known[peer] == 0)
+		known[peer] = system(names[peer].test) == 0 ? 1 : -1;
+	return known[peer] > 0;
+}
+
 static void
 compare(const char *what, unsigned set, double (*fn)(long n), long n)
 {
@@ -79,7 +103,7 @@ compare(const char *what, unsigned set, double (*fn)(long n), long n)
 	int peer, i = 0;
 
 	for (peer = 0; peer < POOL_PEERS; peer++) {
-		if ((set & SET(peer)) == 0 || pool_peers[peer] == NULL)
+		if ((set & SET(peer)) == 0 || !is_here(peer))
 			continue;
 		peer_of[i] = peer;
 		cases[i++] = (struct bench_case){names[peer].name, fn, 0, {0}};
@@ -141,7 +165,9 @@ lone(int place, long workers)
 	    .workers = workers, .window = 1, .place = place};
 	snprintf(title, sizeof(title), "lone job, %s, %ld workers",
 	    places[place], workers);
-	compare("time", OURS | PEERS | SET(RAW), run, 5000);
+	compare("time",
+	    OURS | PEERS | SET(RAW) | (place != TWO_CPUS ? SCRIPTS : 0), run,
+	    5000);
 	bar("time", NO_SPIN, RAW, 1.1);
 	bar("time", NO_SPIN, LIBUV, 0.85);
 	if (place != ONE_CPU) /* where nobody can wait awake */
@@ -157,7 +183,7 @@ window(long workers, long size, long n)
 	load = (struct pool_load){.workers = workers, .window = size};
 	snprintf(
 	    title, sizeof(title), "window %ld, %ld workers", size, workers);
-	compare("time", OURS | PEERS, run, n);
+	compare("time", OURS | PEERS | (size != 4096 ? SCRIPTS : 0), run, n);
 	if (size == 16) {
 		bar_best("time", NO_SPIN, 1);
 		bar_best("time", EDDY, 0.5);

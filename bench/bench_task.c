@@ -47,36 +47,17 @@ compare(const char *what, operation *floor, operation *eddy, operation *theirs,
 		bench_skip(subject, "g++");
 }
 
-/* All instructions of so many awaits, or 0 without valgrind. */
-static double
-instructions(const char *self, long awaits)
-{
-	char command[512];
-	double count = 0;
-	FILE *in;
-
-	snprintf(command, sizeof(command),
-	    "valgrind --tool=callgrind --callgrind-out-file=/dev/null "
-	    "%s awaits %ld 2>&1 | sed -n 's/.*Collected : //p'",
-	    self, awaits);
-	in = popen(command, "r");
-	if (in == NULL || fscanf(in, "%lf", &count) != 1)
-		count = 0;
-	if (in != NULL)
-		pclose(in);
-	return count;
-}
-
 static void
 count_instructions(const char *self)
 {
 	static const char subject[] = "instructions, await that is complete";
-	enum { FEW = 1000, MANY = 101000 };
-	double few = instructions(self, FEW);
+	char command[256];
+	double count;
 
-	if (few > 0)
-		bench_bar(subject,
-		    (instructions(self, MANY) - few) / (MANY - FEW), 50);
+	snprintf(command, sizeof(command), "%s awaits %%ld", self);
+	count = bench_instructions(command, 1000, 101000);
+	if (count >= 0)
+		bench_bar(subject, count, 50);
 	else
 		bench_skip(subject, "valgrind");
 }

@@ -15,7 +15,18 @@ extern "C" {
 #endif
 
 /* Who runs; DIRECT is threads without a queue, RAW without a pool. */
-enum { EDDY, NO_SPIN, LIBUV, ASIO, GLIB, DIRECT, RAW, POOL_PEERS };
+enum {
+	EDDY,
+	NO_SPIN,
+	LIBUV,
+	ASIO,
+	GLIB,
+	DIRECT,
+	RAW,
+	ASYNCIO,
+	UVLOOP,
+	POOL_PEERS
+};
 
 /* Where threads may run: anywhere; the loop on CPU 0 and the workers on CPU 1;
  * all on CPU 0. */
