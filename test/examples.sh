@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 # Compile and run the programs that readers will copy: those in the EXAMPLES of
-# every page, and the complete ones in README.md.  Runs in the root of the
-# repository.  usage: CC=compiler examples.sh BUILD_DIR
+# every page, and the complete ones in README.md.  Where "It prints:" and a block
+# follow, they have to print that; where it "prints something like", other digits
+# will do.  Runs in the root of the repository.  usage: CC=compiler examples.sh BUILD_DIR
 set -eu
 
 LIMIT=10 # seconds; a page promises one, sanitizers and slow machines get more
@@ -16,37 +17,35 @@ out=$build/examples
 failed=0
 count=0
 
-# Literal blocks of EXAMPLES that hold a main function: out/STEM-N.c each.
-lift_page()
+# Literal blocks of EXAMPLES that hold a main function: out/STEM-N.c each; what
+# they print: STEM-N.out, or STEM-N.like.  In README.md blocks are fenced.
+lift()
 {
 	awk -v stem="$out/$2" '
-	/^\.Sh /             { examples = $2 == "EXAMPLES" }
-	!examples            { next }
-	/^\.Ed/ && block     { block = 0; if (text ~ /main\(/) save() }
-	block                { text = text plain($0) "\n" }
-	/^\.Bd -literal/     { block = 1; text = "" }
+	/^\.Sh /                  { examples = $2 == "EXAMPLES" }
+	FILENAME == "README.md"   { examples = 1 }
+	!examples                 { next }
+	block && /^(\.Ed|```)/    { block = 0; save(); said = ""; next }
+	block                     { text = text plain($0) "\n"; next }
+	/^(\.Bd -literal|```)/    { block = 1; text = ""; next }
+	!/^\.Pp|^$/               { said = $0 }
 	function plain(line) {
+		if (FILENAME == "README.md")
+			return line
 		gsub(/\\&/, "", line)
 		gsub(/\\\(aq/, "\047", line)
 		gsub(/\\e/, "\\", line)
 		return line
 	}
-	function save() {
-		file = stem "-" ++n ".c"
-		printf "%s", text >file
-		close(file)
-	}' "$1"
-}
-
-# The same for blocks that are fenced with ```c.
-lift_readme()
-{
-	awk -v stem="$out/$2" '
-	/^```/ && block { block = 0; if (text ~ /main\(/) save(); next }
-	block           { text = text $0 "\n" }
-	/^```c$/        { block = 1; text = "" }
-	function save() {
-		file = stem "-" ++n ".c"
+	function save(    file) {
+		if (text ~ /main\(/)
+			file = stem "-" ++n ".c"
+		else if (said ~ /prints:$/)
+			file = stem "-" n ".out"
+		else if (said ~ /prints something like/)
+			file = stem "-" n ".like"
+		else
+			return
 		printf "%s", text >file
 		close(file)
 	}' "$1"
@@ -81,8 +80,22 @@ try()
 		fail "$name: exit status $status" "$log"
 	elif [ ! -s "$log" ]; then
 		fail "$name: printed nothing" "$log"
+	elif prints_other "$out/$name" "$log" >"$log.diff"; then
+		fail "$name: prints something else" "$log.diff"
 	else
 		echo "ok   $name: $(tail -n 1 "$log")"
+	fi
+}
+
+prints_other()
+{
+	if [ -e "$1.out" ]; then
+		! diff -u "$1.out" "$2"
+	elif [ -e "$1.like" ]; then
+		sed 's/[0-9][0-9]*/N/g' "$2" >"$2.like"
+		! sed 's/[0-9][0-9]*/N/g' "$1.like" | diff -u - "$2.like"
+	else
+		false
 	fi
 }
 
@@ -90,13 +103,13 @@ rm -rf "$out"
 mkdir -p "$out"
 for page in man/*.[37]; do
 	stem=$(basename "$page" | tr . _)
-	lift_page "$page" "$stem"
+	lift "$page" "$stem"
 	[ -e "$out/$stem-1.c" ] || {
 		echo "FAIL $page: no program in EXAMPLES"
 		failed=$((failed + 1))
 	}
 done
-[ ! -e README.md ] || lift_readme README.md README
+[ ! -e README.md ] || lift README.md README
 for source in "$out"/*.c; do
 	[ ! -e "$source" ] || try "$source" "$(basename "$source" .c)" ${CC:-cc} -std=c11
 done

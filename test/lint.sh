@@ -79,9 +79,11 @@ for page in man/*.[37]; do
 		groff -mdoc -ww -Tutf8 "$page" 2>&1 >/dev/null | grep . && wrong "$page"
 	fi
 done
-for name in $(grep -v '__\|_$' test/symbols.txt); do
-	grep -qw "\.Nm $name" man/*.3 || wrong "$name is on no page"
-done
+awk -f test/names.awk include/eddy/*.h man/*.[37] | sort | grep . && wrong "pages"
+# Nd, Fo: macros of mdoc.
+if have codespell; then
+	codespell -L nd,fo,statics,failer $(git ls-files 2>/dev/null) | grep . && wrong "spelling"
+fi
 
 # Format; task.h keeps its macros by hand.
 if have "$CLANG_FORMAT"; then

@@ -69,14 +69,14 @@ int eddy_condition_signal(struct eddy_condition *condition, unsigned n);
 /* Queue of pointers, bounded by its storage; 0 slots: hand to hand. */
 
 struct eddy_ring {
-	void **slots; /* borrowed */
+	void **slots; /* private, as all that follows; borrowed */
 	unsigned room, first, count;
 	bool closed;
-}; /* private */
+};
 
 struct eddy_queue {
-	struct eddy_ring ring;
-	struct eddy_ready pushers, poppers; /* private */
+	struct eddy_ring ring; /* private, as all that follows */
+	struct eddy_ready pushers, poppers;
 };
 
 void eddy_queue_init(struct eddy_queue *queue, void **slots, unsigned n);

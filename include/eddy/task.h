@@ -38,7 +38,7 @@ typedef void eddy_task_done_fn(struct eddy_loop *loop, struct eddy_task *task);
 
 /* Where a task stands; one static record for each await. */
 struct eddy_site {
-	void *resume;           /* label; NULL before the first await */
+	void *resume;           /* private: label; NULL before the first await */
 	const char *func, *file;
 	const char *text;       /* the operation as written */
 	int line;
@@ -53,6 +53,7 @@ struct eddy_op {
 	int (*cancel)(struct eddy_task *task, int rc);
 };
 
+/* All private but fn, at, loop, op, use, resumes, result, kid_count, name, why. */
 struct eddy_task {
 	struct eddy_alarm alarm;     /* private; its ready also resumes us */
 	eddy_task_fn *fn;
