@@ -68,7 +68,7 @@ say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
 .PHONY: all help demo check bench lint models format tags compdb cov examples \
-	hosts consumer amalgamation dist install uninstall clean
+	hosts consumer amalgamation dist man html install uninstall clean
 .SECONDARY:
 
 all: $(B)/libeddy.a $(B)/eddy.pc
@@ -88,6 +88,8 @@ help:
 #: examples     build and run the programs in README.md and the pages
 #: cov          line and branch coverage of lib/ (needs gcovr)
 #: consumer     install, and build programs with cc, CMake, Meson, musl
+#: man          eddy(7) without installing it; PAGE=eddy_map: another
+#: html         all pages into build/html, from index.html (needs mandoc)
 #: amalgamation lib/ and include/ as build/eddy.c and build/eddy.h
 #: dist         build/eddy-VERSION.tar.gz, always of the same bytes
 #: format tags compdb
@@ -201,6 +203,14 @@ amalgamation: build/eddy.c
 
 dist:
 	@sh test/dist.sh $(VERSION)
+
+# A tree where man finds each page by each of its names.
+man:
+	@rm -rf build/man && test/pages.sh install build/man $(pages)
+	@man -M build/man $(or $(PAGE),eddy)
+
+html:
+	@rm -rf build/html && sh test/html.sh build/html $(pages)
 
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
