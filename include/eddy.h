@@ -12,6 +12,7 @@
 #include <eddy/strand.h>
 #include <eddy/sync.h>
 #include <eddy/signal.h>
+#include <eddy/child.h>
 #include <eddy/executor.h>
 #include <eddy/thread_pool.h>
 #include <eddy/process_pool.h>

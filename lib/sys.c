@@ -62,6 +62,7 @@ result(long r, int saved)
 
 CALL(open, (const char *path, int flags), open(path, flags | O_CLOEXEC))
 CALL(close, (int fd), close(fd))
+CALL(dup, (int fd, int above), fcntl(fd, F_DUPFD_CLOEXEC, above))
 CALL(cpu, (void), sched_getcpu())
 CALL(yield, (void), sched_yield())
 CALL(close_range, (unsigned first, unsigned last),
@@ -73,6 +74,7 @@ CALL(timerfd, (void),
 CALL(socketpair, (int ret_fds[2]),
     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds))
 CALL(fork, (void), fork())
+CALL(kill, (pid_t pid, int signal), kill(pid, signal))
 CALL(pidfd_open, (pid_t pid), syscall(SYS_pidfd_open, pid, 0))
 CALL(pidfd_kill, (int pidfd, int signal),
     syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0))
@@ -87,6 +89,16 @@ CALL(waitid, (int type, int id, siginfo_t *ret_info, int options),
     RETRY(waitid((idtype_t)type, (id_t)id,
         memset(ret_info, 0, sizeof(*ret_info)), options)))
 /* clang-format on */
+
+int
+eddy__pipe(int ret_fds[2], int ours)
+{
+	int saved = errno, r = pipe2(ret_fds, O_CLOEXEC);
+
+	if (r == 0) /* that cannot fail */
+		fcntl(ret_fds[ours], F_SETFL, O_NONBLOCK);
+	return result(r, saved);
+}
 
 void *
 eddy__realloc(void *p, size_t size)

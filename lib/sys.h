@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 struct epoll_event;
+struct rusage;
 
 /* Memory.  alloc zeroes. */
 void *eddy__alloc(size_t size);
@@ -33,6 +34,9 @@ int eddy__memfd(const char *name, size_t size); /* sealed at size */
 int eddy__open(const char *path, int flags);
 int eddy__read(int fd, void *data, size_t size);
 int eddy__close(int fd);
+int eddy__dup(int fd, int above); /* at above or higher */
+/* ours: which end does not block. */
+int eddy__pipe(int ret_fds[2], int ours);
 int eddy__close_range(unsigned first, unsigned last);
 int eddy__epoll_open(void);
 int eddy__epoll_ctl(int epoll, int op, int fd, uint32_t events, uint64_t data);
@@ -68,6 +72,17 @@ int eddy__signalfd(int fd, const sigset_t *set);
 int eddy__signals_block(uint64_t bits, bool block, uint64_t *ret_changed);
 int eddy__signals_open(int fd, uint64_t bits);
 bool eddy__signals_elsewhere(uint64_t bits);
+/* A program from PATH, with copies of fds (or -1: ours) as its 0 to 2. */
+struct spawn {
+	char *const *argv, *const *env; /* env NULL: ours */
+	const char *directory;          /* or NULL */
+	int fds[3];
+	bool group;
+};
+int eddy__spawn(pid_t *ret_pid, const struct spawn *how);
+/* The status of a child that has ended; si_pid 0: it runs. */
+int eddy__reap(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage);
+int eddy__kill(pid_t pid, int signal);
 /* Starts with every signal blocked but those that a fault raises. */
 int eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);

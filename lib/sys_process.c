@@ -8,11 +8,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SIGNALS = 64 };
+
+#define P_PIDFD 3 /* waitid(2); in glibc since 2.36, an enumerator */
 
 /* -EINVAL: there is one that the C library keeps for itself. */
 static int
@@ -89,4 +95,61 @@ eddy__signals_elsewhere(uint64_t bits)
 		closedir(tasks);
 	errno = saved;
 	return found;
+}
+
+int
+eddy__spawn(pid_t *ret_pid, const struct spawn *how)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t all, none;
+	int saved = errno, i, r = 0;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(
+	    &attr, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+			   (how->group ? POSIX_SPAWN_SETPGROUP : 0)));
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawn_file_actions_init(&actions);
+	if (how->directory != NULL)
+		r = posix_spawn_file_actions_addchdir_np(
+		    &actions, how->directory);
+	for (i = 0; i < 3 && r == 0; i++)
+		if (how->fds[i] >= 0)
+			r = posix_spawn_file_actions_adddup2(
+			    &actions, how->fds[i], i);
+	if (r == 0)
+		r = posix_spawnp(ret_pid, how->argv[0], &actions, &attr,
+		    how->argv, how->env != NULL ? how->env : environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	errno = saved;
+	return -r;
+}
+
+int
+eddy__reap(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage)
+{
+	/* As the kernel has it: C libraries with 64-bit times differ. */
+	struct {
+		long user[2], system[2], rest[14];
+	} usage = {{0}, {0}, {0}};
+	int saved = errno, r;
+
+	*ret_info = (siginfo_t){0};
+	/* The C library's has no usage. */
+	r = (int)syscall(
+	    SYS_waitid, P_PIDFD, pidfd, ret_info, WEXITED | WNOHANG, &usage);
+	if (r < 0)
+		r = -errno;
+	ret_usage->ru_utime.tv_sec = usage.user[0];
+	ret_usage->ru_utime.tv_usec = usage.user[1];
+	ret_usage->ru_stime.tv_sec = usage.system[0];
+	ret_usage->ru_stime.tv_usec = usage.system[1];
+	memcpy(&ret_usage->ru_maxrss, usage.rest, sizeof(usage.rest));
+	errno = saved;
+	return r;
 }

@@ -18,10 +18,14 @@
 /* link: -Wl,--wrap=eddy__futex_wait,--wrap=eddy__fork,--wrap=eddy__waitid */
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__thread_count */
 /* link: -Wl,--wrap=eddy__pidfd_kill,--wrap=eddy__ticker_open */
-/* link: -Wl,--wrap=eddy__timerfd */
+/* link: -Wl,--wrap=eddy__timerfd,--wrap=eddy__signalfd,--wrap=eddy__dup */
+/* link: -Wl,--wrap=eddy__pipe,--wrap=eddy__spawn,--wrap=eddy__reap */
+/* link: -Wl,--wrap=eddy__pidfd_open */
+#include <eddy/child.h>
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
+#include <eddy/signal.h>
 #include <eddy/strand.h>
 #include <eddy/thread_pool.h>
 #include <eddy/timer.h>
@@ -153,6 +157,12 @@ FAULT(send, (int fd, const void *data, size_t size, const int *fds, int n),
 FAULT(recv, (int fd, void *data, size_t size, int *ret_fds, int flags),
     (fd, data, size, ret_fds, flags), ENOMEM, ENOMEM)
 FAULT(fork, (void), (), EAGAIN, ENOMEM)
+FAULT(signalfd, (int fd, const sigset_t *set), (fd, set), EMFILE, ENOMEM)
+FAULT(dup, (int fd, int above), (fd, above), EMFILE, EINVAL)
+FAULT(pipe, (int ret_fds[2], int ours), (ret_fds, ours), EMFILE, ENFILE)
+FAULT(pidfd_open, (pid_t pid), (pid), EMFILE, ENOMEM)
+FAULT(spawn, (pid_t *ret_pid, const struct spawn *how), (ret_pid, how), EAGAIN,
+    ENOMEM)
 FAULT(thread_create, (pthread_t *ret_thread, size_t stack, void *(*fn)(void *),
     void *arg), (ret_thread, stack, fn, arg), EAGAIN, ENOMEM)
 FAULT(thread_count, (void), (), ENOENT, EMFILE)
@@ -177,6 +187,8 @@ int __real_eddy__close(int fd);
 int __wrap_eddy__close(int fd);
 int __real_eddy__waitid(int type, int id, siginfo_t *info, int options);
 int __wrap_eddy__waitid(int type, int id, siginfo_t *info, int options);
+int __real_eddy__reap(int pidfd, siginfo_t *info, struct rusage *usage);
+int __wrap_eddy__reap(int pidfd, siginfo_t *info, struct rusage *usage);
 int __real_eddy__poll(struct pollfd *fds, int n, int64_t duration);
 int __wrap_eddy__poll(struct pollfd *fds, int n, int64_t duration);
 int __real_eddy__futex_wait(
@@ -273,6 +285,19 @@ __wrap_eddy__waitid(int type, int id, siginfo_t *info, int options)
 	int r = __real_eddy__waitid(type, id, info, options);
 
 	return error != 0 ? -error : r;
+}
+
+/* The same for that of a program, once it has ended. */
+int
+__wrap_eddy__reap(int pidfd, siginfo_t *info, struct rusage *usage)
+{
+	int error = strike("reap", ECHILD, ECHILD);
+
+	if (error == 0)
+		return __real_eddy__reap(pidfd, info, usage);
+	while (__real_eddy__reap(pidfd, info, usage) == 0 && info->si_pid == 0)
+		usleep(1000);
+	return -error;
 }
 
 int
@@ -915,6 +940,75 @@ START_TEST(opening_a_process_pool_survives_each_fault)
 }
 END_TEST
 
+/* The system: a signal, and a program. */
+
+struct guest {
+	struct eddy_task task;
+	struct eddy_signal signal;
+	struct eddy_child child;
+	int rc, first;
+};
+
+static int
+spawn_guest(struct guest *f)
+{
+	static char sh[] = "sh", c[] = "-c", script[] = "exit 3";
+	char *argv[] = {sh, c, script, NULL};
+	struct eddy_child_options options = {.argv = argv,
+	    .in = EDDY_CHILD_NULL,
+	    .out = EDDY_CHILD_PIPE,
+	    .err = STDERR_FILENO};
+	int r = eddy_child_spawn(&f->child, &options);
+
+	must((r == 0) == (f->child.out >= 0));
+	if (r == 0)
+		close(f->child.out);
+	return r;
+}
+
+static eddy_step
+guest(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct guest, f);
+	eddy_signal_init(&f->signal, NULL);
+	f->rc = eddy_signal_start(self->loop, &f->signal, EDDY_SIGNAL(SIGUSR1));
+	note(&f->first, f->rc);
+	if (f->rc == 0) {
+		must(kill(getpid(), SIGUSR1) == 0);
+		EDDY_AWAIT(f->rc, eddy_signal_wait(self, &f->signal));
+		must(f->rc == SIGUSR1);
+	}
+	must(eddy_signal_stop(self->loop, &f->signal) <= 0);
+	f->rc = spawn_guest(f);
+	note(&f->first, f->rc);
+	if (f->rc == 0) {
+		EDDY_AWAIT(f->rc, eddy_child_wait(self, &f->child));
+		must(f->rc == 3 || f->rc < 0);
+		note(&f->first, f->rc);
+	}
+	while (eddy_child_close(&f->child) == -EBUSY)
+		usleep(1000); /* the wait failed */
+	EDDY_END;
+}
+
+static int
+run_guest(void)
+{
+	struct guest f;
+	int r = eddy_run(EDDY_INIT(&f, guest));
+	sigset_t set;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &set);
+	must(sigismember(&set, SIGUSR1) == 0);
+	return r < 0 ? r : f.first;
+}
+
+START_TEST(signals_and_children_survive_each_fault)
+{
+	sweep("signals and children", run_guest);
+}
+END_TEST
+
 /* Races, decided. */
 
 static struct board {
@@ -1059,5 +1153,7 @@ main(void)
 	    a_worker_that_falls_asleep_hears_of_the_close);
 	census_add(census_case(suite, "deep", 60),
 	    a_deep_process_pool_survives_each_fault);
+	census_add(census_case(suite, "system", 60),
+	    signals_and_children_survive_each_fault);
 	return suite_main(suite);
 }
