@@ -69,10 +69,12 @@ long_job_of(struct eddy_job *job)
 	return CONTAINER_OF(job, struct eddy_long_job, job);
 }
 
-/* Where a job in another process tells how far it is. */
+/* Between a job in another process and its host. */
 struct report {
-	int64_t value;
-	uint32_t count;
+	int64_t value;   /* job: how far it is */
+	uint32_t count;  /* job: changes of value */
+	uint32_t wanted; /* host: value may be told */
+	uint32_t stop;   /* host: the job is asked to stop */
 };
 
 /* A job of offload_owned.c, which may be given up while it runs. */

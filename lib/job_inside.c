@@ -142,6 +142,8 @@ eddy__job_enter(struct eddy_job *job)
 bool
 eddy_job_stop_requested(void)
 {
+	if (inside.report != NULL)
+		return A_LOAD(&inside.report->stop) != 0;
 	return inside.job != NULL && A_LOAD(&inside.job->stop) != 0;
 }
 
@@ -166,13 +168,13 @@ eddy_job_progress(int64_t value)
 {
 	struct eddy_job *job = inside.job;
 
-	if (inside.report != NULL) {
+	if (inside.report != NULL && A_LOAD(&inside.report->wanted) != 0) {
 		A_STORE(&inside.report->value, value);
 		A_RELEASE(&inside.report->count, inside.report->count + 1);
 		return eddy__ring(inside.bell) < 0 ? -EPIPE : 0;
 	}
 	if (job == NULL || (job_flags(job) & EDDY_JOB_LONG) == 0 ||
-	    job->door == NULL)
+	    job->door == NULL || long_job_of(job)->on_progress == NULL)
 		return -EINVAL;
 	A_RELEASE(&long_job_of(job)->latest, value);
 	eddy_post(((struct door *)job->door)->loop, &long_job_of(job)->post);

@@ -32,8 +32,7 @@ struct slot {
 	uint32_t state;       /* both */
 	int32_t result;       /* worker */
 	uint64_t fn;          /* host */
-	uint64_t reports;     /* host: whether fn may */
-	struct report report; /* worker */
+	struct report report; /* both */
 };
 
 struct channel {
@@ -43,14 +42,15 @@ struct channel {
 	uint32_t wakes; /* the worker's futex: counts changes of the two */
 	uint32_t depth;
 	uint32_t has_init; /* its bytes are in the first area */
-	uint64_t slot_size, open, close;
-	char line_[16];
+	uint32_t tells_rss;
+	uint64_t slot_size, open, close, sandbox;
 	/* The worker writes. */
 	uint32_t head;   /* slots emptied ever */
 	uint32_t asleep; /* or about to: wake it */
 	uint32_t ready;  /* 1: initialised */
 	int32_t error;   /* of init */
-	char line2_[48];
+	uint64_t rss;    /* KiB, the most it ever had */
+	char line_[40];
 	struct slot slots[DEPTH_MAX];
 };
 
@@ -66,6 +66,7 @@ struct zygote_message {
 	uint32_t op, index;
 	uint64_t generation, size;
 	int32_t pid, error, code, status; /* code, status: as in siginfo_t */
+	struct rusage usage;              /* of who has exited */
 };
 
 /* Worker and zygote. */
@@ -76,5 +77,13 @@ void eddy__die_with(pid_t parent); /* or at once, if it is gone */
 /* The host: a link is a pool's own socket to its zygote. */
 int eddy__zygote_link(struct eddy_zygote *zygote);
 void eddy__zygote_unlink(struct eddy_zygote *zygote, int link);
+/* Any thread: may a worker have fn?  It was mapped when zygote was opened. */
+bool eddy__zygote_has(const struct eddy_zygote *zygote, uintptr_t fn);
+
+/* process_maps.c: what of this process is executable, in order. */
+struct range {
+	uintptr_t from, to;
+};
+int eddy__executable(struct range **ret_ranges); /* how many */
 
 #endif

@@ -21,6 +21,7 @@ enum { HIGH = 4096 }; /* beyond what jobs count through to close and dup2 */
 static bool forked; /* in a process that a job forked */
 
 typedef int open_fn(void *init, void **ret_state);
+typedef int sandbox_fn(void *init);
 typedef void close_fn(void *state);
 
 static void
@@ -97,8 +98,7 @@ run(struct slot *slot, void *area, int bell)
 
 	if (!A_CAS(&slot->state, &queued, SLOT_RUNNING))
 		return; /* taken back */
-	eddy__worker_enter(eddy_worker_state(),
-	    slot->reports != 0 ? &slot->report : NULL, bell);
+	eddy__worker_enter(eddy_worker_state(), &slot->report, bell);
 	r = ((eddy_job_fn *)(uintptr_t)slot->fn)(area);
 	if (forked)
 		_exit(0); /* a child of the job fell through: not its channel */
@@ -106,6 +106,15 @@ run(struct slot *slot, void *area, int bell)
 	fflush(stdout); /* or it is lost when the next job crashes */
 	slot->result = r;
 	A_RELEASE(&slot->state, SLOT_DONE);
+}
+
+static void
+tell_rss(struct channel *channel)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	A_STORE(&channel->rss, (uint64_t)usage.ru_maxrss);
 }
 
 static _Noreturn void
@@ -139,9 +148,10 @@ wait_for_tail(struct channel *channel, uint32_t head)
 }
 
 static void
-initialise(struct channel *channel, int bell)
+initialise(struct channel *channel, int bell, pid_t zygote)
 {
 	open_fn *worker_open = (open_fn *)(uintptr_t)channel->open;
+	sandbox_fn *sandbox = (sandbox_fn *)(uintptr_t)channel->sandbox;
 	void *state = NULL, *init = NULL;
 	int r = 0;
 
@@ -150,6 +160,9 @@ initialise(struct channel *channel, int bell)
 	if (worker_open != NULL)
 		r = worker_open(init, &state);
 	eddy__worker_enter(state, NULL, bell);
+	eddy__die_with(zygote); /* again: setresuid(2) has cleared it */
+	if (r >= 0 && sandbox != NULL)
+		r = sandbox(init);
 	channel->error = r < 0 ? r : 0;
 	A_RELEASE(&channel->ready, r >= 0);
 	eddy__ring(bell);
@@ -177,14 +190,15 @@ eddy__worker_main(int memfd, int bell, pid_t zygote, size_t size)
 	unblock_signals();
 	GUARD_EXIT();
 	pthread_atfork(NULL, NULL, on_fork);
-	initialise(channel, bell);
-	eddy__die_with(zygote); /* again: setresuid(2) in init cleared it */
+	initialise(channel, bell, zygote);
 	for (head = 0;; head++) {
 		uint32_t i = head % depth;
 
 		wait_for_tail(channel, head);
 		run(&channel->slots[i], channel_area(channel, i, slot_size),
 		    bell);
+		if (channel->tells_rss)
+			tell_rss(channel);
 		A_RELEASE(&channel->head, head + 1);
 		/* Always: one that is stopped here must not freeze others. */
 		if (eddy__ring(bell) < 0)

@@ -28,10 +28,12 @@ struct eddy_zygote {
 	pid_t pid, host;
 	uid_t uid;
 	gid_t gid;
-	uint32_t pools; /* any thread */
+	uint32_t pools;       /* any thread */
+	struct range *ranges; /* that are executable; constant */
+	int count;            /* of them; 0: not known */
 };
 
-#define READY_DURATION EDDY_S(5) /* an idle machine takes 1 ms */
+#define DURATION EDDY_S(5) /* to be ready, or to end; an idle machine: 1 ms */
 
 static _Noreturn void zygote(int orders, pid_t host);
 
@@ -58,11 +60,11 @@ wait_until_ready(int socket)
 {
 	struct pollfd fd = {.fd = socket, .events = POLLIN};
 	struct zygote_message ready;
-	int fds[2], r = eddy__poll(&fd, 1, READY_DURATION);
+	int fds[2], r = eddy__poll(&fd, 1, DURATION);
 
 	if (r > 0)
 		r = eddy__recv(socket, &ready, sizeof(ready), fds, 0);
-	return r > 0 ? 0 : r < 0 ? r : -ECHILD;
+	return r > 0 ? ready.error : r < 0 ? r : -ECHILD;
 }
 
 int
@@ -85,6 +87,8 @@ eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 	*z = (struct eddy_zygote){.socket = ends[0], .host = eddy__getpid()};
 	z->uid = geteuid();
 	z->gid = getegid();
+	r = eddy__executable(&z->ranges);
+	z->count = r > 0 ? r : 0; /* without procfs: whatever it is */
 	r = z->pid = fork_zygote(ends, z->host);
 	if (r < 0)
 		goto fail_fork;
@@ -97,27 +101,53 @@ eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 	return 0;
 
 fail_fork:
+	eddy__free(z->ranges);
 	eddy__close(ends[0]);
 fail_pair:
 	eddy__free(z);
 	return r;
 }
 
+/* While it has its end of the socket, the id is its own. */
+static void
+end_zygote(struct eddy_zygote *z)
+{
+	struct pollfd fd = {.fd = z->socket, .events = POLLIN};
+	siginfo_t info;
+
+	shutdown(z->socket, SHUT_WR);
+	if (eddy__poll(&fd, 1, DURATION) == 0)
+		kill(z->pid, SIGKILL); /* somebody has stopped it */
+	eddy__close(z->socket);
+	/* ECHILD: the host reaps all its children. */
+	eddy__waitid(P_PID, z->pid, &info, WEXITED);
+}
+
 int
 eddy_zygote_close(struct eddy_zygote *z)
 {
 	bool ours = z->host == eddy__getpid();
-	siginfo_t info;
 
 	if (ours && A_LOAD(&z->pools) != 0)
 		return -EBUSY;
 	if (ours)
-		shutdown(z->socket, SHUT_RDWR);
-	eddy__close(z->socket);
-	if (ours) /* ECHILD: the host reaps all its children */
-		eddy__waitid(P_PID, z->pid, &info, WEXITED);
+		end_zygote(z);
+	else
+		eddy__close(z->socket);
+	eddy__free(z->ranges);
 	eddy__free(z);
 	return 0;
+}
+
+bool
+eddy__zygote_has(const struct eddy_zygote *z, uintptr_t fn)
+{
+	int i = 0;
+
+	while (i < z->count && z->ranges[i].to <= fn)
+		i++;
+	return fn == 0 || z->count == 0 ||
+	       (i < z->count && z->ranges[i].from <= fn);
 }
 
 int
@@ -184,13 +214,12 @@ bury(struct server *server, const siginfo_t *dead)
 	    .code = dead->si_code,
 	    .status = dead->si_status};
 	size_t i = 0;
-	siginfo_t info;
 
 	while (i < server->count && server->children[i].pid != dead->si_pid)
 		i++;
 	if (i < server->count)
 		kill(-dead->si_pid, SIGKILL);
-	eddy__waitid(P_PID, dead->si_pid, &info, WEXITED);
+	eddy__reap(dead->si_pid, &message.usage);
 	if (i == server->count)
 		return;
 	message.index = server->children[i].index;
@@ -311,10 +340,10 @@ finish(struct server *server)
 
 /* Keep nothing of the host but 1, 2 and the orders: no descriptor, no handler
  * (ignored signals stay ignored), no unwritten output. */
-static void
+static int
 leave_host(struct server *server)
 {
-	int number, null;
+	int number, null, r;
 	int orders = fcntl(server->fds[ORDERS].fd, F_DUPFD_CLOEXEC, 3);
 	struct sigaction action;
 
@@ -323,7 +352,7 @@ leave_host(struct server *server)
 		    (action.sa_handler != SIG_IGN || number == SIGCHLD))
 			signal(number, SIG_DFL);
 	__fpurge(stdout);
-	eddy__close_range((unsigned)orders + 1, ~0u);
+	r = eddy__close_range((unsigned)orders + 1, ~0u);
 	if (orders > 3)
 		eddy__close_range(3, (unsigned)orders - 1);
 	server->fds[ORDERS].fd = orders;
@@ -335,6 +364,25 @@ leave_host(struct server *server)
 			dup2(null, number);
 	if (null > STDERR_FILENO)
 		eddy__close(null);
+	return r;
+}
+
+/* What we wait for; and does this kernel, or the filter of this container, let
+ * us do all we must? */
+static int
+watch(struct server *server, pid_t host)
+{
+	sigset_t child;
+	int r;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	r = server->fds[HOST].fd = eddy__pidfd_open(host);
+	if (r >= 0)
+		r = eddy__pidfd_kill(server->fds[HOST].fd, 0);
+	if (r >= 0)
+		r = server->fds[SIGNALS].fd = eddy__signalfd(-1, &child);
+	return r;
 }
 
 static _Noreturn void
@@ -343,20 +391,18 @@ zygote(int orders, pid_t host)
 	struct zygote_message ready = {.op = Z_READY};
 	struct server server = {.fds = {{.events = POLLIN}, {.events = POLLIN},
 				    {.events = POLLIN}}};
-	sigset_t child;
+	int r;
 
 	become_server(&server, orders);
-	leave_host(&server);
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	server.fds[HOST].fd = eddy__pidfd_open(host);
-	server.fds[SIGNALS].fd = eddy__signalfd(-1, &child);
-	if (getppid() != host || server.fds[SIGNALS].fd < 0)
-		_exit(0);
+	r = leave_host(&server);
+	if (r >= 0)
+		r = watch(&server, host);
+	ready.error = r < 0 ? r : 0;
 	tell(&server, &ready, -1);
+	if (r < 0 || getppid() != host)
+		_exit(0);
 	for (;;) {
-		int r = eddy__poll(server.fds, FDS, EDDY_FOREVER);
-
+		r = eddy__poll(server.fds, FDS, EDDY_FOREVER);
 		if (r == -EINVAL) /* RLIMIT_NOFILE is below what we have */
 			finish(&server);
 		if (r < 0)

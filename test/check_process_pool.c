@@ -8,7 +8,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -1457,19 +1459,25 @@ no_init(void *arg, void **ret_state)
 	return arg == NULL ? -ENOKEY : -EBADE;
 }
 
+/* All jobs are lost with error, and the pool says that it is of no use. */
 static void
 lost_open(struct rig *rig, int (*init)(void *, void **), int error)
 {
 	struct call calls[10];
 	int i;
 
-	rig_open(rig, .workers = 1, .worker_open = init);
+	rig_open(rig, .workers = 4, .worker_open = init,
+	    .boot_limit = EDDY_MS(SLOW ? 200 : 20));
 	for (i = 0; i < 10; i++)
 		call_start(rig, &calls[i], count, 1);
 	for (i = 0; i < 10; i++)
 		call_expect(rig, &calls[i], EDDY_LOST, error);
 	ck_assert_int_eq(eddy_job_rc(&calls[0].job), error);
 	ck_assert_uint_eq(board->ran[1], 0);
+	call_init(&calls[0], count, 0);
+	ck_assert_int_eq(
+	    eddy_submit(rig->pool, &calls[0].job, rig->loop, on_call),
+	    -ENOTRECOVERABLE);
 	ck_assert_int_eq(eddy_executor_close(rig->pool, EDDY_S(30)), 0);
 	ck_assert_int_eq(eddy_loop_close(rig->loop), 0);
 }
@@ -1496,6 +1504,22 @@ START_TEST(a_crash_of_init_loses_the_jobs)
 	struct rig rig;
 
 	lost_open(&rig, crash_init, -ECHILD);
+}
+END_TEST
+
+static int __attribute__((noreturn)) hang_init(void *arg, void **ret_state)
+{
+	(void)ret_state;
+	(void)arg;
+	for (;;)
+		pause();
+}
+
+START_TEST(a_boot_limit_ends_an_init_that_hangs)
+{
+	struct rig rig;
+
+	lost_open(&rig, hang_init, -ETIME);
 }
 END_TEST
 
@@ -1553,6 +1577,51 @@ drop_privileges(void *arg, void **ret_state)
 	(void)arg;
 	return setresuid(65534, 65534, 65534) == 0 ? 0 : -errno;
 }
+
+#define ALLOW(call)                                            \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), \
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+/* What the page says that a worker needs. */
+static int
+allow_little(void *arg)
+{
+	struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+					 offsetof(struct seccomp_data, nr)),
+	    ALLOW(futex), ALLOW(write), ALLOW(rt_sigprocmask),
+	    ALLOW(exit_group),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)};
+	struct sock_fprog filter = {COUNT_OF(code), code};
+
+	if (arg == NULL || *(int *)arg != 7)
+		return -EBADE;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		return -errno;
+	return 0;
+}
+
+static int
+open_file(void *arg)
+{
+	spoil(arg);
+	return open("/dev/null", O_RDONLY);
+}
+
+START_TEST(a_sandbox_holds_and_lets_jobs_run)
+{
+	int seven = 7;
+	struct rig rig;
+
+	if (SLOW)
+		return; /* sanitizers need more */
+	rig_open(&rig, .workers = 1, .worker_sandbox = allow_little,
+	    .init = &seven, .init_size = sizeof(seven));
+	expect(&rig, count, EDDY_RETURNED, 7);
+	expect(&rig, open_file, EDDY_CRASHED, SIGSYS);
+	rig_close(&rig);
+}
+END_TEST
 
 static int
 death_signal(void *arg)
@@ -2147,6 +2216,336 @@ START_TEST(a_worker_that_rings_for_ever_is_ended)
 }
 END_TEST
 
+/* Limits of one job, and what became of its worker. */
+
+/* A long job around the same bytes. */
+struct long_call {
+	struct eddy_long_job job;
+	struct bytes bytes;
+	struct eddy_worker_report report;
+	int answers;
+};
+
+static void
+on_long(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	((struct long_call *)job)->answers++;
+}
+
+static void
+long_start(struct rig *rig, struct long_call *call, eddy_job_fn *fn)
+{
+	struct eddy_long_job job = EDDY_LONG_JOB(fn, &call->bytes, NULL);
+
+	job.run_limit = call->job.run_limit;
+	*call = (struct long_call){.job = job, .bytes = {0, 7, 0}};
+	memset(&call->report, 0xff, sizeof(call->report));
+	call->job.report = &call->report;
+	ck_assert_int_eq(
+	    eddy_submit(rig->pool, &call->job.job, rig->loop, on_long), 0);
+}
+
+/* Finish, and demand that the report says this. */
+static void
+long_expect(struct rig *rig, struct long_call *call, enum eddy_outcome outcome,
+    int code, int status)
+{
+	bool ours = outcome == EDDY_EXPIRED || outcome == EDDY_CANCELLED ||
+	            outcome == EDDY_PROTOCOL;
+
+	rig_until(rig, call->answers != 0);
+	ck_assert_int_eq(call->job.job.outcome, outcome);
+	ck_assert_int_eq(call->report.code, code);
+	ck_assert_int_eq(call->report.status, status);
+	ck_assert_int_eq(call->report.why, ours ? outcome : EDDY_NONE);
+	ck_assert(!call->report.stuck);
+	ck_assert_int_eq(call->report.pid > 0, code != 0);
+	if (code != 0)
+		ck_assert_int_gt(call->report.usage.ru_maxrss, 0);
+}
+
+START_TEST(a_report_tells_how_the_worker_ended)
+{
+	struct long_call call = {.bytes = {0}};
+	struct rlimit core = {0, 0};
+	struct rig rig;
+
+	setrlimit(RLIMIT_CORE, &core);
+	rig_open(&rig, .workers = 1);
+	long_start(&rig, &call, leave_at_once);
+	long_expect(&rig, &call, EDDY_EXITED, CLD_EXITED, 6);
+	long_start(&rig, &call, killed);
+	long_expect(&rig, &call, EDDY_CRASHED, CLD_KILLED, SIGKILL);
+	long_start(&rig, &call, count);
+	long_expect(&rig, &call, EDDY_RETURNED, 0, 0);
+	long_start(&rig, &call, hang);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	ck_assert_int_eq(eddy_job_cancel(&call.job.job), 0);
+	long_expect(&rig, &call, EDDY_CANCELLED, CLD_KILLED, SIGKILL);
+	ck_assert_int_eq(call.report.pid, board->pid);
+	rig_close(&rig);
+}
+END_TEST
+
+/* A job behind one that the worker died of is no victim. */
+START_TEST(a_job_that_is_run_elsewhere_has_no_report)
+{
+	struct long_call call = {.bytes = {0}};
+	struct call first;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	call_start(&rig, &first, hold, 0);
+	long_start(&rig, &call, count);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	ck_assert_int_eq(kill(board->pid, SIGKILL), 0);
+	call_expect(&rig, &first, EDDY_CRASHED, SIGKILL);
+	long_expect(&rig, &call, EDDY_RETURNED, 0, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Behind another, for longer than it may run. */
+START_TEST(a_run_limit_counts_from_the_start)
+{
+	struct long_call call = {.job.run_limit = EDDY_MS(200)};
+	struct eddy_timer timer;
+	struct call first;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 1u << _i);
+	start_here(&rig, &first, hold, 0);
+	long_start(&rig, &call, count);
+	eddy_timer_init(&timer, on_timer);
+	ck_assert_int_eq(
+	    eddy_timer_start(rig.loop, &timer, eddy_after(call.job.run_limit)),
+	    0);
+	rig_until(&rig, !eddy_timer_active(&timer));
+	ck_assert_int_eq(call.answers, 0);
+	open_gate();
+	call_expect(&rig, &first, EDDY_RETURNED, 7);
+	long_expect(&rig, &call, EDDY_RETURNED, 0, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_run_limit_kills_what_runs_longer)
+{
+	struct long_call call = {.job.run_limit = EDDY_MS(20)};
+	int64_t start = eddy_now();
+	struct call other;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 2);
+	long_start(&rig, &call, hang);
+	call_start(&rig, &other, count, 0);
+	long_expect(&rig, &call, EDDY_EXPIRED, CLD_KILLED, SIGKILL);
+	ck_assert_int_ge(eddy_now(), start + EDDY_MS(20));
+	call_expect(&rig, &other, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Until it is asked to stop. */
+static int
+obey(void *arg)
+{
+	board->pid = getpid();
+	A_ADD(&board->here, 1);
+	while (!eddy_job_stop_requested())
+		sched_yield();
+	return count(arg);
+}
+
+static int
+obey_badly(void *arg)
+{
+	obey(arg);
+	return raise(SIGKILL);
+}
+
+START_TEST(a_job_that_obeys_within_the_grace_returns)
+{
+	struct call call, behind;
+	struct rig rig;
+	int i, pid;
+
+	rig_open(&rig, .workers = 1, .grace = EDDY_S(30));
+	for (i = 0; i < 3; i++) {
+		start_here(&rig, &call, obey, 0);
+		pid = board->pid;
+		call_start(&rig, &behind, count, 0);
+		ck_assert_int_eq(eddy_job_cancel(&call.job), 0);
+		eddy_job_cancel(&call.job); /* once more is nothing new */
+		call_expect(&rig, &call, EDDY_RETURNED, 7);
+		call_expect(&rig, &behind, EDDY_RETURNED, 7);
+		ck_assert(!gone(pid));
+	}
+	start_here(&rig, &call, obey_badly, 0);
+	ck_assert_int_eq(board->pid, pid);
+	ck_assert_int_eq(eddy_job_cancel(&call.job), 0);
+	call_expect(&rig, &call, EDDY_CRASHED, SIGKILL);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_job_that_does_not_obey_is_killed_after_the_grace)
+{
+	struct long_call call = {.job.run_limit = EDDY_MS(10)};
+	int64_t start = eddy_now();
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .grace = EDDY_MS(20));
+	long_start(&rig, &call, hang);
+	long_expect(&rig, &call, EDDY_EXPIRED, CLD_KILLED, SIGKILL);
+	ck_assert_int_ge(eddy_now(), start + EDDY_MS(30));
+	rig_close(&rig);
+}
+END_TEST
+
+static pid_t inner_zygote_pid(void);
+
+/* As far as the host can see: nobody reports the death. */
+START_TEST(a_worker_that_does_not_die_is_put_aside)
+{
+	struct long_call call = {.bytes = {0}};
+	struct call behind;
+	int64_t start;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 2);
+	long_start(&rig, &call, hang);
+	rig_until(&rig, A_LOAD(&board->here) == 1);
+	rig_ready(&rig, 2);
+	ck_assert_int_eq(kill(inner_zygote_pid(), SIGSTOP), 0);
+	start = eddy_now();
+	ck_assert_int_eq(eddy_job_cancel(&call.job.job), 0);
+	rig_until(&rig, call.answers != 0);
+	ck_assert_int_ge(eddy_now(), start + EDDY_S(5));
+	ck_assert_int_eq(call.job.job.outcome, EDDY_CANCELLED);
+	ck_assert(call.report.stuck);
+	ck_assert_int_eq(call.report.pid, board->pid);
+	ck_assert_int_eq(call.report.why, EDDY_CANCELLED);
+	call_start(&rig, &behind, count, 0);
+	call_expect(&rig, &behind, EDDY_RETURNED, 7);
+	ck_assert_int_eq(kill(inner_zygote_pid(), SIGCONT), 0);
+	rig_ready(&rig, 2);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_function_that_no_worker_has_is_refused)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	eddy_job_fn *late = NULL;
+	struct call call;
+	struct rig rig;
+	void *page;
+
+	board_open();
+	ck_assert_int_eq(eddy_zygote_open(&options.zygote, 0), 0);
+	page = mmap(NULL, 4096, PROT_READ | PROT_EXEC,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(page, MAP_FAILED);
+	memcpy(&late, &page, sizeof(late));
+	rig_open_with(&rig, &options);
+	call_init(&call, late, 0);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &call.job, rig.loop, on_call), -EFAULT);
+	rig_close(&rig);
+	rig.loop = census_loop();
+	memcpy(&options.worker_close, &page, sizeof(page));
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&rig.pool, rig.loop, &options), -EFAULT);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	ck_assert_int_eq(eddy_zygote_close(options.zygote), 0);
+	munmap(page, 4096);
+}
+END_TEST
+
+/* Replacing workers. */
+
+static int
+tell_pid(void *arg)
+{
+	((struct bytes *)arg)->out = 15;
+	return getpid();
+}
+
+/* n jobs, one by one or all at once: by how many workers in a row. */
+static int
+shifts(struct rig *rig, int n, bool at_once)
+{
+	static struct call calls[100];
+	int i, changes = 1;
+
+	for (i = 0; i < n; i++) {
+		call_start(rig, &calls[i], tell_pid, 0);
+		if (!at_once)
+			call_finish(rig, &calls[i]);
+	}
+	for (i = 0; i < n; i++) {
+		rig_until(rig, calls[i].answers != 0);
+		ck_assert_int_eq(calls[i].job.outcome, EDDY_RETURNED);
+		changes += i > 0 &&
+		           calls[i].job.result != calls[i - 1].job.result;
+	}
+	return changes;
+}
+
+START_TEST(a_worker_does_max_jobs_and_no_more)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 2, .max_jobs = 1);
+	ck_assert_int_eq(shifts(&rig, 20, true), 20);
+	rig_close(&rig);
+	rig_open(&rig, .workers = 1, .depth = 4, .max_jobs = 10);
+	ck_assert_int_eq(shifts(&rig, 100, true), 10);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+grow(void *arg)
+{
+	char *p = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	munmap(p, 64 << 20);
+	return count(arg);
+}
+
+START_TEST(a_worker_that_grew_is_replaced)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .max_rss = SLOW ? SIZE_MAX : 60 << 20);
+	ck_assert_int_eq(shifts(&rig, 10, true), 1);
+	expect(&rig, grow, EDDY_RETURNED, 7);
+	ck_assert_int_eq(shifts(&rig, 10, true), 1);
+	rig_close(&rig);
+	rig_open(&rig, .workers = 1, .max_rss = 1);
+	ck_assert_int_eq(shifts(&rig, 10, false), 10);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_worker_is_replaced_after_its_lifetime)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .lifetime = 1);
+	ck_assert_int_eq(shifts(&rig, 10, false), 10);
+	rig_close(&rig);
+	rig_open(&rig, .workers = 1, .lifetime = EDDY_S(3600));
+	ck_assert_int_eq(shifts(&rig, 10, false), 1);
+	rig_close(&rig);
+}
+END_TEST
+
 /* Want of descriptors. */
 
 static struct rlimit
@@ -2436,7 +2835,10 @@ main(int argc, char **argv)
 	census_add(census_case(suite, "init", 10),
 	    bytes_for_init_reach_each_worker,
 	    an_error_of_init_is_the_error_of_the_jobs,
-	    a_crash_of_init_loses_the_jobs, a_pool_recovers_from_a_failed_init,
+	    a_crash_of_init_loses_the_jobs,
+	    a_boot_limit_ends_an_init_that_hangs,
+	    a_sandbox_holds_and_lets_jobs_run,
+	    a_pool_recovers_from_a_failed_init,
 	    a_worker_killed_in_init_is_replaced,
 	    a_worker_without_privileges_still_dies_with_its_zygote);
 	tcase = census_case(suite, "worker", 10);
@@ -2454,6 +2856,17 @@ main(int argc, char **argv)
 	    a_host_survives_each_word_of_the_channel_forged,
 	    a_deep_channel_survives_scribbling,
 	    a_worker_that_rings_for_ever_is_ended);
+	tcase = census_case(suite, "reports", 20);
+	census_add(tcase, a_report_tells_how_the_worker_ended,
+	    a_job_that_is_run_elsewhere_has_no_report,
+	    a_run_limit_kills_what_runs_longer,
+	    a_job_that_obeys_within_the_grace_returns,
+	    a_job_that_does_not_obey_is_killed_after_the_grace,
+	    a_worker_that_does_not_die_is_put_aside,
+	    a_function_that_no_worker_has_is_refused,
+	    a_worker_does_max_jobs_and_no_more, a_worker_that_grew_is_replaced,
+	    a_worker_is_replaced_after_its_lifetime);
+	tcase_add_loop_test(tcase, a_run_limit_counts_from_the_start, 0, 2);
 	census_add(census_case(suite, "want", 10),
 	    a_pool_recovers_from_want_of_descriptors,
 	    a_worker_whose_handle_was_lost_obeys_deadlines,

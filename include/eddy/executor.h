@@ -69,14 +69,19 @@ struct eddy_job {
 		.name = #function                                       \
 	}
 
+struct eddy_worker_report; /* process_pool.h */
+
 /* A job that tells how far it is; on_progress gets the latest, on job's loop. */
 struct eddy_long_job {
-	struct eddy_job job; /* with EDDY_JOB_LONG and a loop */
+	struct eddy_job job; /* with EDDY_JOB_LONG */
 	void (*on_progress)(
 	    struct eddy_loop *loop, struct eddy_long_job *long_job);
-	int64_t progress;      /* the latest, for on_progress */
-	int64_t latest;        /* private: any thread */
-	struct eddy_post post; /* private */
+	int64_t progress; /* the latest, for on_progress */
+	/* Of process pools; others do not look at them. */
+	int64_t run_limit; /* ns from its start until it is stopped; 0: none */
+	struct eddy_worker_report *report; /* borrowed; NULL: not wanted */
+	int64_t latest;                    /* private: any thread */
+	struct eddy_post post;             /* private */
 };
 
 /* An initialiser, as EDDY_JOB. */

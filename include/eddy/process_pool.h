@@ -10,6 +10,8 @@
 #ifndef EDDY_PROCESS_POOL_H
 #define EDDY_PROCESS_POOL_H
 
+#include <sys/resource.h>
+
 #include <eddy/executor.h>
 
 EDDY_HEADER_BEGIN_
@@ -39,6 +41,27 @@ struct eddy_process_pool_options {
 	void (*worker_close)(void *state);
 	const void *init; /* borrowed until close; worker_open gets a copy */
 	size_t init_size; /* of it, at most slot_size; 0: init is NULL */
+	/* The same after worker_open, and the last thing before the first job:
+	 * for a filter of system calls. */
+	int (*worker_sandbox)(void *init);
+	int64_t boot_limit; /* ns for a worker to get that far; 0: none */
+	int64_t
+	    grace; /* ns from asking a job to stop to SIGKILL; 0: not asked */
+	/* A worker is replaced when it is idle and beyond one of these; 0: none. */
+	unsigned max_jobs;
+	size_t max_rss;   /* bytes, of the most it ever had */
+	int64_t lifetime; /* ns */
+};
+
+/* How the worker that had a job ended, for struct eddy_long_job. */
+struct eddy_worker_report {
+	int pid;    /* 0: it did not end, or the job was not its victim */
+	int code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0: not known */
+	int status; /* the exit code or the signal */
+	enum eddy_outcome
+	    why;             /* what it was killed for; EDDY_NONE: not by us */
+	bool stuck;          /* SIGKILL has not ended it within 5 s */
+	struct rusage usage; /* of all its life */
 };
 
 /* Open a pool whose bells and deadlines live on home: submit from anywhere, but

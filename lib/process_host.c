@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process_host: the life of the workers, as the host sees it.
+ *
+ * NONE -> SPAWNING -> BOOT -> LIVE -> NONE when the zygote reports a death.  We
+ * end it by RETIRING (it is told to leave), ASKED (a job is told to stop) and
+ * DYING (SIGKILL), each for a limited time, then the next; after that it is
+ * STUCK.  Only the dead are settled: what was DONE is delivered, RUNNING has
+ * failed, QUEUED goes back in front.
+ */
+#include <eddy/process_pool.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "process_impl.h"
+
+enum {
+	ATTEMPTS = 3,     /* workers that die before they start a job */
+	FAILURES = 8,     /* rounds of boots until waiting jobs are lost */
+	SPAWN_AHEAD = 64, /* orders that the zygote's socket must hold */
+};
+#define BACK_OFF_FIRST EDDY_MS(10)
+#define BACK_OFF_LAST  EDDY_S(1)
+
+static void on_bell(struct eddy_loop *, struct eddy_watch *, uint32_t);
+
+/* limit: ns until eddy__process_check does something about it; 0: none. */
+static void
+become(struct worker *worker, enum worker_state state, int64_t limit)
+{
+	worker->state = state;
+	worker->due = limit != 0 ? eddy_after(limit) : 0;
+	eddy__process_wake_at(worker->pool, worker->due);
+}
+
+void
+eddy__process_clear(struct pool *pool, struct worker *worker)
+{
+	*worker = (struct worker){.pool = pool, .pidfd = -1, .bell.fd = -1};
+}
+
+void
+eddy__process_release(struct pool *pool, struct worker *worker)
+{
+	eddy_watch_stop(pool->home, &worker->bell);
+	if (worker->bell.fd >= 0)
+		eddy__close(worker->bell.fd);
+	if (worker->pidfd >= 0)
+		eddy__close(worker->pidfd);
+	if (worker->channel != NULL)
+		eddy__unmap(worker->channel, pool->channel_size);
+	pool->stats.workers -= worker->pid != 0;
+	eddy__process_clear(pool, worker);
+}
+
+/* A worker of that generation could not be had: later, less often; at last say
+ * so to who waits.  Those that were ordered meanwhile count as one. */
+static void
+back_off(struct pool *pool, uint64_t generation, int error, bool init)
+{
+	int64_t delay = BACK_OFF_FIRST << pool->failures;
+	struct worker *worker;
+
+	if (generation <= pool->failed)
+		return;
+	pool->failed = pool->generation;
+	pool->retry_at = eddy_after(
+	    delay < BACK_OFF_LAST ? delay : BACK_OFF_LAST);
+	if (++pool->failures < FAILURES)
+		return;
+	pool->failures = FAILURES - 1; /* the next one is the last again */
+	for (EACH_WORKER(worker, pool))
+		if (worker->state == LIVE || worker->state == ASKED)
+			return;
+	if (init)
+		A_STORE(&pool->broken, -ENOTRECOVERABLE);
+	eddy__process_fail_queue(pool, EDDY_LOST, error);
+}
+
+/* The memory of a new worker: a descriptor that the caller closes. */
+static int
+make_channel(struct pool *pool, struct worker *worker)
+{
+	const struct eddy_process_pool_options *options = &pool->options;
+	int memfd = eddy__memfd("eddy-channel", pool->channel_size);
+	void *memory = NULL;
+	int r = memfd < 0 ? memfd
+	                  : eddy__map(&memory, memfd, pool->channel_size);
+
+	if (r < 0) {
+		if (memfd >= 0)
+			eddy__close(memfd);
+		return r;
+	}
+	worker->channel = memory;
+	worker->channel->depth = options->depth;
+	worker->channel->slot_size = options->slot_size;
+	worker->channel->open = (uintptr_t)options->worker_open;
+	worker->channel->close = (uintptr_t)options->worker_close;
+	worker->channel->sandbox = (uintptr_t)options->worker_sandbox;
+	worker->channel->tells_rss = options->max_rss != 0;
+	worker->channel->has_init = options->init_size != 0;
+	if (options->init_size != 0)
+		memcpy(channel_area(worker->channel, 0, 0), options->init,
+		    options->init_size);
+	return memfd;
+}
+
+static int
+spawn(struct pool *pool, struct worker *worker)
+{
+	struct zygote_message order = {.op = Z_SPAWN,
+	    .index = (uint32_t)(worker - pool->workers),
+	    .generation = ++pool->generation,
+	    .size = pool->channel_size};
+	int fds[2] = {make_channel(pool, worker), eddy__eventfd()};
+	int r = fds[0] < 0 ? fds[0] : fds[1];
+
+	eddy_watch_init(&worker->bell, fds[1], on_bell, EDDY_WATCH_BACKGROUND);
+	/* Edge-triggered and never read, as the loop's own. */
+	if (r >= 0)
+		r = eddy_watch_start(
+		    pool->home, &worker->bell, EPOLLIN | EPOLLET);
+	if (r >= 0)
+		r = eddy__send(pool->link, &order, sizeof(order), fds, 2);
+	if (fds[0] >= 0)
+		eddy__close(fds[0]);
+	worker->generation = pool->generation;
+	if (r < 0) {
+		eddy__process_release(pool, worker);
+		back_off(pool, pool->generation, r, false);
+		return r;
+	}
+	pool->spawning++;
+	become(worker, SPAWNING, pool->options.boot_limit);
+	return 0;
+}
+
+/* Replace who is gone; after a failure only for jobs that wait. */
+int
+eddy__process_refill(struct pool *pool)
+{
+	bool jobs_wait = !list_empty(&pool->queue);
+	struct worker *worker;
+	int r = 0;
+
+	if (pool->closing || A_LOAD(&pool->broken) != 0 ||
+	    (pool->failures != 0 && !jobs_wait))
+		return 0;
+	if (pool->retry_at <= eddy_now())
+		pool->retry_at = 0;
+	for (EACH_WORKER(worker, pool))
+		if (worker->state == NONE && pool->retry_at == 0 &&
+		    pool->spawning < SPAWN_AHEAD)
+			r = spawn(pool, worker);
+	if (!list_empty(&pool->queue))
+		eddy__process_wake_at(pool, pool->retry_at);
+	return r;
+}
+
+void
+eddy__process_kill(struct worker *worker, enum eddy_outcome why)
+{
+	if (worker->state >= DYING)
+		return;
+	if (worker->state != ASKED || why == EDDY_PROTOCOL)
+		worker->why = why;
+	become(worker, DYING, DEATH_DURATION);
+	if (worker->pidfd >= 0)
+		eddy__pidfd_kill(worker->pidfd, SIGKILL);
+}
+
+void
+eddy__process_quit(struct worker *worker)
+{
+	A_RELEASE(&worker->channel->quit, 1);
+	eddy__process_wake(worker->channel);
+}
+
+void
+eddy__process_retire(struct worker *worker)
+{
+	eddy__process_quit(worker);
+	become(worker, RETIRING, DEATH_DURATION);
+}
+
+/* The worker has told something. */
+static void
+listen_to(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
+
+	if (worker->state == BOOT && A_ACQUIRE(&worker->channel->ready) != 0) {
+		become(worker, LIVE, 0);
+		worker->born = eddy_now();
+		pool->failures = 0;
+	}
+	if (worker->state != LIVE && worker->state != ASKED)
+		return;
+	eddy__process_hear_reports(worker);
+	if (!eddy__process_drain(worker)) {
+		eddy__process_kill(worker, EDDY_PROTOCOL);
+	} else if (worker->state == ASKED && worker->held == 0) {
+		worker->why = EDDY_NONE; /* it has obeyed */
+		become(worker, LIVE, 0);
+	}
+}
+
+/* Ask the job that runs to stop; kill it where that is not wanted. */
+static void
+ask(struct worker *worker, struct eddy_job *job, enum eddy_outcome why)
+{
+	struct pool *pool = worker->pool;
+	uint32_t i;
+
+	if (worker->state == ASKED)
+		return;
+	if (pool->options.grace == 0 || worker->state != LIVE) {
+		eddy__process_kill(worker, why);
+		return;
+	}
+	for (i = 0; i < pool->options.depth; i++)
+		if (worker->jobs[i] == job)
+			A_STORE(&worker->channel->slots[i].report.stop, 1);
+	worker->why = why;
+	become(worker, ASKED, pool->options.grace);
+}
+
+int
+eddy__process_interrupt(
+    struct worker *worker, struct eddy_job *job, enum eddy_outcome why)
+{
+	uint32_t i, depth = worker->pool->options.depth;
+
+	eddy__process_take_back(worker);
+	listen_to(worker); /* if it is done meanwhile, that wins */
+	for (i = 0; i < depth && worker->jobs[i] != job; i++)
+		;
+	if (i == depth)
+		return -EALREADY;
+	ask(worker, job, why);
+	return 0;
+}
+
+static void
+on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(watch, struct worker, bell);
+	bool first = eddy__process_enter(worker->pool);
+
+	(void)loop;
+	(void)events;
+	listen_to(worker);
+	eddy__process_leave(worker->pool, first);
+}
+
+/* The end. */
+
+static void
+fill_report(const struct worker *worker, struct eddy_job *job,
+    const struct zygote_message *death)
+{
+	struct eddy_worker_report *report = long_job_of(job)->report;
+
+	if (report == NULL)
+		return;
+	*report = (struct eddy_worker_report){.pid = worker->pid,
+	    .code = death->code,
+	    .status = death->status,
+	    .why = worker->why,
+	    .stuck = death->op != Z_EXITED,
+	    .usage = death->usage};
+}
+
+/* One job of a worker that is no more. */
+static void
+settle_job(
+    struct worker *worker, uint32_t i, const struct zygote_message *death)
+{
+	struct pool *pool = worker->pool;
+	struct eddy_job *job = worker->jobs[i];
+	enum eddy_outcome why = worker->why;
+	bool fresh = eddy__process_reclaim(worker, i);
+
+	/* Done, but it died before it could say so. */
+	if (!fresh && eddy__process_deliver_dead(worker, i))
+		return;
+	if (!fresh)
+		eddy__process_take(worker, i);
+	if (fresh && pool->link >= 0 && !pool->closing &&
+	    job->attempts < ATTEMPTS) {
+		eddy__process_requeue(pool, job);
+		return;
+	}
+	if (long_part(job) != NULL)
+		fill_report(worker, job, death);
+	if (why != EDDY_NONE)
+		eddy__process_end_job(pool, job, why, -EPIPE);
+	else if (fresh)
+		eddy__process_end_job(pool, job,
+		    pool->closing ? EDDY_CANCELLED : EDDY_LOST, -EPIPE);
+	else
+		eddy__process_end_job(pool, job,
+		    death->code == CLD_EXITED ? EDDY_EXITED : EDDY_CRASHED,
+		    death->status);
+}
+
+/* The worker is dead, or as good as dead: each of its jobs gets its due. */
+static void
+settle(struct worker *worker, const struct zygote_message *death)
+{
+	struct pool *pool = worker->pool;
+	bool ready = A_ACQUIRE(&worker->channel->ready) != 0;
+	bool late = worker->state == DYING && worker->why == EDDY_EXPIRED;
+	int error = A_LOAD(&worker->channel->error);
+	uint64_t generation = worker->generation;
+	uint32_t depth = pool->options.depth, n;
+
+	if (worker->state == ASKED) /* its own end is what counts */
+		worker->why = EDDY_NONE;
+	if (worker->why != EDDY_PROTOCOL && !eddy__process_drain(worker))
+		worker->why = EDDY_PROTOCOL;
+	/* Only the oldest can have killed it. */
+	if (worker->head != worker->tail &&
+	    worker->jobs[worker->head % depth] != NULL)
+		worker->jobs[worker->head % depth]->attempts++;
+	/* Newest first, so that those that go back stay in order. */
+	for (n = worker->tail; n != worker->head; n--)
+		if (worker->jobs[(n - 1) % depth] != NULL)
+			settle_job(worker, (n - 1) % depth, death);
+	eddy__process_release(pool, worker);
+	if (!ready && !pool->closing && pool->link >= 0)
+		back_off(pool, generation,
+		    error < 0 ? error
+		    : late    ? -ETIME
+			      : -ECHILD,
+		    true);
+}
+
+/* It does not die: its jobs need not wait for that, but its place must. */
+void
+eddy__process_quarantine(struct worker *worker)
+{
+	static const struct zygote_message none = {.op = Z_SPAWNED};
+
+	settle(worker, &none);
+	worker->state = STUCK;
+}
+
+void
+eddy__process_check(struct worker *worker)
+{
+	if (worker->due == 0 || worker->due > eddy_now()) {
+		eddy__process_wake_at(worker->pool, worker->due);
+		return;
+	}
+	if (worker->state == DYING)
+		eddy__process_quarantine(worker);
+	else
+		eddy__process_kill(worker,
+		    worker->state == RETIRING ? EDDY_NONE : EDDY_EXPIRED);
+}
+
+/* The zygote is gone and its workers with it; make sure, then settle. */
+static void
+lose_zygote(struct pool *pool)
+{
+	static const struct zygote_message unknown = {.op = Z_EXITED};
+	struct worker *worker;
+
+	eddy_watch_stop(pool->home, &pool->link_watch);
+	eddy__zygote_unlink(pool->zygote, pool->link);
+	pool->link = -1;
+	A_STORE(&pool->broken, -EPIPE);
+	for (EACH_WORKER(worker, pool)) {
+		struct pollfd fd = {.fd = worker->pidfd, .events = POLLIN};
+
+		if (worker->state == NONE || worker->state == STUCK)
+			continue;
+		eddy__process_kill(worker, EDDY_LOST);
+		worker->why = EDDY_LOST;
+		if (worker->pidfd >= 0) {
+			eddy__poll(&fd, 1, DEATH_DURATION);
+			/* What its jobs had started: the handle keeps the id
+			 * of their group from being used again. */
+			eddy__pidfd_kill_group(worker->pidfd, SIGKILL);
+		}
+		settle(worker, &unknown);
+	}
+	eddy__process_fail_queue(pool, EDDY_LOST, -EPIPE);
+}
+
+/* News. */
+
+static void
+hear(struct pool *pool, const struct zygote_message *news, int pidfd)
+{
+	struct worker *worker = &pool->workers[news->index];
+
+	pool->spawning -= news->op != Z_EXITED;
+	if (news->op == Z_SPAWNED) {
+		worker->pid = news->pid;
+		worker->pidfd = pidfd;
+		pool->stats.workers++;
+		if (pidfd < 0) { /* lost on the way: it must not get jobs */
+			eddy__process_retire(worker);
+		} else if (worker->state == SPAWNING) {
+			worker->state = BOOT;
+			listen_to(worker); /* its bell may have come first */
+		} else {                   /* killed meanwhile */
+			eddy__pidfd_kill(pidfd, SIGKILL);
+		}
+	} else if (news->op == Z_FAILED) {
+		uint64_t generation = worker->generation;
+
+		eddy__process_release(pool, worker);
+		back_off(pool, generation, news->error, false);
+	} else if (worker->state == STUCK) {
+		eddy__process_release(pool, worker);
+	} else {
+		settle(worker, news);
+	}
+}
+
+void
+eddy__process_hear(struct pool *pool)
+{
+	bool first = eddy__process_enter(pool);
+	struct zygote_message news;
+	int fds[2], r;
+
+	while (pool->link >= 0) {
+		r = eddy__recv(
+		    pool->link, &news, sizeof(news), fds, MSG_DONTWAIT);
+		if (r == -EAGAIN)
+			break;
+		if (r == (int)sizeof(news))
+			hear(pool, &news, fds[0]);
+		else
+			lose_zygote(pool);
+	}
+	eddy__process_leave(pool, first);
+}

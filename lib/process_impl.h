@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process_impl: struct pool, for its table (process_pool.c), the life of its
+ * workers (process_host.c) and what jobs take there (process_transfer.c).
+ *
+ * A job is in the inbox, in the queue, in one slot of one worker, or over.  The
+ * table of slots is the host's own; a channel only tells what became of them.
+ * All of it belongs to the home thread, but what says otherwise.
+ */
+#ifndef EDDY_PROCESS_IMPL_H
+#define EDDY_PROCESS_IMPL_H
+
+#include <eddy/post.h>
+#include <eddy/watch.h>
+
+#include "process_channel.h"
+#include "sys.h"
+
+enum worker_state {
+	NONE,
+	SPAWNING, /* ordered */
+	BOOT,     /* forked; in worker_open */
+	LIVE,
+	ASKED, /* what runs was asked to stop, for why; no job is behind it */
+	RETIRING, /* told to leave */
+	DYING,    /* killed, for why */
+	STUCK,    /* and settled, but not dead */
+};
+
+struct worker {
+	struct eddy_watch bell;
+	struct pool *pool;
+	enum worker_state state;
+	enum eddy_outcome why; /* of what it runs; EDDY_NONE: as it dies */
+	int64_t due;           /* when that state has lasted too long; 0 */
+	int64_t limit;         /* when its oldest job has; 0 */
+	int64_t born;
+	uint64_t generation;
+	pid_t pid;
+	int pidfd; /* -1: none yet */
+	struct channel *channel;
+	struct eddy_job *jobs[DEPTH_MAX]; /* by slot; NULL: taken back */
+	unsigned held;                    /* of them */
+	uint32_t tail, head; /* what the channel says is checked by these */
+	uint32_t reports[DEPTH_MAX]; /* by slot: progress that was told */
+	unsigned idle_rings;
+};
+
+struct pool {
+	struct eddy_executor executor;
+	struct eddy_process_pool_options options;
+	struct eddy_loop *home;
+	pid_t pid;
+	size_t channel_size;
+
+	/* Any thread. */
+	pthread_mutex_t lock; /* guards inbox, changes of closing, draining */
+	struct eddy_ready inbox; /* submitted in another thread */
+	struct eddy_post knock;  /* look at inbox, and at jobs to stop */
+	uint32_t queued;         /* inbox and queue */
+	bool closing;
+	uint32_t draining;
+	int broken; /* why there will be no worker any more, or 0 */
+
+	/* Home thread. */
+	struct eddy_zygote *zygote;
+	int link; /* -1: the zygote is lost */
+	struct eddy_watch link_watch;
+	struct eddy_watch clock; /* a timerfd: the next deadline or retry */
+	int64_t wake_at;         /* that it is set to; 0: not */
+	struct eddy_ready queue;
+	struct eddy_job *last_urgent; /* in queue, where they go first */
+	unsigned in_row;              /* urgent ones since another */
+	struct worker *workers;
+	uint64_t generation;
+	uint64_t failed;   /* workers up to this generation count as one */
+	unsigned spawning; /* orders that the zygote has not answered */
+	unsigned failures; /* boots in a row */
+	int64_t retry_at;
+	bool inside; /* in the middle of something: no dispatch now */
+	bool more;   /* jobs came meanwhile */
+	struct eddy_executor_stats stats;
+};
+
+#define EACH_WORKER(worker, pool)                             \
+	(worker) = (pool)->workers;                           \
+	(worker) < (pool)->workers + (pool)->options.workers; \
+	(worker)++
+
+#define DEATH_DURATION EDDY_S(5) /* for SIGKILL to work */
+
+/* The long job around job, or NULL. */
+static inline struct eddy_long_job *
+long_part(struct eddy_job *job)
+{
+	return (job_flags(job) & EDDY_JOB_LONG) != 0 ? long_job_of(job) : NULL;
+}
+
+/* process_queue.c */
+void eddy__process_wake_at(struct pool *pool, int64_t when);
+void eddy__process_on_clock(
+    struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events);
+void eddy__process_on_knock(struct eddy_loop *loop, struct eddy_post *post);
+void eddy__process_open_inbox(struct pool *pool);
+/* Among the urgent ones, which come first, or the others: last, or first. */
+void eddy__process_enqueue(struct pool *pool, struct eddy_job *job, bool first);
+/* Back to the front: it has not started. */
+void eddy__process_requeue(struct pool *pool, struct eddy_job *job);
+void eddy__process_fail_queue(
+    struct pool *pool, enum eddy_outcome outcome, int result);
+/* Stop a job of the pool, wherever it is. */
+int eddy__process_stop(
+    struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome);
+void eddy__process_end_job(struct pool *pool, struct eddy_job *job,
+    enum eddy_outcome outcome, int result);
+/* Around whatever may end jobs or make room: the end of one may submit the next
+ * one of a strand, which is dispatched when the outermost is left. */
+bool eddy__process_enter(struct pool *pool);
+void eddy__process_leave(struct pool *pool, bool first);
+
+/* process_host.c */
+void eddy__process_clear(struct pool *pool, struct worker *worker);
+void eddy__process_release(struct pool *pool, struct worker *worker);
+int eddy__process_refill(struct pool *pool); /* why one could not be ordered */
+void eddy__process_kill(struct worker *worker, enum eddy_outcome why);
+void eddy__process_quit(struct worker *worker);   /* when it has no job */
+void eddy__process_retire(struct worker *worker); /* the same, and soon */
+void eddy__process_check(struct worker *worker);  /* is it late? */
+void eddy__process_hear(struct pool *pool);       /* all news there are */
+void eddy__process_quarantine(struct worker *worker);
+/* Stop a job that worker runs, and nobody else's: those behind it are taken back
+ * first.  -EALREADY: it has returned. */
+int eddy__process_interrupt(
+    struct worker *worker, struct eddy_job *job, enum eddy_outcome why);
+
+/* process_transfer.c */
+void eddy__process_put(struct worker *worker, struct eddy_job *job);
+/* Get a job back that its worker has not started. */
+bool eddy__process_reclaim(struct worker *worker, uint32_t i);
+void eddy__process_take_back(struct worker *worker);
+struct eddy_job *eddy__process_take(struct worker *worker, uint32_t i);
+void eddy__process_hear_reports(struct worker *worker);
+/* All that a worker says it has done.  False: it cannot be true. */
+bool eddy__process_drain(struct worker *worker);
+bool eddy__process_deliver_dead(struct worker *worker, uint32_t i);
+void eddy__process_wake(struct channel *channel);
+
+#endif

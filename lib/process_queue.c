@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process_queue: which job goes where, and when it has to stop.
+ *
+ * Urgent jobs first, but one in eight is another; idle workers first, then a
+ * second job for each, and so on.  A worker that idles gets the newest job that
+ * waits in another.  One timerfd has the next deadline of all.
+ */
+#include <eddy/process_pool.h>
+
+#include <limits.h>
+
+#include "process_impl.h"
+
+void
+eddy__process_end_job(struct pool *pool, struct eddy_job *job,
+    enum eddy_outcome outcome, int result)
+{
+	eddy__stats_count(&pool->stats, outcome, 1);
+	eddy__job_end_on(pool->home, job, outcome, result);
+}
+
+void
+eddy__process_enqueue(struct pool *pool, struct eddy_job *job, bool first)
+{
+	struct eddy_job *last = pool->last_urgent;
+	bool urgent = (job_flags(job) & EDDY_JOB_URGENT) != 0;
+
+	if (urgent && (last == NULL || !first))
+		pool->last_urgent = job;
+	if (!urgent && !first)
+		list_push(&pool->queue, &job->ready);
+	else if (last == NULL || (urgent && first))
+		list_push_front(&pool->queue, &job->ready);
+	else
+		list_push_front(&last->ready, &job->ready);
+}
+
+/* Out of the queue, for a slot or an end. */
+static void
+unqueue(struct pool *pool, struct eddy_job *job)
+{
+	struct eddy_ready *before = job->ready.prev;
+
+	if (job == pool->last_urgent)
+		pool->last_urgent = before != &pool->queue ? job_of(before)
+		                                           : NULL;
+	list_remove(&job->ready);
+	A_SUB(&pool->queued, 1);
+}
+
+void
+eddy__process_fail_queue(
+    struct pool *pool, enum eddy_outcome outcome, int result)
+{
+	while (!list_empty(&pool->queue)) {
+		struct eddy_job *job = job_of(pool->queue.next);
+
+		unqueue(pool, job);
+		eddy__process_end_job(pool, job, outcome, result);
+	}
+}
+
+/* Was it asked to stop, or is it past its deadline? */
+static enum eddy_outcome
+must_stop(const struct eddy_job *job)
+{
+	enum eddy_outcome why = A_LOAD(&job->stop);
+
+	return why == EDDY_NONE && job_expired(job) ? EDDY_EXPIRED : why;
+}
+
+void
+eddy__process_wake_at(struct pool *pool, int64_t when)
+{
+	if (when == 0 || when == EDDY_FOREVER ||
+	    (pool->wake_at != 0 && pool->wake_at <= when))
+		return;
+	pool->wake_at = when;
+	eddy__timerfd_set(pool->clock.fd, when);
+}
+
+/* Queue and workers. */
+
+void
+eddy__process_requeue(struct pool *pool, struct eddy_job *job)
+{
+	A_STORE(&job->state, JOB_QUEUED);
+	A_ADD(&pool->queued, 1);
+	eddy__process_enqueue(pool, job, true);
+}
+
+/* Is it time for another worker in its place? */
+static bool
+tired(const struct worker *worker)
+{
+	const struct eddy_process_pool_options *o = &worker->pool->options;
+
+	if (worker->tail == 0) /* one job at least, or none would ever run */
+		return false;
+	return (o->max_jobs != 0 && worker->tail >= o->max_jobs) ||
+	       (o->lifetime != 0 && eddy_now() - worker->born >= o->lifetime) ||
+	       (o->max_rss != 0 &&
+		   A_LOAD(&worker->channel->rss) > o->max_rss >> 10);
+}
+
+/* May it have one more job, with level jobs or fewer now? */
+static bool
+takes_more(struct worker *worker, uint32_t level)
+{
+	uint32_t n = worker->tail - worker->head;
+
+	if (worker->state != LIVE || n > level)
+		return false;
+	if (!tired(worker))
+		return true;
+	if (n == 0)
+		eddy__process_retire(worker);
+	return false;
+}
+
+/* For an idle worker: the newest job of one that has more than it can run. */
+static void
+balance(struct pool *pool, struct worker *idle)
+{
+	struct worker *worker;
+	uint32_t n, i;
+
+	for (EACH_WORKER(worker, pool))
+		for (n = worker->tail;
+		     worker->state == LIVE && n - worker->head > 1; n--) {
+			struct eddy_job *job;
+
+			i = (n - 1) % pool->options.depth;
+			job = worker->jobs[i];
+			if (job != NULL && eddy__process_reclaim(worker, i)) {
+				eddy__process_put(idle, job);
+				return;
+			}
+		}
+}
+
+/* The oldest job that may still run, or NULL. */
+static struct eddy_job *
+next_job(struct pool *pool)
+{
+	while (!list_empty(&pool->queue)) {
+		struct eddy_job *job = job_of(pool->queue.next);
+		struct eddy_job *last = pool->last_urgent;
+		enum eddy_outcome why;
+
+		if (last == NULL) {
+			pool->in_row = 0;
+		} else if (pool->in_row++ >= URGENT_IN_ROW) {
+			pool->in_row = 0;
+			if (last->ready.next != &pool->queue)
+				job = job_of(last->ready.next);
+		}
+		why = must_stop(job);
+		unqueue(pool, job);
+		if (why == EDDY_NONE)
+			return job;
+		eddy__process_end_job(pool, job, why, 0);
+	}
+	return NULL;
+}
+
+/* Idle workers first, then a second job for each, and so on. */
+static void
+dispatch(struct pool *pool)
+{
+	struct worker *worker;
+	uint32_t level;
+
+	for (level = 0; level < pool->options.depth; level++)
+		for (EACH_WORKER(worker, pool)) {
+			struct eddy_job *job;
+
+			if (!takes_more(worker, level))
+				continue;
+			job = next_job(pool);
+			if (job != NULL)
+				eddy__process_put(worker, job);
+			else if (level == 0)
+				balance(pool, worker);
+		}
+}
+
+static void
+check_drained(struct pool *pool)
+{
+	if (A_LOAD(&pool->draining) != 0 && pool->stats.running == 0 &&
+	    A_LOAD(&pool->queued) == 0)
+		eddy_executor_drained(&pool->executor);
+}
+
+bool
+eddy__process_enter(struct pool *pool)
+{
+	bool first = !pool->inside;
+
+	pool->inside = true;
+	return first;
+}
+
+void
+eddy__process_leave(struct pool *pool, bool first)
+{
+	pool->more = true;
+	if (!first)
+		return;
+	eddy__process_refill(pool);
+	while (pool->more) {
+		pool->more = false;
+		dispatch(pool);
+	}
+	pool->inside = false;
+	check_drained(pool);
+	eddy_executor_room(&pool->executor, UINT_MAX);
+}
+
+int
+eddy__process_stop(
+    struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome)
+{
+	struct worker *worker;
+	uint32_t i;
+
+	if (A_LOAD(&job->state) == JOB_QUEUED) {
+		if (job->ready.next == NULL)
+			return 0; /* on its way; stop is set */
+		unqueue(pool, job);
+		eddy__process_end_job(pool, job, outcome, 0);
+		return 0;
+	}
+	for (EACH_WORKER(worker, pool))
+		for (i = 0; i < pool->options.depth; i++) {
+			if (worker->jobs[i] != job)
+				continue;
+			if (!eddy__process_reclaim(worker, i))
+				return eddy__process_interrupt(
+				    worker, job, outcome);
+			eddy__process_end_job(pool, job, outcome, 0);
+			return 0;
+		}
+	return -EALREADY;
+}
+
+static void
+check_job(struct pool *pool, struct eddy_job *job)
+{
+	enum eddy_outcome why = must_stop(job);
+
+	if (why == EDDY_NONE)
+		eddy__process_wake_at(pool, job->deadline);
+	else
+		eddy__process_stop(pool, job, why);
+}
+
+static void
+check_worker(struct pool *pool, struct worker *worker)
+{
+	struct eddy_job **head;
+	uint32_t i;
+
+	for (i = 0; i < pool->options.depth; i++)
+		if (worker->jobs[i] != NULL)
+			check_job(pool, worker->jobs[i]);
+	head = &worker->jobs[worker->head % pool->options.depth];
+	if (worker->limit > eddy_now())
+		eddy__process_wake_at(pool, worker->limit);
+	else if (worker->limit != 0 && *head != NULL)
+		eddy__process_stop(pool, *head, EDDY_EXPIRED);
+	eddy__process_check(worker);
+}
+
+/* Stop whoever was asked to, or is past its time. */
+static void
+check_all(struct pool *pool)
+{
+	struct eddy_ready *ready, *next;
+	bool first = eddy__process_enter(pool);
+	struct worker *worker;
+
+	for (ready = pool->queue.next; ready != &pool->queue; ready = next) {
+		next = ready->next;
+		check_job(pool, job_of(ready));
+	}
+	for (EACH_WORKER(worker, pool))
+		check_worker(pool, worker);
+	eddy__process_leave(pool, first);
+}
+
+void
+eddy__process_on_clock(
+    struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
+{
+	struct pool *pool = CONTAINER_OF(watch, struct pool, clock);
+
+	(void)loop;
+	(void)events;
+	pool->wake_at = 0;
+	check_all(pool);
+}
+
+void
+eddy__process_open_inbox(struct pool *pool)
+{
+	struct eddy_ready *ready;
+
+	pthread_mutex_lock(&pool->lock);
+	while ((ready = list_pop(&pool->inbox)) != NULL)
+		eddy__process_enqueue(pool, job_of(ready), false);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void
+eddy__process_on_knock(struct eddy_loop *loop, struct eddy_post *post)
+{
+	struct pool *pool = CONTAINER_OF(post, struct pool, knock);
+	bool first = eddy__process_enter(pool);
+
+	(void)loop;
+	eddy__process_open_inbox(pool);
+	if (A_LOAD(&pool->broken) != 0)
+		eddy__process_fail_queue(
+		    pool, EDDY_LOST, A_LOAD(&pool->broken));
+	check_all(pool);
+	eddy__process_leave(pool, first);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process_transfer: jobs into the slots of a worker, and what comes of them.
+ *
+ * Whatever the worker can write is fetched once and checked; which job a slot
+ * has, and how far the ring is, is only believed to the host's own table.
+ */
+#include <eddy/process_pool.h>
+
+#include <string.h>
+
+#include "process_impl.h"
+
+enum { IDLE_RINGS = 1000 }; /* bells without progress: a broken worker */
+
+static void *
+area_of(const struct worker *worker, uint32_t i)
+{
+	return channel_area(
+	    worker->channel, i, worker->pool->options.slot_size);
+}
+
+/* After a change of tail or quit: wake it if it sleeps or is about to. */
+void
+eddy__process_wake(struct channel *channel)
+{
+	A_ADD(&channel->wakes, 1);
+	/* Pairs with the fence in wait_for_tail. */
+	A_FENCE(&channel->asleep);
+	if (A_LOAD(&channel->asleep) != 0)
+		eddy__futex_wake(&channel->wakes, 1, true);
+}
+
+/* The oldest job may run now. */
+static void
+start_clock(struct worker *worker)
+{
+	uint32_t i = worker->head % worker->pool->options.depth;
+	struct eddy_job *job = worker->jobs[i];
+	struct eddy_long_job *part = job != NULL ? long_part(job) : NULL;
+
+	worker->limit = 0;
+	if (part != NULL && part->run_limit > 0) {
+		worker->limit = eddy_after(part->run_limit);
+		eddy__process_wake_at(worker->pool, worker->limit);
+	}
+}
+
+void
+eddy__process_put(struct worker *worker, struct eddy_job *job)
+{
+	struct pool *pool = worker->pool;
+	uint32_t i = worker->tail % pool->options.depth;
+	struct slot *slot = &worker->channel->slots[i];
+	struct eddy_long_job *part = long_part(job);
+
+	if (job->size != 0)
+		memcpy(area_of(worker, i), job->arg, job->size);
+	slot->fn = (uintptr_t)job->fn;
+	A_STORE(&slot->report.wanted,
+	    part != NULL && part->on_progress != NULL && job->door != NULL);
+	A_STORE(&slot->report.count, 0);
+	A_STORE(&slot->report.stop, 0);
+	worker->reports[i] = 0;
+	A_STORE(&job->state, JOB_RUNNING);
+	worker->jobs[i] = job;
+	worker->held++;
+	pool->stats.running++;
+	A_RELEASE(&slot->state, SLOT_QUEUED);
+	if (worker->tail == worker->head)
+		start_clock(worker);
+	A_RELEASE(&worker->channel->tail, ++worker->tail);
+	eddy__process_wake(worker->channel);
+}
+
+/* The job of a slot is somewhere else from now on. */
+struct eddy_job *
+eddy__process_take(struct worker *worker, uint32_t i)
+{
+	struct eddy_job *job = worker->jobs[i];
+
+	worker->jobs[i] = NULL;
+	worker->held--;
+	worker->pool->stats.running--;
+	return job;
+}
+
+bool
+eddy__process_reclaim(struct worker *worker, uint32_t i)
+{
+	uint32_t queued = SLOT_QUEUED;
+
+	if (!A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
+		return false;
+	eddy__process_take(worker, i);
+	return true;
+}
+
+/* Newest first, so that they stay in order. */
+void
+eddy__process_take_back(struct worker *worker)
+{
+	uint32_t n;
+
+	for (n = worker->tail; n != worker->head; n--) {
+		uint32_t i = (n - 1) % worker->pool->options.depth;
+		struct eddy_job *job = worker->jobs[i];
+
+		if (job != NULL && eddy__process_reclaim(worker, i))
+			eddy__process_requeue(worker->pool, job);
+	}
+}
+
+/* What a job says of its progress, before its outcome. */
+static void
+hear_report(struct worker *worker, uint32_t i)
+{
+	struct report *report = &worker->channel->slots[i].report;
+	struct eddy_job *job = worker->jobs[i];
+	struct eddy_long_job *part = job != NULL ? long_part(job) : NULL;
+	uint32_t count;
+
+	if (part == NULL || part->on_progress == NULL)
+		return;
+	count = A_ACQUIRE(&report->count);
+	if (count == worker->reports[i])
+		return;
+	worker->reports[i] = count;
+	worker->idle_rings = 0;
+	eddy__job_report(worker->pool->home, job, A_LOAD(&report->value));
+}
+
+void
+eddy__process_hear_reports(struct worker *worker)
+{
+	uint32_t i;
+
+	for (i = 0; i < worker->pool->options.depth; i++)
+		hear_report(worker, i);
+}
+
+/* A job that its worker has done.  False: it cannot be true. */
+static bool
+deliver(struct worker *worker, uint32_t i)
+{
+	struct slot *slot = &worker->channel->slots[i];
+	struct eddy_job *job = worker->jobs[i];
+	int result;
+
+	if (A_ACQUIRE(&slot->state) != SLOT_DONE)
+		return false;
+	result = A_LOAD(&slot->result);
+	if (result < LOWEST_RESULT)
+		return false;
+	hear_report(worker, i);
+	if (job->size != 0)
+		memcpy(job->arg, area_of(worker, i), job->size);
+	eddy__process_take(worker, i);
+	eddy__process_end_job(worker->pool, job, EDDY_RETURNED, result);
+	return true;
+}
+
+bool
+eddy__process_deliver_dead(struct worker *worker, uint32_t i)
+{
+	hear_report(worker, i);
+	return worker->why != EDDY_PROTOCOL && deliver(worker, i);
+}
+
+bool
+eddy__process_drain(struct worker *worker)
+{
+	uint32_t head = A_ACQUIRE(&worker->channel->head);
+
+	if (head - worker->head > worker->tail - worker->head)
+		return false;
+	if (head == worker->head)
+		return worker->idle_rings++ < IDLE_RINGS;
+	worker->idle_rings = 0;
+	for (; worker->head != head; worker->head++) {
+		uint32_t i = worker->head % worker->pool->options.depth;
+
+		if (worker->jobs[i] != NULL && /* not taken back */
+		    !deliver(worker, i))
+			return false;
+	}
+	start_clock(worker);
+	return true;
+}
