@@ -219,7 +219,7 @@ bury(struct server *server, const siginfo_t *dead)
 		i++;
 	if (i < server->count)
 		kill(-dead->si_pid, SIGKILL);
-	eddy__reap(dead->si_pid, &message.usage);
+	eddy__wait4(dead->si_pid, &message.usage);
 	if (i == server->count)
 		return;
 	message.index = server->children[i].index;

@@ -81,7 +81,7 @@ CALL(pidfd_kill, (int pidfd, int signal),
 /* 4: PIDFD_SIGNAL_PROCESS_GROUP */
 CALL(pidfd_kill_group, (int pidfd, int signal),
     syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 4))
-CALL(reap, (pid_t pid, struct rusage *ret_usage),
+CALL(wait4, (pid_t pid, struct rusage *ret_usage),
     RETRY(wait4(pid, NULL, 0, ret_usage)))
 CALL(set_affinity, (const void *cpus, size_t size),
     sched_setaffinity(0, size, cpus))

@@ -66,7 +66,7 @@ int eddy__pidfd_open(pid_t pid);
 int eddy__pidfd_kill(int pidfd, int signal);
 /* The same to the group that pidfd leads, or led; -EINVAL before Linux 6.9. */
 int eddy__pidfd_kill_group(int pidfd, int signal);
-int eddy__reap(pid_t pid, struct rusage *ret_usage); /* a dead child */
+int eddy__wait4(pid_t pid, struct rusage *ret_usage); /* a dead child */
 int eddy__waitid(int type, int id, siginfo_t *ret_info, int options);
 int eddy__signalfd(int fd, const sigset_t *set);
 /* sys_process.c.  Sets of signals, as EDDY_SIGNAL makes them.  block: of this
