@@ -18,6 +18,7 @@ SAN          ?=
 ONE          ?=
 # N=pattern runs the tests whose case matches.
 V            ?= 0
+SECONDS      ?= 60
 
 VERSION := $(shell sed -n 's/.define EDDY_VERSION *"\(.*\)"/\1/p' \
 	include/eddy/base.h)
@@ -67,7 +68,7 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo check bench lint models format tags compdb cov examples \
+.PHONY: all help demo check bench fuzz lint models format tags compdb cov examples \
 	hosts consumer amalgamation dist man html install uninstall clean
 .SECONDARY:
 
@@ -83,6 +84,7 @@ help:
 #:              BASE=dir: what has moved since; figures in build/bench/*.tsv
 #: bench-deps   how to install what they have at their side
 #: lint         headers, symbols, layers, pages, format
+#: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: models       the Spin models and their planted bugs (needs spin)
 #: hosts        eddy inside libuv, libev, GLib and the other way round
 #: examples     build and run the programs in README.md and the pages
@@ -157,7 +159,8 @@ $(B)/bench_start: link += $(filter -l%,$(timers))
 $(B)/bench_timer: link += $(filter -l%,$(timers))
 
 $(B)/check_%: $(B)/test/check_%.o $(B)/test/census.o $(B)/libeddy.a
-	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ \
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	    $(filter %.a,$^) \
 	    $(shell sed -n 's/^.* link: \(.*\) \*\/$$/\1/p' test/check_$*.c) \
 	    $$($(PKG_CONFIG) --libs check) $(link)
 
@@ -167,6 +170,8 @@ $(B)/test/%.o: ours += -Itest $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 # line says how many failed.
 check: examples hosts $(checks)
 	@test/run.sh $(B) $(checks)
+
+$(B)/check_fuzz: $(B)/test/fuzz/fuzz_timers.o $(B)/test/fuzz/fuzz_tasks.o
 
 check-%: $(B)/check_%
 	$<
@@ -193,6 +198,19 @@ models:
 examples: all
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/examples.sh $(B)
 
+# libFuzzer is clang's; it begins with what it found the last time.
+fuzz: $(patsubst test/fuzz/fuzz_%.c,fuzz-%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+
+fuzz-%:
+	@mkdir -p build/fuzz/$*
+	$(call say,FUZZ)clang -std=c11 -D_GNU_SOURCE -g -O1 -Iinclude -Ilib -pthread \
+	    -fsanitize=fuzzer,address,undefined -DFUZZ_TARGET=fuzz_$* \
+	    -o build/fuzz/fuzz_$* test/fuzz/libfuzzer.c test/fuzz/fuzz_$*.c lib/*.c
+	@build/fuzz/fuzz_$* -max_total_time=$(SECONDS) -max_len=2000 \
+	    -len_control=10 -artifact_prefix=build/fuzz/ build/fuzz/$* \
+	    >build/fuzz/$*.log 2>&1 || { tail -40 build/fuzz/$*.log; exit 1; }
+	@sed -n 's/^#[0-9]*\tDONE/fuzz $*:/p' build/fuzz/$*.log
+
 hosts: all
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/hosts.sh $(B)
 
@@ -215,7 +233,7 @@ html:
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
 	    lib/*.[ch] test/*.[ch] bench/*.[ch] bench/peers/*.[ch] \
-	    test/hosts/*.[ch]
+	    test/hosts/*.[ch] test/fuzz/*.[ch]
 
 tags:
 	@mkdir -p build
