@@ -68,8 +68,8 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo check bench fuzz lint models format tags compdb cov examples \
-	hosts consumer amalgamation dist man html install uninstall clean
+.PHONY: all help demo check bench bench-size fuzz lint models format tags compdb \
+	cov examples hosts consumer amalgamation dist man html install uninstall clean
 .SECONDARY:
 
 all: $(B)/libeddy.a $(B)/eddy.pc
@@ -82,6 +82,7 @@ help:
 #: check        build and run all tests (needs Check); check-NAME: one suite
 #: bench        run the benchmarks; bench-NAME: one; QUICK=1: short;
 #:              BASE=dir: what has moved since; figures in build/bench/*.tsv
+#: bench-size   bytes of a static echo program, beside other libraries
 #: bench-deps   how to install what they have at their side
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
@@ -179,10 +180,14 @@ check-%: $(B)/check_%
 bench: $(benches)
 	@rm -f $(B)/bench/*.tsv
 	@for b in $(benches); do BENCH_TSV=$(B)/bench $$b || exit; done
+	@CC="$(CC)" sh bench/size.sh $(B) | tee $(B)/bench/size.tsv
 	@bench/report.sh $(B)/bench $(BASE)
 
 bench-deps:
 	@echo sudo apt-get install -y pkg-config $(bench_deps)
+
+bench-size: all
+	@CC="$(CC)" sh bench/size.sh $(B)
 
 bench-%: $(B)/bench_%
 	@BENCH_TSV=$(B)/bench $<

@@ -12,11 +12,9 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <eddy/base.h>
@@ -37,9 +35,8 @@
 #endif
 enum { FUTEX_WAIT, FUTEX_WAKE, FUTEX_PRIVATE_FLAG = 128 }; /* futex(2) */
 
-/* 0 or a count, or -errno; the caller's errno comes back. */
-static int
-result(long r, int saved)
+int
+eddy__result(long r, int saved)
 {
 	int error = errno;
 
@@ -58,7 +55,7 @@ result(long r, int saved)
 /* clang-format off */
 #define CALL(name, parameters, call)                                           \
 	int eddy__##name parameters { int saved = errno;                       \
-		return result(call, saved); }
+		return eddy__result(call, saved); }
 
 CALL(open, (const char *path, int flags), open(path, flags | O_CLOEXEC))
 CALL(close, (int fd), close(fd))
@@ -102,7 +99,7 @@ eddy__pipe(int ret_fds[2], int ours)
 
 	if (r == 0) /* that cannot fail */
 		fcntl(ret_fds[ours], F_SETFL, O_NONBLOCK);
-	return result(r, saved);
+	return eddy__result(r, saved);
 }
 
 void *
@@ -142,7 +139,7 @@ eddy__map(void **ret_p, int fd, size_t size)
 
 	if (p != MAP_FAILED)
 		*ret_p = p;
-	return result(p == MAP_FAILED ? -1 : 0, saved);
+	return eddy__result(p == MAP_FAILED ? -1 : 0, saved);
 }
 
 int
@@ -156,7 +153,7 @@ eddy__mark(const uint32_t **ret_mark)
 
 	if (r == 0)
 		*mark = 1;
-	r = result(r, saved);
+	r = eddy__result(r, saved);
 	if (r < 0 && mark != MAP_FAILED)
 		eddy__unmap(mark, size);
 	*ret_mark = mark;
@@ -181,11 +178,11 @@ eddy__memfd(const char *name, size_t size)
 
 	if (fd >= 0 && (ftruncate(fd, (off_t)size) < 0 ||
 			   fcntl(fd, F_ADD_SEALS, SEALS) < 0)) {
-		r = result(-1, saved);
+		r = eddy__result(-1, saved);
 		eddy__close(fd);
 		return r;
 	}
-	return result(fd, saved);
+	return eddy__result(fd, saved);
 }
 
 int
@@ -194,7 +191,7 @@ eddy__epoll_ctl(int epoll, int op, int fd, uint32_t events, uint64_t data)
 	struct epoll_event event = {.events = events, .data.u64 = data};
 	int saved = errno;
 
-	return result(epoll_ctl(epoll, op, fd, &event), saved);
+	return eddy__result(epoll_ctl(epoll, op, fd, &event), saved);
 }
 
 /* What the kernel calls __kernel_timespec. */
@@ -222,10 +219,10 @@ eddy__epoll_wait(int epoll, struct epoll_event *events, int n, int64_t duration,
 	if (!*coarse && duration != 0 && duration != EDDY_FOREVER) {
 		r = syscall(SYS_epoll_pwait2, epoll, events, n, &time, NULL, 0);
 		if (r >= 0 || (errno != ENOSYS && errno != EPERM))
-			return result(r, saved);
+			return eddy__result(r, saved);
 		*coarse = true; /* before 5.11, or a container's filter */
 	}
-	return result(
+	return eddy__result(
 	    epoll_wait(epoll, events, n, milliseconds(duration)), saved);
 }
 
@@ -241,7 +238,7 @@ eddy__poll(struct pollfd *fds, int n, int64_t duration)
 			left = EDDY_FOREVER;
 		r = poll(fds, (nfds_t)n, milliseconds(left > 0 ? left : 0));
 	} while (r < 0 && errno == EINTR);
-	return result(r, saved);
+	return eddy__result(r, saved);
 }
 
 int
@@ -257,7 +254,7 @@ eddy__ring(int eventfd)
 			(void)!read(eventfd, &count, sizeof(count));
 		else if (errno != EINTR)
 			break;
-	return result(n, saved);
+	return eddy__result(n, saved);
 }
 
 int
@@ -271,7 +268,7 @@ eddy__timerfd_set(int timerfd, int64_t when)
 		at.it_value = (struct timespec){0, 0};
 	else if (when <= 0)
 		at.it_value.tv_nsec = 1; /* long ago; 0 would be never */
-	return result(
+	return eddy__result(
 	    timerfd_settime(timerfd, TFD_TIMER_ABSTIME, &at, NULL), saved);
 }
 
@@ -297,7 +294,7 @@ eddy__send(int fd, const void *data, size_t size, const int *fds, int n)
 		control.header.cmsg_len = (socklen_t)CMSG_LEN(bytes);
 		memcpy(CMSG_DATA(&control.header), fds, bytes);
 	}
-	return result(RETRY(sendmsg(fd, &message, MSG_NOSIGNAL)), saved);
+	return eddy__result(RETRY(sendmsg(fd, &message, MSG_NOSIGNAL)), saved);
 }
 
 int
@@ -318,7 +315,7 @@ eddy__recv(int fd, void *data, size_t size, int *ret_fds, int flags)
 	if (header != NULL && header->cmsg_type == SCM_RIGHTS)
 		memcpy(
 		    ret_fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
-	return result(n, saved);
+	return eddy__result(n, saved);
 }
 
 int
@@ -327,7 +324,7 @@ eddy__futex_wait(uint32_t *word, uint32_t value, int64_t duration, bool shared)
 	struct kernel_time time = {duration / EDDY_S(1), duration % EDDY_S(1)};
 	int saved = errno;
 
-	return result(
+	return eddy__result(
 	    syscall(FUTEX, word, FUTEX_WAIT | (shared ? 0 : FUTEX_PRIVATE_FLAG),
 		value, duration == EDDY_FOREVER ? NULL : &time, NULL, 0),
 	    saved);
@@ -350,115 +347,6 @@ eddy__getpid(void)
 }
 
 int
-eddy__thread_create(
-    pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg)
-{
-	static const int faults[] = {
-	    SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-	pthread_attr_t attr;
-	sigset_t set, old;
-	size_t i;
-	int r;
-
-	sigfillset(&set);
-	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-		sigdelset(&set, faults[i]);
-	pthread_attr_init(&attr);
-	r = stack != 0 ? pthread_attr_setstacksize(&attr, stack) : 0;
-	if (r == 0) {
-		pthread_sigmask(SIG_SETMASK, &set, &old);
-		r = pthread_create(ret_thread, &attr, fn, arg);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-	}
-	pthread_attr_destroy(&attr);
-	return -r;
-}
-
-void
-eddy__cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t monotonic;
-
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-}
-
-int
-eddy__cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline)
-{
-	struct timespec until = {.tv_sec = (time_t)(deadline / EDDY_S(1)),
-	    .tv_nsec = (long)(deadline % EDDY_S(1))};
-
-	return deadline == EDDY_FOREVER
-	           ? -pthread_cond_wait(cond, lock)
-	           : -pthread_cond_timedwait(cond, lock, &until);
-}
-
-static void
-on_signal(int signal)
-{
-	(void)signal;
-}
-
-int
-eddy__catch_signal(int signal)
-{
-	struct sigaction action = {.sa_handler = on_signal};
-	int saved = errno;
-
-	if (signal < SIGRTMIN || signal > SIGRTMAX)
-		return -EINVAL;
-	return result(sigaction(signal, &action, NULL), saved);
-}
-
-int
-eddy__ticker_open(int *ret_ticker, int signal)
-{
-	/* As the kernel has it: C libraries hide the thread's field. */
-	struct {
-		void *value;
-		int signal, notify, thread, rest[11];
-	} event = {
-	    NULL, signal, SIGEV_THREAD_ID, (int)syscall(SYS_gettid), {0}};
-	int saved = errno;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, signal);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	return result(
-	    syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, ret_ticker),
-	    saved);
-}
-
-int
-eddy__ticker_set(int ticker, int64_t interval)
-{
-	long ns = (long)interval; /* below a second */
-	struct {
-		long interval[2], first[2];
-	} when = {{0, ns}, {0, ns != 0 ? 1 : 0}};
-	int saved = errno;
-
-	return result(
-	    syscall(SYS_timer_settime, ticker, 0, &when, NULL), saved);
-}
-
-int
-eddy__thread_count(void)
-{
-	int saved = errno;
-	struct stat task;
-	long n = stat("/proc/self/task", &task);
-
-	/* A directory has a link from itself, its parent and each child; and
-	 * ThreadSanitizer has a thread of its own. */
-	return result(n < 0 ? n : (long)task.st_nlink - 2 - EDDY_TSAN, saved);
-}
-
-int
 eddy__cpus(void)
 {
 	int saved = errno;
@@ -467,20 +355,4 @@ eddy__cpus(void)
 
 	errno = saved;
 	return known ? CPU_COUNT(&set) : 1;
-}
-
-int
-eddy__leave_cpu(int cpu)
-{
-	cpu_set_t all, others;
-	int saved = errno, r;
-
-	r = sched_getaffinity(0, sizeof(all), &all);
-	others = all;
-	CPU_CLR((size_t)cpu, &others);
-	if (r == 0)
-		r = sched_setaffinity(0, sizeof(others), &others);
-	if (r == 0)
-		r = sched_setaffinity(0, sizeof(all), &all);
-	return result(r, saved);
 }

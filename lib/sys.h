@@ -20,6 +20,9 @@
 struct epoll_event;
 struct rusage;
 
+/* 0 or a count, or -errno of the failed call; errno is what was saved before. */
+int eddy__result(long r, int saved);
+
 /* Memory.  alloc zeroes. */
 void *eddy__alloc(size_t size);
 void *eddy__realloc(void *p, size_t size);
@@ -86,7 +89,7 @@ int eddy__spawn(pid_t *ret_pid, const struct spawn *how);
 /* The status of a child that has ended; si_pid 0: it runs. */
 int eddy__reap(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage);
 int eddy__kill(pid_t pid, int signal);
-/* Starts with every signal blocked but those that a fault raises. */
+/* sys_thread.c.  Starts with every signal blocked but those that a fault raises. */
 int eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
 /* Who this thread is: pthread_self(), without the call where that is possible. */
