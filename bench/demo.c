@@ -5,7 +5,9 @@
  * Every regular file below a directory is one job (open, read, hash) while a
  * heartbeat task wants to run each millisecond.  How late it is tells what the
  * jobs did to the loop.  The last pass adds a job that crashes and one that
- * hangs, and nobody else may notice.   usage: demo [--tsv FILE] [DIR]
+ * hangs, and nobody else may notice.  --stall tells who blocks the loop.
+ *
+ * usage: demo [--stall] [--tsv FILE] [DIR]
  */
 #include <eddy.h>
 
@@ -26,6 +28,7 @@
 #define DEFAULT_DIR "/usr/bin" /* every Debian machine has it, and big files */
 #define BEAT        EDDY_MS(1)
 #define HANG_LIMIT  EDDY_MS(200)
+#define STALL       EDDY_MS(10)
 
 enum { PATH_SIZE = 4096, CHUNK = 32 << 10, BAR = 32 };
 
@@ -310,6 +313,7 @@ struct app {
 	struct eddy_task task;
 	struct eddy_zygote *zygote;
 	struct eddy_executor *threads, *processes;
+	struct eddy_stall_watch *stall; /* NULL: none */
 	unsigned cpus;
 	struct way ways[WAYS];
 	struct run run;
@@ -344,6 +348,9 @@ app(struct eddy_task *self)
 {
 	EDDY_BEGIN(self, struct app, f);
 	EDDY_TRY(eddy_complete(self, open_executors(f)));
+	if (f->stall != NULL)
+		EDDY_TRY(eddy_complete(
+		    self, eddy_stall_start(self->loop, f->stall)));
 	for (f->i = 0; f->i < WAYS; f->i++)
 		EDDY_TRY(eddy_call(
 		    self, EDDY_INIT(&f->run, run, .way = &f->ways[f->i])));
@@ -527,19 +534,26 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
+	    {"stall", no_argument, NULL, 's'},
 	    {"tsv", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
+	static struct eddy_stall_watch stall = {.threshold = STALL};
 	static struct app f;
 	const char *dir, *why, *tsv = NULL;
 	int c, r;
 
 	setlocale(LC_CTYPE, "");
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c != 't')
-			return complain("usage", "demo [--tsv FILE] [DIR]");
-		tsv = optarg;
+		if (c == 't')
+			tsv = optarg;
+		else if (c == 's')
+			f.stall = &stall;
+		else
+			return complain(
+			    "usage", "demo [--stall] [--tsv FILE] [DIR]");
 	}
 	dir = optind < argc ? argv[optind] : DEFAULT_DIR;
-	EDDY_INIT(&f, app, .cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN));
+	EDDY_INIT(&f, app, .cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
+	    .stall = f.stall);
 	/* Early: before big allocations and the first thread. */
 	r = eddy_zygote_open(&f.zygote, 0);
 	if (r < 0)

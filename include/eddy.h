@@ -17,5 +17,6 @@
 #include <eddy/thread_pool.h>
 #include <eddy/process_pool.h>
 #include <eddy/offload.h>
+#include <eddy/stall.h>
 
 #endif

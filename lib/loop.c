@@ -95,9 +95,10 @@ eddy__loop_abandon(struct eddy_loop *loop)
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
 	struct door *door = loop->door;
 
-	while (loop->observers != NULL)
-		loop->observers->leave(
-		    loop->observers, loop, A_LOAD(door->ours) != 0);
+	if (loop->stall != NULL)
+		loop->stall->leave(loop->stall, A_LOAD(door->ours) != 0);
+	if (loop->trace != NULL)
+		loop->trace->leave(loop->trace, A_LOAD(door->ours) != 0);
 	A_STORE(&door->closed, 1);
 	/* Pairs with the fence of who looks at closed after a push. */
 	A_FENCE(&door->closed);
@@ -344,6 +345,8 @@ collect(struct eddy_loop *loop, int64_t duration)
 			    loop, events[i].data.u64, events[i].events);
 	loop->heard = !door_empty(loop->door);
 	door_collect(loop->door, &loop->pending);
+	if (wait != 0 && loop->stall != NULL)
+		loop->stall->look(loop->stall);
 	if (list_empty(&loop->pending) && !loop->stopping && may_jump(loop))
 		jump(loop, duration);
 	loop->now = loop_time(loop);
@@ -353,15 +356,11 @@ collect(struct eddy_loop *loop, int64_t duration)
 	return 0;
 }
 
-void
-eddy__loop_run_batch(struct eddy_loop *loop, struct observer *observer)
+static void
+run_batch(struct eddy_loop *loop)
 {
 	struct eddy_ready *ready;
 
-	if (observer != NULL) {
-		observer->run_batch(observer, loop);
-		return;
-	}
 	while ((ready = list_pop(&loop->batch)) != NULL) {
 		__builtin_prefetch(loop->batch.next->next);
 		loop->called = ready;
@@ -379,7 +378,11 @@ turn(struct eddy_loop *loop, int64_t duration)
 	list_splice(&loop->batch, &loop->pending);
 	loop->dispatching = true;
 	loop->into = &loop->batch;
-	eddy__loop_run_batch(loop, loop->observers);
+	A_STORE(&loop->turns, A_LOAD(&loop->turns) + 1);
+	if (loop->trace != NULL)
+		loop->trace->look(loop->trace);
+	else
+		run_batch(loop);
 	loop->into = &loop->pending;
 	eddy__loop_flush(loop, false);
 	loop->dispatching = false;
@@ -398,6 +401,8 @@ enter(struct eddy_loop *loop)
 		return -EBUSY;
 	A_STORE(&loop->owner, eddy__self());
 	loop->parked = false;
+	if (loop->stall != NULL)
+		loop->stall->look(loop->stall);
 	return 0;
 }
 

@@ -59,12 +59,12 @@ struct attachment {
 	struct attachment *next;
 };
 
-/* Who looks on while a batch runs; the first is asked to, and asks the next. */
+/* Who looks on. */
 struct observer {
-	void (*run_batch)(struct observer *, struct eddy_loop *);
-	/* The loop closes, or (not here) its copy in a forked child does. */
-	void (*leave)(struct observer *, struct eddy_loop *, bool here);
-	struct observer *next;
+	/* stall: the loop has begun or slept.  trace: run the batch. */
+	void (*look)(struct observer *);
+	/* The loop closes; or (not here) its copy in a forked child does. */
+	void (*leave)(struct observer *, bool here);
 };
 
 struct eddy_loop {
@@ -72,6 +72,7 @@ struct eddy_loop {
 	struct door *door; /* constant */
 	uintptr_t owner;   /* pthread_self() of the loop thread */
 	uintptr_t running; /* the same inside run and step, else 0 */
+	uint32_t turns;    /* batches ever */
 
 	/* Loop thread from here on. */
 	struct eddy_ready pending; /* runs in the next batch */
@@ -110,7 +111,7 @@ struct eddy_loop {
 	int budget;      /* awaits that may yet complete at once in this step */
 	int main_result; /* run.c */
 
-	struct observer *observers;
+	struct observer *stall, *trace; /* or NULL */
 	struct spin spin;
 	struct eddy_executor *held; /* job.c: the memory of, or NULL */
 	uint64_t held_jobs;         /* that need it */
@@ -147,9 +148,6 @@ eddy__loop_flush(struct eddy_loop *loop, bool last)
 typedef void loop_run_fn(struct eddy_loop *loop, struct eddy_ready *ready);
 loop_run_fn eddy__timer_fire, eddy__watch_fire, eddy__post_fire;
 loop_run_fn eddy__job_deliver, eddy__task_resume, eddy__task_ring;
-
-/* Run the batch while observer and those behind it look on; NULL: nobody. */
-void eddy__loop_run_batch(struct eddy_loop *loop, struct observer *observer);
 
 /* Would a run wait for anything? */
 bool eddy__loop_alive(const struct eddy_loop *loop);

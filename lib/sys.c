@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,12 @@ eddy__result(long r, int saved)
 		return eddy__result(call, saved); }
 
 CALL(open, (const char *path, int flags), open(path, flags | O_CLOEXEC))
+CALL(readlink, (const char *path, char *to, size_t size),
+    readlink(path, to, size))
+CALL(peek, (const void *from, void *to, size_t size),
+    process_vm_readv(getpid(), &(struct iovec){to, size}, 1,
+        &(struct iovec){(void *)(uintptr_t)from, size}, 1, 0))
+CALL(gettid, (void), syscall(SYS_gettid))
 CALL(close, (int fd), close(fd))
 CALL(dup, (int fd, int above), fcntl(fd, F_DUPFD_CLOEXEC, above))
 CALL(cpu, (void), sched_getcpu())

@@ -33,9 +33,13 @@ int eddy__mark(const uint32_t **ret_mark);
 void eddy__unmap(const void *p, size_t size);
 int eddy__memfd(const char *name, size_t size); /* sealed at size */
 
+/* Bytes of memory that may be gone, as a debugger would read it. */
+int eddy__peek(const void *from, void *to, size_t size);
+
 /* Descriptors, all close-on-exec. */
 int eddy__open(const char *path, int flags);
 int eddy__read(int fd, void *data, size_t size);
+int eddy__readlink(const char *path, char *to, size_t size);
 int eddy__close(int fd);
 int eddy__dup(int fd, int above); /* at above or higher */
 /* ours: which end does not block. */
@@ -64,6 +68,7 @@ void eddy__futex_wake(uint32_t *word, int n, bool shared);
 
 /* Processes and threads. */
 pid_t eddy__getpid(void);
+pid_t eddy__gettid(void);
 pid_t eddy__fork(void);
 int eddy__pidfd_open(pid_t pid);
 int eddy__pidfd_kill(int pidfd, int signal);

@@ -26,6 +26,7 @@
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
 #include <eddy/signal.h>
+#include <eddy/stall.h>
 #include <eddy/strand.h>
 #include <eddy/thread_pool.h>
 #include <eddy/timer.h>
@@ -512,6 +513,7 @@ static int
 run_loop(void)
 {
 	int i, first, fired = 0, started = 0;
+	struct eddy_stall_watch stalls = {.threshold = EDDY_S(1)};
 	struct eddy_loop *loop;
 	pthread_t thread;
 
@@ -519,6 +521,7 @@ run_loop(void)
 	if (first < 0)
 		return first;
 	note(&first, eddy_loop_fd(loop)); /* it can be run all the same */
+	note(&first, eddy_stall_start(loop, &stalls));
 	note(&first, start_all(loop, &started));
 	parcel.calls = 0;
 	eddy_post_init(&parcel.post, on_parcel);

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stall_report: what a blocked loop runs, what its thread does, and a line of it.
+ *
+ * All of it belongs to a thread that goes on meanwhile and may free what it
+ * runs, so memory is read as a debugger would (eddy__peek), the rest in procfs.
+ */
+#include "stall_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <eddy/post.h>
+#include <eddy/task.h>
+#include <eddy/watch.h>
+
+#include "executor_impl.h"
+#include "sys.h"
+
+/* A program that does not link them has no such handles. */
+#pragma weak eddy__timer_fire
+#pragma weak eddy__watch_fire
+#pragma weak eddy__post_fire
+#pragma weak eddy__job_deliver
+
+/* A node is the first member of its handle. */
+static const struct kind {
+	loop_run_fn *run;
+	const char *name;
+	size_t fn; /* where in the handle */
+} kinds[] = {
+    {eddy__timer_fire, "timer", offsetof(struct eddy_timer, fn)},
+    {eddy__watch_fire, "watch", offsetof(struct eddy_watch, fn)},
+    {eddy__post_fire, "post", offsetof(struct eddy_post, fn)},
+    {eddy__job_deliver, "job", offsetof(struct eddy_job, to)},
+};
+
+/* What the loop runs. */
+
+static const char *
+peek_string(const char *from, char *to, size_t size)
+{
+	int n = from != NULL ? eddy__peek(from, to, size - 1) : 0;
+
+	to[n > 0 ? n : 0] = '\0';
+	return n > 0 ? to : NULL;
+}
+
+static void
+identify_task(struct watcher *w, const struct eddy_task *from)
+{
+	struct eddy_stall *stall = &w->stall;
+	struct eddy_task task;
+	struct eddy_site at;
+
+	stall->kind = "task";
+	if (eddy__peek(from, &task, sizeof(task)) != sizeof(task))
+		return;
+	stall->fn = (uintptr_t)task.fn;
+	stall->name = peek_string(task.name, w->name, sizeof(w->name));
+	if (eddy__peek(task.at, &at, sizeof(at)) != sizeof(at))
+		return;
+	stall->line = at.line;
+	stall->func = peek_string(at.func, w->func, sizeof(w->func));
+	stall->file = peek_string(at.file, w->file, sizeof(w->file));
+	stall->operation = peek_string(
+	    at.text, w->operation, sizeof(w->operation));
+}
+
+static void
+identify_callback(struct watcher *w, const struct eddy_ready *from)
+{
+	struct eddy_stall *stall = &w->stall;
+	const struct kind *kind = kinds;
+	struct eddy_ready ready;
+	size_t i;
+
+	stall->kind = "callback";
+	if (eddy__peek(from, &ready, sizeof(ready)) != sizeof(ready))
+		return;
+	stall->fn = (uintptr_t)ready.run;
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++, kind++)
+		if (kind->run == ready.run) {
+			stall->kind = kind->name;
+			eddy__peek((const char *)from + kind->fn, &stall->fn,
+			    sizeof(stall->fn));
+		}
+}
+
+void
+eddy__stall_identify(struct watcher *w)
+{
+	struct eddy_task *task = NULL;
+	struct eddy_ready *called = NULL;
+
+	eddy__peek(&w->loop->current, &task, sizeof(task));
+	eddy__peek(&w->loop->called, &called, sizeof(called));
+	if (task != NULL)
+		identify_task(w, task);
+	else
+		identify_callback(w, called);
+}
+
+/* What its thread does. */
+
+static const char *
+read_file(const struct watcher *w, const char *what, char *to, size_t size)
+{
+	char path[64];
+	int fd, n;
+
+	snprintf(
+	    path, sizeof(path), "/proc/self/task/%u/%s", A_LOAD(&w->tid), what);
+	fd = eddy__open(path, O_RDONLY);
+	n = fd >= 0 ? eddy__read(fd, to, size - 1) : 0;
+	if (fd >= 0)
+		eddy__close(fd);
+	to[n > 0 ? n : 0] = '\0';
+	return to;
+}
+
+int
+eddy__stall_times(struct watcher *w)
+{
+	int64_t tick = EDDY_S(1) / sysconf(_SC_CLK_TCK);
+	unsigned long user, system;
+	char stat[512], state;
+	const char *rest = strrchr(read_file(w, "stat", stat, 512), ')');
+
+	if (rest == NULL ||
+	    sscanf(rest + 1,
+		" %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state,
+		&user, &system) != 3)
+		return 0;
+	w->stall.user = (int64_t)user * tick - w->user;
+	w->stall.system = (int64_t)system * tick - w->system;
+	return state;
+}
+
+void
+eddy__stall_begins(struct watcher *w)
+{
+	w->user = w->system = 0;
+	w->stall.user = w->stall.system = 0;
+	eddy__stall_times(w);
+	w->user = w->stall.user;
+	w->system = w->stall.system;
+}
+
+/* What a loop thread may sleep in; those up to recvmsg are about a descriptor. */
+#define CALL(name)                \
+	{                         \
+		SYS_##name, #name \
+	}
+/* clang-format off */
+static const struct call {
+	int number;
+	const char *name;
+} calls[] = {
+	CALL(read), CALL(write), CALL(pread64), CALL(pwrite64), CALL(readv),
+	CALL(writev), CALL(fsync), CALL(fdatasync), CALL(flock), CALL(fcntl),
+	CALL(ioctl), CALL(getdents64), CALL(connect), CALL(accept4),
+	CALL(sendto), CALL(recvfrom), CALL(sendmsg), CALL(recvmsg),
+	CALL(openat), CALL(statx), CALL(unlinkat), CALL(wait4), CALL(waitid),
+	CALL(futex), CALL(nanosleep), CALL(clock_nanosleep), CALL(ppoll),
+	CALL(pselect6), CALL(epoll_pwait),
+#ifdef SYS_poll /* older architectures */
+	CALL(open), CALL(poll), CALL(select), CALL(epoll_wait),
+#endif
+};
+/* clang-format on */
+
+static void
+describe_call(struct watcher *w, int number, int fd)
+{
+	struct eddy_stall *stall = &w->stall;
+	bool has_fd = true;
+	char link[32];
+	size_t i;
+	int n;
+
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (calls[i].number == number)
+			break;
+		has_fd = has_fd && calls[i].number != SYS_recvmsg;
+	}
+	if (i == sizeof(calls) / sizeof(calls[0]))
+		return;
+	stall->syscall_name = calls[i].name;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = has_fd ? eddy__readlink(link, w->path, sizeof(w->path) - 1) : 0;
+	w->path[n > 0 ? n : 0] = '\0';
+	stall->path = n > 0 ? w->path : NULL;
+}
+
+int
+eddy__stall_inspect(struct watcher *w)
+{
+	struct eddy_stall *stall = &w->stall;
+	unsigned long arg = 0;
+	char line[128];
+
+	*stall = (struct eddy_stall){.watch = w->watch,
+	    .duration = w->lasted,
+	    .thread = (int)A_LOAD(&w->tid),
+	    .syscall = -1};
+	/* "running", "-1 ..." in a page fault, or the number and arguments. */
+	if (sscanf(read_file(w, "syscall", line, sizeof(line)), "%d %lx",
+		&stall->syscall, &arg) == 2 &&
+	    stall->syscall >= 0)
+		describe_call(w, stall->syscall, (int)arg);
+	read_file(w, "wchan", w->wchan, sizeof(w->wchan));
+	if (w->wchan[0] != '\0' && w->wchan[0] != '0')
+		stall->wchan = w->wchan;
+	return eddy__stall_times(w);
+}
+
+/* For people. */
+
+struct place {
+	uintptr_t address;
+	char text[192];
+};
+
+static int
+find_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct place *place = arg;
+	const char *name = strrchr(info->dlpi_name, '/');
+	int i;
+
+	(void)size;
+	name = name != NULL ? name + 1 : info->dlpi_name;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+		uintptr_t offset = place->address - info->dlpi_addr;
+
+		if (part->p_type != PT_LOAD ||
+		    offset - part->p_vaddr >= part->p_memsz)
+			continue;
+		snprintf(place->text, sizeof(place->text), "%s 0x%" PRIxPTR,
+		    name[0] != '\0' ? name : "program", offset);
+		return 1;
+	}
+	return 0;
+}
+
+/* An address as addr2line(1) takes it, with the object it is in. */
+static struct place
+locate(uintptr_t address)
+{
+	struct place place = {address, "(unknown)"};
+
+	dl_iterate_phdr(find_object, &place);
+	return place;
+}
+
+/* "file:line func: operation" or the address of a function. */
+static void
+print_place(const struct eddy_stall *stall, char *to, size_t size)
+{
+	if (stall->file != NULL)
+		snprintf(to, size, "%s:%d %s: %s", stall->file, stall->line,
+		    stall->func, stall->operation);
+	else
+		snprintf(to, size, "%s", locate(stall->fn).text);
+}
+
+static void
+print_wait(const struct eddy_stall *stall, char *to, size_t size)
+{
+	const char *name = stall->syscall_name, *path = stall->path;
+
+	if (stall->syscall >= 0)
+		snprintf(to, size, "in %s (%d)%s%s [%s]",
+		    name != NULL ? name : "system call", stall->syscall,
+		    path != NULL ? " of " : "", path != NULL ? path : "",
+		    stall->wchan != NULL ? stall->wchan : "running");
+	else if (stall->wchan != NULL)
+		snprintf(to, size, "waits for memory [%s]", stall->wchan);
+	else
+		snprintf(to, size, "running");
+}
+
+void
+eddy_stall_print(const struct eddy_stall *stall, int fd)
+{
+	int64_t ms = EDDY_MS(1);
+	char place[512], wait[320];
+	int saved = errno;
+
+	print_place(stall, place, sizeof(place));
+	print_wait(stall, wait, sizeof(wait));
+	dprintf(fd,
+	    "eddy: stall%s %" PRId64 " ms: %s%s%s, %s; %s%s"
+	    "user %" PRId64 " ms, system %" PRId64 " ms\n",
+	    stall->over ? " over after" : "ed for", stall->duration / ms,
+	    stall->kind, stall->name != NULL ? " " : "",
+	    stall->name != NULL ? stall->name : "", place,
+	    stall->over ? "" : wait, stall->over ? "" : "; ", stall->user / ms,
+	    stall->system / ms);
+	errno = saved;
+}
