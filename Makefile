@@ -68,8 +68,8 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo check bench bench-size fuzz lint models format tags compdb \
-	cov examples hosts consumer amalgamation dist man html install uninstall clean
+.PHONY: all help demo check fuzz-channel bench bench-size fuzz lint models format \
+	tags compdb cov examples hosts consumer amalgamation dist man html install uninstall clean
 .SECONDARY:
 
 all: $(B)/libeddy.a $(B)/eddy.pc
@@ -84,6 +84,7 @@ help:
 #:              BASE=dir: what has moved since; figures in build/bench/*.tsv
 #: bench-size   bytes of a static echo program, beside other libraries
 #: bench-deps   how to install what they have at their side
+#: fuzz-channel 10^7 bits flipped in what workers share (needs Check)
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: models       the Spin models and their planted bugs (needs spin)
@@ -176,6 +177,10 @@ $(B)/check_fuzz: $(B)/test/fuzz/fuzz_timers.o $(B)/test/fuzz/fuzz_tasks.o
 
 check-%: $(B)/check_%
 	$<
+
+# At full size; make check has a tenth.
+fuzz-channel: $(B)/check_hostile
+	$< --flips 10000000
 
 bench: $(benches)
 	@rm -f $(B)/bench/*.tsv

@@ -21,6 +21,7 @@
 enum {
 	ATTEMPTS = 3,     /* workers that die before they start a job */
 	FAILURES = 8,     /* rounds of boots until waiting jobs are lost */
+	BELLS = 1000,     /* for nothing: a broken worker */
 	SPAWN_AHEAD = 64, /* orders that the zygote's socket must hold */
 };
 #define BACK_OFF_FIRST EDDY_MS(10)
@@ -170,6 +171,7 @@ eddy__process_kill(struct worker *worker, enum eddy_outcome why)
 	if (worker->state != ASKED || why == EDDY_PROTOCOL)
 		worker->why = why;
 	become(worker, DYING, DEATH_DURATION);
+	eddy_watch_stop(worker->pool->home, &worker->bell);
 	if (worker->pidfd >= 0)
 		eddy__pidfd_kill(worker->pidfd, SIGKILL);
 }
@@ -254,7 +256,10 @@ on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 
 	(void)loop;
 	(void)events;
+	worker->bells++;
 	listen_to(worker);
+	if (worker->bells > BELLS)
+		eddy__process_kill(worker, EDDY_PROTOCOL);
 	eddy__process_leave(worker->pool, first);
 }
 
@@ -314,7 +319,8 @@ static void
 settle(struct worker *worker, const struct zygote_message *death)
 {
 	struct pool *pool = worker->pool;
-	bool ready = A_ACQUIRE(&worker->channel->ready) != 0;
+	bool ready = worker->born != 0 ||
+	             A_ACQUIRE(&worker->channel->ready) != 0;
 	bool late = worker->state == DYING && worker->why == EDDY_EXPIRED;
 	int error = A_LOAD(&worker->channel->error);
 	uint64_t generation = worker->generation;

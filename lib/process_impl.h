@@ -34,7 +34,7 @@ struct worker {
 	enum eddy_outcome why; /* of what it runs; EDDY_NONE: as it dies */
 	int64_t due;           /* when that state has lasted too long; 0 */
 	int64_t limit;         /* when its oldest job has; 0 */
-	int64_t born;
+	int64_t born;          /* LIVE since; 0: never */
 	uint64_t generation;
 	pid_t pid;
 	int pidfd; /* -1: none yet */
@@ -43,7 +43,7 @@ struct worker {
 	unsigned held;                    /* of them */
 	uint32_t tail, head; /* what the channel says is checked by these */
 	uint32_t reports[DEPTH_MAX]; /* by slot: progress that was told */
-	unsigned idle_rings;
+	uint32_t bells;              /* that nothing explains */
 };
 
 struct pool {

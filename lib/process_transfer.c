@@ -11,7 +11,7 @@
 
 #include "process_impl.h"
 
-enum { IDLE_RINGS = 1000 }; /* bells without progress: a broken worker */
+#define PASS_DURATION EDDY_S(1) /* for a worker to see what was taken back */
 
 static void *
 area_of(const struct worker *worker, uint32_t i)
@@ -93,6 +93,12 @@ eddy__process_reclaim(struct worker *worker, uint32_t i)
 	if (!A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
 		return false;
 	eddy__process_take(worker, i);
+	/* It passes that by at once, or it is stopped, or a liar. */
+	if (worker->state == LIVE &&
+	    i == worker->head % worker->pool->options.depth) {
+		worker->due = eddy_after(PASS_DURATION);
+		eddy__process_wake_at(worker->pool, worker->due);
+	}
 	return true;
 }
 
@@ -111,6 +117,13 @@ eddy__process_take_back(struct worker *worker)
 	}
 }
 
+/* Each job, and each word of one on its way, explains one bell. */
+static void
+explain(struct worker *worker, uint32_t bells)
+{
+	worker->bells -= bells < worker->bells ? bells : worker->bells;
+}
+
 /* What a job says of its progress, before its outcome. */
 static void
 hear_report(struct worker *worker, uint32_t i)
@@ -125,8 +138,8 @@ hear_report(struct worker *worker, uint32_t i)
 	count = A_ACQUIRE(&report->count);
 	if (count == worker->reports[i])
 		return;
+	explain(worker, count - worker->reports[i]);
 	worker->reports[i] = count;
-	worker->idle_rings = 0;
 	eddy__job_report(worker->pool->home, job, A_LOAD(&report->value));
 }
 
@@ -175,8 +188,10 @@ eddy__process_drain(struct worker *worker)
 	if (head - worker->head > worker->tail - worker->head)
 		return false;
 	if (head == worker->head)
-		return worker->idle_rings++ < IDLE_RINGS;
-	worker->idle_rings = 0;
+		return true;
+	explain(worker, head - worker->head);
+	if (worker->state == LIVE)
+		worker->due = 0;
 	for (; worker->head != head; worker->head++) {
 		uint32_t i = worker->head % worker->pool->options.depth;
 

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: ISC */
+/* What a worker can do to its host by what they share: nothing. */
+#include "procs.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+
+#include <eddy/timer.h>
+
+#include "process_channel.h"
+
+static struct board {
+	uint64_t flips;
+	uint32_t calm; /* no more of them */
+	uint32_t ran;  /* what lies, or what rings */
+	int pid;       /* of the worker that lied last */
+} * board;
+
+static uint64_t goal = CENSUS_TSAN ? 200000 : 1000000;
+
+static struct channel *
+find_channel(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	char line[512];
+	void *start = NULL;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (strstr(line, "rw-s") != NULL &&
+		    strstr(line, "memfd:") != NULL)
+			sscanf(line, "%p", &start);
+	if (file != NULL)
+		fclose(file);
+	return start;
+}
+
+/* The only descriptor above 2. */
+static int
+bell(void)
+{
+	int fd = 3;
+
+	while (fcntl(fd, F_GETFD) < 0)
+		fd++;
+	return fd;
+}
+
+static void
+ring(int fd)
+{
+	uint64_t one = 1;
+
+	(void)!write(fd, &one, sizeof(one));
+}
+
+/* Lies.  Each job has slot 0 of a channel of depth 1, and has to be heard before
+ * it returns or dies. */
+
+struct lie {
+	const char *what;
+	void (*tell)(struct channel *channel);
+	bool dies; /* else it rings, and stays */
+	enum eddy_outcome outcome;
+	int result;
+};
+
+static void
+one_more(struct channel *c)
+{
+	A_ADD(&c->head, 1); /* but the slot is running */
+}
+
+static void
+two_more(struct channel *c)
+{
+	A_RELEASE(&c->slots[0].state, SLOT_DONE);
+	A_ADD(&c->head, 2);
+}
+
+static void
+one_less(struct channel *c)
+{
+	A_SUB(&c->head, 1);
+}
+
+static void
+far_more(struct channel *c)
+{
+	A_STORE(&c->head, 0x7fffffff);
+}
+
+static void
+all_ones(struct channel *c)
+{
+	A_STORE(&c->head, UINT32_MAX);
+}
+
+static void
+no_such_state(struct channel *c)
+{
+	A_STORE(&c->slots[0].state, 0xdeadbeef);
+	A_ADD(&c->head, 1);
+}
+
+static void
+freed(struct channel *c)
+{
+	A_STORE(&c->slots[0].state, SLOT_FREE);
+	A_ADD(&c->head, 1);
+}
+
+static void
+taken(struct channel *c)
+{
+	A_STORE(&c->slots[0].state, SLOT_TAKEN);
+	A_ADD(&c->head, 1);
+}
+
+static void
+pending(struct channel *c)
+{
+	A_STORE(&c->slots[0].result, INT32_MIN); /* forges an await */
+	A_STORE(&c->slots[0].state, SLOT_DONE);
+	A_ADD(&c->head, 1);
+}
+
+static void
+too_low(struct channel *c)
+{
+	A_STORE(&c->slots[0].result, -4096);
+	A_STORE(&c->slots[0].state, SLOT_DONE);
+	A_ADD(&c->head, 1);
+}
+
+static void
+done_twice(struct channel *c)
+{
+	A_STORE(&c->slots[0].state, SLOT_DONE);
+	A_ADD(&c->head, 0x80000001);
+}
+
+static void
+not_started(struct channel *c)
+{
+	A_STORE(&c->slots[0].state, SLOT_QUEUED);
+}
+
+static void
+never_ready(struct channel *c)
+{
+	A_STORE(&c->error, -EPERM);
+	A_STORE(&c->ready, 0);
+}
+
+static void
+wiped(struct channel *c)
+{
+	memset(c->slots, 0, sizeof(c->slots));
+}
+
+static void
+filled(struct channel *c)
+{
+	memset(c, 0xff, sizeof(*c));
+}
+
+static const struct lie lies[] = {
+    {"one more than it has done", one_more, false, EDDY_PROTOCOL, 0},
+    {"more than it has", two_more, false, EDDY_PROTOCOL, 0},
+    {"less than it had done", one_less, false, EDDY_PROTOCOL, 0},
+    {"a huge count", far_more, false, EDDY_PROTOCOL, 0},
+    {"the largest count", all_ones, false, EDDY_PROTOCOL, 0},
+    {"a state that does not exist", no_such_state, false, EDDY_PROTOCOL, 0},
+    {"a free slot", freed, false, EDDY_PROTOCOL, 0},
+    {"a slot that was not taken back", taken, false, EDDY_PROTOCOL, 0},
+    {"a result that means pending", pending, false, EDDY_PROTOCOL, 0},
+    {"a result below the errors", too_low, false, EDDY_PROTOCOL, 0},
+    {"a count that wraps", done_twice, false, EDDY_PROTOCOL, 0},
+    {"ones all over", filled, false, EDDY_PROTOCOL, 0},
+    {"ones, and dies", filled, true, EDDY_PROTOCOL, 0},
+    {"one more, and dies", one_more, true, EDDY_PROTOCOL, 0},
+    {"no slots, and dies", wiped, true, EDDY_CRASHED, SIGKILL},
+    {"that it never was ready, and dies", never_ready, true, EDDY_CRASHED,
+	SIGKILL},
+    /* One that was never started goes to another; three believe that. */
+    {"not to have started, and dies", not_started, true, EDDY_LOST, -EPIPE},
+};
+
+static int
+lie(void *arg)
+{
+	const struct lie *l = &lies[((struct bytes *)arg)->number];
+	struct channel *channel = find_channel();
+
+	board->pid = getpid();
+	A_ADD(&board->ran, 1);
+	l->tell(channel);
+	if (l->dies)
+		return raise(SIGKILL);
+	ring(bell());
+	return pause();
+}
+
+/* Beside others, on a worker of their own. */
+START_TEST(a_lie_costs_the_job_and_the_worker)
+{
+	const struct lie *l = &lies[_i];
+	struct call liar, before[4], after[4];
+	struct rig rig;
+	int i, pid;
+
+	board = share(sizeof(*board));
+	rig_open(&rig, .workers = 2, .depth = 1);
+	rig_ready(&rig, 2);
+	for (i = 0; i < 4; i++)
+		call_start(&rig, &before[i], twice, (uint32_t)i);
+	call_start(&rig, &liar, lie, (uint32_t)_i);
+	for (i = 0; i < 4; i++)
+		call_start(&rig, &after[i], twice, (uint32_t)i);
+	call_expect(&rig, &liar, l->outcome, l->result);
+	pid = board->pid;
+	for (i = 0; i < 4; i++) {
+		call_expect(&rig, &before[i], EDDY_RETURNED, 7);
+		call_expect(&rig, &after[i], EDDY_RETURNED, 7);
+	}
+	ck_assert_uint_eq(board->ran, l->outcome == EDDY_LOST ? 3 : 1);
+	rig_ready(&rig, 2);
+	await_end(handle(pid));
+	rig_close(&rig);
+}
+END_TEST
+
+/* One that says it has returned, and goes on, has returned; it then keeps the
+ * next job from running, until a deadline. */
+static int
+claim(void *arg)
+{
+	struct channel *c = find_channel();
+
+	(void)arg;
+	A_STORE(&c->slots[0].result, 42);
+	A_RELEASE(&c->slots[0].state, SLOT_DONE);
+	A_ADD(&c->head, 1);
+	ring(bell());
+	return pause();
+}
+
+START_TEST(a_claim_to_have_returned_holds_until_a_deadline)
+{
+	struct call liar, next;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 1);
+	call_start(&rig, &liar, claim, 0);
+	call_expect(&rig, &liar, EDDY_RETURNED, 42);
+	ck_assert_int_eq(call_try(&rig, &next, twice, 1, EDDY_MS(20)), 0);
+	call_expect(&rig, &next, EDDY_EXPIRED, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Many lies in a row do not make the others' jobs wait for workers that cannot
+ * be had. */
+START_TEST(liars_do_not_make_the_pool_give_up)
+{
+	enum { LIARS = 20 };
+	struct call liars[LIARS], good;
+	struct rig rig;
+	uint32_t n = 0;
+	int i;
+
+	while (lies[n].tell != never_ready)
+		n++;
+	board = share(sizeof(*board));
+	rig_open(&rig, .workers = 1, .depth = 1);
+	for (i = 0; i < LIARS; i++)
+		call_start(&rig, &liars[i], lie, n);
+	call_start(&rig, &good, twice, 3);
+	for (i = 0; i < LIARS; i++)
+		call_expect(&rig, &liars[i], EDDY_CRASHED, SIGKILL);
+	call_expect(&rig, &good, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* By the only name it has left. */
+static int
+shrink(void *arg)
+{
+	struct channel *channel = find_channel();
+	char path[64];
+	int fd;
+
+	(void)arg;
+	snprintf(path, sizeof(path),
+	    "/proc/self/map_files/%" PRIxPTR "-%" PRIxPTR, (uintptr_t)channel,
+	    (uintptr_t)channel + CHANNEL_HEADER + channel->slot_size);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		return -ENOENT; /* not for ordinary users */
+	return ftruncate(fd, 0) < 0 ? -errno : 0;
+}
+
+START_TEST(a_worker_cannot_shrink_its_channel)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 1);
+	call_start(&rig, &call, shrink, 0);
+	rig_until(&rig, call.answers != 0);
+	ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);
+	ck_assert(call.job.result == -EPERM || call.job.result == -ENOENT);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Bells. */
+
+static int __attribute__((noreturn)) spam(void *arg)
+{
+	int fd = bell();
+
+	(void)arg;
+	for (;;)
+		ring(fd);
+}
+
+/* A child of the worker: its jobs are honest. */
+static int
+spam_beside(void *init, void **ret_state)
+{
+	(void)init;
+	(void)ret_state;
+	A_ADD(&board->ran, 1);
+	if (A_LOAD(&board->calm) == 0 && fork() == 0)
+		spam(NULL);
+	return 0;
+}
+
+START_TEST(bells_for_nothing_cost_a_thousand_turns)
+{
+	struct call call;
+	struct rig rig;
+	int turns = 0;
+
+	rig_open(&rig, .workers = 1, .depth = 1);
+	rig_ready(&rig, 1);
+	call_start(&rig, &call, spam, 0);
+	while (call.answers == 0) {
+		ck_assert_int_ge(eddy_loop_step(rig.loop, EDDY_S(30)), 0);
+		turns++;
+	}
+	ck_assert_int_eq(call.job.outcome, EDDY_PROTOCOL);
+	ck_assert_int_le(turns, 1010);
+	rig_close(&rig);
+}
+END_TEST
+
+/* A thousand turns, again, by each worker that is found out. */
+START_TEST(bells_beside_jobs_cost_little)
+{
+	struct call call;
+	struct rig rig;
+	int turns = 0, jobs;
+
+	board = share(sizeof(*board));
+	rig_open(&rig, .workers = 1, .depth = 1, .worker_open = spam_beside);
+	for (jobs = 0; jobs < 30000; jobs++) {
+		call_start(&rig, &call, twice, 0);
+		while (call.answers == 0) {
+			ck_assert_int_ge(
+			    eddy_loop_step(rig.loop, EDDY_S(30)), 0);
+			turns++;
+		}
+		if (call.job.outcome != EDDY_RETURNED)
+			break;
+	}
+	ck_assert_int_le(turns, jobs + 1010 * (int)A_LOAD(&board->ran));
+	A_STORE(&board->calm, 1);
+	rig_ready(&rig, 1);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Flips. */
+
+static void
+spin(uint32_t n)
+{
+	while (n-- > 0)
+		__asm__ volatile("");
+}
+
+static uint32_t
+draw(uint32_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 17;
+	return *x ^= *x << 5;
+}
+
+/* A byte that the host reads: what workers write, and the bytes of jobs. */
+static unsigned char *
+aim(struct channel *channel, uint32_t depth, uint32_t r)
+{
+	size_t from = offsetof(struct channel, head);
+	size_t to = offsetof(struct channel, slots) +
+	            depth * sizeof(struct slot);
+	size_t at = from + r % (to - from);
+
+	if (r % 8 == 0) /* in the bytes of a job */
+		at = CHANNEL_HEADER + r / 8 % sizeof(struct bytes);
+	else if (at >= offsetof(struct channel, slots) &&
+		 (at - offsetof(struct channel, slots)) % sizeof(struct slot) -
+			 offsetof(struct slot, fn) <
+		     sizeof(uint64_t)) /* where to jump to: the worker's own */
+		at = from;
+	return (unsigned char *)channel + at;
+}
+
+/* Flip a bit and, mostly, flip it back a moment later. */
+static _Noreturn void
+flip(struct channel *channel, uint32_t seed)
+{
+	uint32_t x = seed * 2654435761u | 1, n, depth = channel->depth;
+
+	for (n = 1; A_LOAD(&board->calm) == 0; n++) {
+		uint32_t r = draw(&x);
+		unsigned char *byte = aim(channel, depth, r & 0xffffff);
+		unsigned char bit = (unsigned char)(1u << (r >> 29));
+
+		__atomic_xor_fetch(byte, bit, __ATOMIC_RELAXED);
+		spin(draw(&x) % 2048);
+		if (draw(&x) % 256 != 0)
+			__atomic_xor_fetch(byte, bit, __ATOMIC_RELAXED);
+		spin(draw(&x) % 2048);
+		if (n % 64 == 0)
+			A_ADD(&board->flips, 127);
+	}
+	_exit(0);
+}
+
+static int
+flip_beside(void *init, void **ret_state)
+{
+	(void)init;
+	(void)ret_state;
+	if (A_LOAD(&board->calm) == 0 && fork() == 0)
+		flip(find_channel(), (uint32_t)getpid());
+	return 0;
+}
+
+enum { WINDOW = 16, PATIENCE = 5 * SLOW };
+
+/* Until there were so many flips; how many jobs had which outcome. */
+static void
+endure_flips(struct rig *rig, uint64_t *outcomes)
+{
+	struct call calls[WINDOW];
+	uint32_t i;
+
+	for (i = 0; i < WINDOW; i++)
+		calls[i].answers = -1; /* not yet */
+	while (A_LOAD(&board->flips) < goal) {
+		for (i = 0; i < WINDOW; i++) {
+			struct call *c = &calls[i];
+
+			ck_assert_int_le(c->answers, 1);
+			if (c->answers == 0)
+				continue;
+			if (c->answers == 1)
+				outcomes[c->job.outcome]++;
+			ck_assert_int_eq(
+			    call_try(rig, c, twice, i, EDDY_MS(PATIENCE)), 0);
+		}
+		rig_step(rig);
+	}
+	A_STORE(&board->calm, 1);
+	for (i = 0; i < WINDOW; i++)
+		rig_until(rig, calls[i].answers != 0);
+}
+
+/* Workers that nobody disturbed, in place of those that are there. */
+static void
+renew(struct rig *rig)
+{
+	int pids[8], i, n = eddy_process_pool_pids(rig->pool, pids, 8);
+
+	for (i = 0; i < n; i++)
+		kill(pids[i], SIGKILL);
+}
+
+/* After that; a worker that was about to start may be spoilt, too. */
+static void
+calm_down(struct rig *rig)
+{
+	struct call call;
+	int good, round;
+
+	for (round = good = 0; good < 20; good++) {
+		if (good == 0) {
+			ck_assert_int_lt(round++, 20);
+			renew(rig);
+		}
+		ck_assert_int_eq(
+		    call_try(rig, &call, twice, 0, EDDY_MS(500)), 0);
+		rig_until(rig, call.answers != 0);
+		if (call.job.outcome != EDDY_RETURNED)
+			good = -1;
+	}
+}
+
+START_TEST(flipped_bits_hurt_nobody_but_their_worker)
+{
+	static const unsigned depths[] = {1, 2, 8};
+	uint64_t outcomes[EDDY_PROTOCOL + 1] = {0}, all = goal;
+	struct rig rig;
+	size_t i;
+
+	board = share(sizeof(*board));
+	for (i = 0; i < COUNT_OF(depths); i++) {
+		goal = all / COUNT_OF(depths);
+		board->flips = board->calm = 0;
+		rig_open(&rig, .workers = 2, .depth = depths[i],
+		    .worker_open = flip_beside);
+		endure_flips(&rig, outcomes);
+		calm_down(&rig);
+		rig_close(&rig);
+	}
+	goal = all;
+	ck_assert_uint_eq(outcomes[EDDY_NONE], 0);
+	ck_assert_uint_gt(outcomes[EDDY_RETURNED], 0);
+	ck_assert_uint_gt(outcomes[EDDY_PROTOCOL], 0);
+	if (goal > 1000000)
+		printf("%" PRIu64 " flips: %" PRIu64 " jobs returned, %" PRIu64
+		       " crashed, %" PRIu64 " expired, %" PRIu64
+		       " lost, %" PRIu64 " broke the protocol\n",
+		    goal, outcomes[EDDY_RETURNED], outcomes[EDDY_CRASHED],
+		    outcomes[EDDY_EXPIRED], outcomes[EDDY_LOST],
+		    outcomes[EDDY_PROTOCOL]);
+}
+END_TEST
+
+int
+main(int argc, char **argv)
+{
+	Suite *suite = suite_create("hostile");
+
+	if (argc == 3 && strcmp(argv[1], "--flips") == 0) {
+		goal = strtoull(argv[2], NULL, 10);
+		census_add(census_case(suite, "flips", 600),
+		    flipped_bits_hurt_nobody_but_their_worker);
+		return suite_main(suite);
+	}
+	tcase_add_loop_test(census_case(suite, "lies", 20),
+	    a_lie_costs_the_job_and_the_worker, 0, (int)COUNT_OF(lies));
+	census_add(census_case(suite, "liars", 20),
+	    a_claim_to_have_returned_holds_until_a_deadline,
+	    liars_do_not_make_the_pool_give_up,
+	    a_worker_cannot_shrink_its_channel);
+	census_add(census_case(suite, "bells", 20),
+	    bells_for_nothing_cost_a_thousand_turns,
+	    bells_beside_jobs_cost_little);
+	census_add(census_case(suite, "flips", 60),
+	    flipped_bits_hurt_nobody_but_their_worker);
+	return suite_main(suite);
+}
