@@ -13,6 +13,7 @@
 #include <eddy/sync.h>
 #include <eddy/signal.h>
 #include <eddy/child.h>
+#include <eddy/io.h>
 #include <eddy/executor.h>
 #include <eddy/thread_pool.h>
 #include <eddy/process_pool.h>

@@ -16,11 +16,7 @@
 int64_t
 eddy_loop_deadline(struct eddy_loop *loop)
 {
-	bool virtual = loop->options.clock != NULL;
-
-	if (!list_empty(&loop->pending))
-		return 0;
-	return eddy__alarm_next(&loop->heaps[virtual ? REAL_TIME : LOOP_TIME]);
+	return list_empty(&loop->pending) ? eddy__loop_next(loop) : 0;
 }
 
 static void

@@ -151,6 +151,7 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 		loop->options.close_duration = CLOSE_DURATION;
 	spin_init(&loop->spin, loop->options.spin_duration);
 	loop->now = loop_time(loop);
+	loop->verify_at = EDDY_FOREVER;
 	*ret_loop = loop;
 	return 0;
 
@@ -248,12 +249,21 @@ may_jump(struct eddy_loop *loop)
 	       eddy__alarm_next(&loop->heaps[LOOP_TIME]) != EDDY_FOREVER;
 }
 
+int64_t
+eddy__loop_next(struct eddy_loop *loop)
+{
+	bool virtual = loop->options.clock != NULL;
+	int64_t next = eddy__alarm_next(
+	    &loop->heaps[virtual ? REAL_TIME : LOOP_TIME]);
+
+	return next < loop->verify_at ? next : loop->verify_at;
+}
+
 /* How long this turn may sleep. */
 static int64_t
 patience(struct eddy_loop *loop, int64_t duration)
 {
 	bool virtual = loop->options.clock != NULL;
-	struct heap *heap = &loop->heaps[virtual ? REAL_TIME : LOOP_TIME];
 	int64_t next, now;
 
 	if (loop->stopping || !list_empty(&loop->pending) || may_jump(loop))
@@ -261,7 +271,7 @@ patience(struct eddy_loop *loop, int64_t duration)
 	if (virtual && eddy__alarm_next(&loop->heaps[LOOP_TIME]) <=
 			   loop->options.clock->now)
 		return 0; /* moved by hand */
-	next = eddy__alarm_next(heap);
+	next = eddy__loop_next(loop);
 	if (next == EDDY_FOREVER || duration == 0)
 		return duration;
 	/* From the deadline anew each turn: no storm of EINTR postpones it. */
@@ -319,7 +329,7 @@ static int
 collect(struct eddy_loop *loop, int64_t duration)
 {
 	struct epoll_event events[EVENTS];
-	int64_t wait = spin(loop, duration);
+	int64_t wait = spin(loop, duration), real;
 	int i, n;
 
 	if (wait != 0)
@@ -349,10 +359,13 @@ collect(struct eddy_loop *loop, int64_t duration)
 		loop->stall->look(loop->stall);
 	if (list_empty(&loop->pending) && !loop->stopping && may_jump(loop))
 		jump(loop, duration);
-	loop->now = loop_time(loop);
+	real = loop->now = loop_time(loop);
+	if (loop->options.clock != NULL)
+		real = eddy_now();
+	if (loop->verify_at <= real)
+		eddy__watch_verify(loop);
 	eddy__alarm_collect(loop, &loop->heaps[LOOP_TIME], loop->now);
-	if (loop->heaps[REAL_TIME].count != 0)
-		eddy__alarm_collect(loop, &loop->heaps[REAL_TIME], eddy_now());
+	eddy__alarm_collect(loop, &loop->heaps[REAL_TIME], real);
 	return 0;
 }
 

@@ -36,10 +36,12 @@ enum { LOOP_TIME, REAL_TIME };
 #define BELL 0          /* the tag of events that only wake */
 #define DUE  UINT32_MAX /* index of an alarm in pending */
 
-/* The loop's table of watches, by descriptor. */
+/* The loop's table by descriptor: who waits, and what epoll was told. */
 struct watched {
-	struct eddy_watch *watch; /* NULL: none */
-	uint32_t generation;      /* of the last start; tags its events */
+	struct eddy_ready *waiters[2]; /* to read, to write; NULL: nobody */
+	uint32_t armed;                /* EPOLL* bits; 0: not in the epoll */
+	uint32_t generation;           /* of the last ADD; tags its events */
+	uint32_t doubt;                /* rounds until it is looked at */
 };
 
 /* Jobs that this turn submitted to one executor, which gets them at its end:
@@ -89,7 +91,7 @@ struct eddy_loop {
 	uint64_t delivered; /* outcomes of jobs */
 	unsigned holds;
 	unsigned foreign;  /* tasks that somebody outside the library wakes */
-	unsigned watching; /* started watches that are not background */
+	unsigned watching; /* who waits for descriptors, but background */
 	unsigned pools;    /* process pools that live here */
 
 	struct heap heaps[2]; /* timer.c: by LOOP_TIME, REAL_TIME */
@@ -103,6 +105,11 @@ struct eddy_loop {
 	/* watch.c */
 	struct watched *watched;
 	uint32_t watched_room;
+	uint32_t verified; /* descriptors of this round */
+	int64_t verify_at; /* when to go on; EDDY_FOREVER: nothing in doubt */
+	bool doubts;       /* another round is needed */
+	/* io.c: a task's descriptor may be ready (0), or is lost (-errno). */
+	void (*wake)(struct eddy_ready *waiter, int rc);
 
 	/* task.c */
 	struct eddy_task *roots;
@@ -135,6 +142,9 @@ eddy__loop_inside(const struct eddy_loop *loop)
 {
 	return A_LOAD(&loop->running) == eddy__self();
 }
+
+/* When a wait must end, in real time. */
+int64_t eddy__loop_next(struct eddy_loop *loop);
 
 /* last: the cork is not needed for a while. */
 static inline void
@@ -202,7 +212,17 @@ int64_t eddy__alarm_next(struct heap *heap); /* or EDDY_FOREVER */
 void eddy__alarm_collect(
     struct eddy_loop *loop, struct heap *heap, int64_t now);
 
-/* watch.c: an event with our tag, to pending unless it is stale. */
+/* watch.c: an event with our tag, to who waits for it unless it is stale. */
 void eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got);
+/* At verify_at: is what has been waited for so long still in the epoll? */
+void eddy__watch_verify(struct eddy_loop *loop);
+/* Have epoll report edges of fd for these too; anew: also what is there. */
+int eddy__watch_arm(struct eddy_loop *loop, int fd, uint32_t events, bool anew);
+/* A task waits, for which a system call said EAGAIN, to read (sides & 1), to
+ * write (2).  -EEXIST: another does. */
+int eddy__watch_wait(
+    struct eddy_loop *loop, struct eddy_ready *waiter, int fd, unsigned sides);
+void eddy__watch_leave(
+    struct eddy_loop *loop, struct eddy_ready *waiter, int fd);
 
 #endif

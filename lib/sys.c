@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -58,6 +59,11 @@ eddy__result(long r, int saved)
 	int eddy__##name parameters { int saved = errno;                       \
 		return eddy__result(call, saved); }
 
+/* Only bytes; C libraries disagree on the type of the length. */
+#define MESSAGE(iov, n) &(struct msghdr){                                      \
+	.msg_iov = (struct iovec *)(uintptr_t)(iov),                           \
+	.msg_iovlen = (__typeof__(((struct msghdr *)0)->msg_iovlen))(n)}
+
 CALL(open, (const char *path, int flags), open(path, flags | O_CLOEXEC))
 CALL(readlink, (const char *path, char *to, size_t size),
     readlink(path, to, size))
@@ -92,6 +98,21 @@ CALL(set_affinity, (const void *cpus, size_t size),
 CALL(ticker_close, (int ticker), syscall(SYS_timer_delete, ticker))
 CALL(signalfd, (int fd, const sigset_t *set),
     signalfd(fd, set, SFD_CLOEXEC | SFD_NONBLOCK))
+CALL(recvfrom, (int fd, void *data, size_t size, int flags,
+    struct sockaddr *ret_from, unsigned *ret_size),
+    RETRY(recvfrom(fd, data, size, flags | MSG_DONTWAIT, ret_from, ret_size)))
+CALL(sendto, (int fd, const void *data, size_t size, int flags,
+    const struct sockaddr *to, unsigned to_size),
+    RETRY(sendto(fd, data, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL, to,
+        to_size)))
+CALL(recvmsg, (int fd, const struct iovec *iov, int n),
+    RETRY(recvmsg(fd, MESSAGE(iov, n), MSG_DONTWAIT)))
+CALL(sendmsg, (int fd, const struct iovec *iov, int n),
+    RETRY(sendmsg(fd, MESSAGE(iov, n), MSG_DONTWAIT | MSG_NOSIGNAL)))
+CALL(readv, (int fd, const struct iovec *iov, int n),
+    RETRY(readv(fd, iov, n)))
+CALL(accept, (int fd, struct sockaddr *ret_from, unsigned *ret_size),
+    RETRY(accept4(fd, ret_from, ret_size, SOCK_CLOEXEC | SOCK_NONBLOCK)))
 CALL(read, (int fd, void *data, size_t size),
     RETRY(read(fd, data, size)))
 CALL(waitid, (int type, int id, siginfo_t *ret_info, int options),
@@ -277,6 +298,51 @@ eddy__timerfd_set(int timerfd, int64_t when)
 		at.it_value.tv_nsec = 1; /* long ago; 0 would be never */
 	return eddy__result(
 	    timerfd_settime(timerfd, TFD_TIMER_ABSTIME, &at, NULL), saved);
+}
+
+int
+eddy__blocks(int fd)
+{
+	int saved = errno, r = fcntl(fd, F_GETFL);
+
+	return eddy__result(r < 0 ? r : (r & O_NONBLOCK) == 0, saved);
+}
+
+/* SIGPIPE is for the thread that writes: block it and take it back, but for one
+ * that waited before. */
+int
+eddy__writev(int fd, const struct iovec *iov, int n)
+{
+	static const struct timespec now;
+	sigset_t pipe, before, waiting;
+	int saved = errno, r;
+
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigpending(&waiting);
+	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	r = eddy__result(RETRY(writev(fd, iov, n)), saved);
+	if (r == -EPIPE && !sigismember(&waiting, SIGPIPE))
+		while (sigtimedwait(&pipe, NULL, &now) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = saved;
+	return r;
+}
+
+/* As if O_NONBLOCK were set: EINPROGRESS. */
+int
+eddy__connect(int fd, const struct sockaddr *to, unsigned size)
+{
+	int saved = errno, flags = fcntl(fd, F_GETFL), r;
+
+	if (flags >= 0 && (flags & O_NONBLOCK) == 0)
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	r = eddy__result(RETRY(connect(fd, to, size)), saved);
+	if (flags >= 0 && (flags & O_NONBLOCK) == 0)
+		fcntl(fd, F_SETFL, flags);
+	errno = saved;
+	return r;
 }
 
 union control {

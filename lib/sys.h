@@ -18,7 +18,9 @@
 #include <sys/types.h>
 
 struct epoll_event;
+struct iovec;
 struct rusage;
+struct sockaddr;
 
 /* 0 or a count, or -errno of the failed call; errno is what was saved before. */
 int eddy__result(long r, int saved);
@@ -60,6 +62,20 @@ int eddy__socketpair(int ret_fds[2]);             /* SOCK_SEQPACKET */
  * descriptors are -1. */
 int eddy__send(int fd, const void *data, size_t size, const int *fds, int n);
 int eddy__recv(int fd, void *data, size_t size, int *ret_fds, int flags);
+
+/* Never block on a socket, and never raise SIGPIPE. */
+int eddy__recvfrom(int fd, void *data, size_t size, int flags,
+    struct sockaddr *ret_from, unsigned *ret_size);
+int eddy__sendto(int fd, const void *data, size_t size, int flags,
+    const struct sockaddr *to, unsigned to_size);
+int eddy__recvmsg(int fd, const struct iovec *iov, int n);
+int eddy__sendmsg(int fd, const struct iovec *iov, int n);
+int eddy__connect(int fd, const struct sockaddr *to, unsigned size);
+int eddy__writev(int fd, const struct iovec *iov, int n);
+/* Block unless O_NONBLOCK is set. */
+int eddy__readv(int fd, const struct iovec *iov, int n);
+int eddy__accept(int fd, struct sockaddr *ret_from, unsigned *ret_size);
+int eddy__blocks(int fd); /* 1: it is not set */
 
 /* Sleeping on a word; shared: between processes. */
 int eddy__futex_wait(

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * watch: descriptors in the loop's epoll, and a table by descriptor.
+ * watch: the loop's table by descriptor: who waits for what.
  *
- * An event carries the descriptor and the generation of its entry, so that one
- * which a copy of a closed descriptor still sends finds nobody.
+ * Tasks use edges: they wait only after a system call said EAGAIN, so what epoll
+ * was told once holds for the next wait too.  An event carries the descriptor and
+ * the generation of its entry; one that a copy of a closed descriptor still
+ * sends finds nobody.
  */
 #include <eddy/watch.h>
 
@@ -14,8 +16,15 @@
 #include "loop_impl.h"
 #include "sys.h"
 
-void
-eddy__watch_fire(struct eddy_loop *loop, struct eddy_ready *ready)
+enum {
+	UNASKED = EPOLLERR | EPOLLHUP,
+	ROUND = 512, /* entries a turn, at most a quarter of a millisecond */
+};
+
+#define VERIFY_AFTER EDDY_S(1) /* nobody waits longer twice */
+
+static void
+fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_watch *watch = CONTAINER_OF(
 	    ready, struct eddy_watch, ready);
@@ -29,18 +38,57 @@ eddy_watch_init(
     struct eddy_watch *watch, int fd, eddy_watch_fn *fn, unsigned flags)
 {
 	*watch = (struct eddy_watch){
-	    .ready.run = eddy__watch_fire, .fn = fn, .fd = fd, .flags = flags};
+	    .ready.run = fire, .fn = fn, .fd = fd, .flags = flags};
 }
 
-void
-eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got)
+/* A waiter's watch, or NULL: it is a task. */
+static struct eddy_watch *
+watch_of(struct eddy_ready *waiter)
 {
-	struct watched *entry = &loop->watched[(uint32_t)tag - 1];
+	return waiter->run == fire
+	           ? CONTAINER_OF(waiter, struct eddy_watch, ready)
+	           : NULL;
+}
 
-	if (entry->watch == NULL || entry->generation != tag >> 32)
-		return;
-	entry->watch->got = got;
-	list_push(&loop->pending, &entry->watch->ready);
+/* What wakes the waiter on this side. */
+static uint32_t
+wanted(const struct watched *entry, int side)
+{
+	static const uint32_t tasks[] = {
+	    EPOLLIN | EPOLLRDHUP | EPOLLET, EPOLLOUT | EPOLLET};
+	struct eddy_ready *waiter = entry->waiters[side];
+
+	if (waiter == NULL)
+		return EPOLLET;
+	return UNASKED |
+	       (watch_of(waiter) ? watch_of(waiter)->events : tasks[side]);
+}
+
+/* What both want; edges only if that will do for both. */
+static uint32_t
+wanted_by_both(const struct watched *entry)
+{
+	uint32_t read = wanted(entry, 0), write = wanted(entry, 1);
+
+	return ((read | write) & ~(uint32_t)EPOLLET) | (read & write & EPOLLET);
+}
+
+/* Waiter on these sides and on no other. */
+static int
+seat(struct watched *entry, struct eddy_ready *waiter, unsigned sides)
+{
+	int side;
+
+	for (side = 0; side < 2; side++) {
+		if (entry->waiters[side] == waiter)
+			entry->waiters[side] = NULL;
+		if ((sides >> side & 1) == 0)
+			continue;
+		if (entry->waiters[side] != NULL)
+			return -EEXIST;
+		entry->waiters[side] = waiter;
+	}
+	return 0;
 }
 
 /* The epoll is shared with forked children, who must not change it. */
@@ -56,7 +104,7 @@ may_change(const struct eddy_loop *loop)
 static int
 make_room(struct eddy_loop *loop, uint32_t fd)
 {
-	uint32_t had = loop->watched_room, room = fd * 2 + 16;
+	uint32_t had = loop->watched_room, room = fd + fd / 2 + 16;
 	struct watched *watched;
 
 	if (fd < had)
@@ -70,67 +118,278 @@ make_room(struct eddy_loop *loop, uint32_t fd)
 	return 0;
 }
 
+static struct watched
+entry_at(const struct eddy_loop *loop, int fd)
+{
+	return (uint32_t)fd < loop->watched_room ? loop->watched[fd]
+	                                         : (struct watched){.armed = 0};
+}
+
 /* Add or change; each as the other when a number was reused behind our back. */
 static int
-tell_epoll(
-    struct eddy_loop *loop, bool add, int fd, uint32_t events, uint64_t tag)
+arm(const struct eddy_loop *loop, struct watched *entry, int fd,
+    uint32_t events)
 {
-	int op = add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-	int other = add ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-	int r = eddy__epoll_ctl(loop->epoll, op, fd, events, tag);
+	bool known = entry->armed != 0, add = !known, again = false;
+	uint64_t tag;
+	int r;
 
+	/* What edges report to nobody costs less than to silence them. */
+	if ((events & entry->armed & EPOLLET) != 0)
+		events |= entry->armed;
+	do {
+		entry->generation += add || again;
+		tag = (uint64_t)entry->generation << 32 | ((uint32_t)fd + 1);
+		r = eddy__epoll_ctl(loop->epoll,
+		    add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, events, tag);
+		add = !add;
+		again = !again && r == (known ? -ENOENT : -EEXIST);
+	} while (again);
 	/* EPERM: a regular file, always ready; epoll_ctl(2). */
-	if (r == (add ? -EEXIST : -ENOENT))
-		r = eddy__epoll_ctl(loop->epoll, other, fd, events, tag);
+	entry->armed = r == 0 ? events : 0;
 	return r;
 }
+
+/* No events for anybody; EBADF: closed behind our back. */
+static void
+disarm(const struct eddy_loop *loop, struct watched *entry, int fd)
+{
+	eddy__epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, 0, 0);
+	entry->armed = 0;
+}
+
+/* entry becomes that of fd, armed for its waiters and events besides; anew: and
+ * what is there already is reported again. */
+static int
+put(struct eddy_loop *loop, int fd, struct watched entry, uint32_t events,
+    bool anew)
+{
+	int r = 0;
+
+	events |= wanted_by_both(&entry);
+	if (anew || (events & ~entry.armed) != 0 ||
+	    ((events ^ entry.armed) & EPOLLET) != 0)
+		r = arm(loop, &entry, fd, events);
+	if (r < 0)
+		return r;
+	r = make_room(loop, (uint32_t)fd);
+	if (r == 0)
+		loop->watched[fd] = entry;
+	else
+		disarm(loop, &entry, fd);
+	return r;
+}
+
+/* Hangup and error go to both sides. */
+static void
+tell(struct eddy_loop *loop, struct watched *entry, uint32_t got)
+{
+	int side;
+
+	for (side = 0; side < 2; side++) {
+		struct eddy_ready *waiter = entry->waiters[side];
+		uint32_t now = wanted(entry, side) & got;
+
+		if (now == 0)
+			continue;
+		if (watch_of(waiter) == NULL) {
+			loop->wake(waiter, 0);
+			continue;
+		}
+		watch_of(waiter)->got = now;
+		list_remove(waiter); /* it is on both sides */
+		list_push(&loop->pending, waiter);
+	}
+}
+
+void
+eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got)
+{
+	int fd = (int)((uint32_t)tag - 1);
+	struct watched *entry = &loop->watched[fd];
+	uint32_t events;
+
+	if (entry->generation != tag >> 32)
+		return;
+	entry->doubt = 0;
+	tell(loop, entry, got);
+	/* A level that nobody waits for any more would come each turn. */
+	events = wanted_by_both(entry);
+	if (entry->armed != 0 && (entry->armed & EPOLLET) == 0 &&
+	    (got & ~events) != 0)
+		arm(loop, entry, fd, events);
+}
+
+/* Watches: the callback form. */
 
 int
 eddy_watch_start(
     struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
-	uint32_t fd = (uint32_t)watch->fd;
-	struct watched entry = {NULL, 0};
+	struct watched entry = entry_at(loop, watch->fd);
+	uint32_t before = watch->events;
+	unsigned writes = (events & EPOLLOUT) != 0;
+	unsigned reads = !writes || (events & ~(EPOLLOUT | EPOLLET)) != 0;
 	int r = may_change(loop);
 
+	if (r == 0 && (events & (EPOLLONESHOT | EPOLLEXCLUSIVE)) != 0)
+		r = -EINVAL;
+	if (r == 0)
+		r = seat(&entry, &watch->ready, reads | writes << 1);
 	if (r < 0)
 		return r;
-	if (fd < loop->watched_room)
-		entry = loop->watched[fd];
-	if (entry.watch != NULL && entry.watch != watch)
-		return -EEXIST;
-	entry.generation += !watch->started;
-	r = tell_epoll(loop, !watch->started, watch->fd, events,
-	    (uint64_t)entry.generation << 32 | (fd + 1));
-	/* Collected, but not wanted any more. */
-	if (r == 0)
-		watch->got &= events | EPOLLERR | EPOLLHUP;
-	if (r < 0 || watch->started)
-		return r;
-	r = make_room(loop, fd);
+	watch->events = events;
+	r = put(loop, watch->fd, entry, 0, true);
 	if (r < 0) {
-		eddy__epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, 0, 0);
+		watch->events = before;
 		return r;
 	}
-	entry.watch = watch;
-	loop->watched[fd] = entry;
+	/* Collected, but not wanted any more. */
+	watch->got &= events | UNASKED;
+	if (!watch->started)
+		loop->watching += (watch->flags & EDDY_WATCH_BACKGROUND) == 0;
 	watch->started = true;
-	loop->watching += (watch->flags & EDDY_WATCH_BACKGROUND) == 0;
 	return 0;
+}
+
+static void
+stop(struct eddy_loop *loop, struct watched *entry, struct eddy_watch *watch)
+{
+	list_remove(&watch->ready);
+	seat(entry, &watch->ready, 0);
+	loop->watching -= (watch->flags & EDDY_WATCH_BACKGROUND) == 0;
+	watch->started = false;
 }
 
 int
 eddy_watch_stop(struct eddy_loop *loop, struct eddy_watch *watch)
 {
 	int r = may_change(loop);
+	struct watched *entry;
 
 	if (r < 0 || !watch->started)
 		return r;
-	list_remove(&watch->ready);
-	/* EBADF: closed behind our back; the generation keeps it quiet. */
-	eddy__epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, 0, 0);
-	loop->watching -= (watch->flags & EDDY_WATCH_BACKGROUND) == 0;
-	loop->watched[watch->fd].watch = NULL;
-	watch->started = false;
+	entry = &loop->watched[watch->fd];
+	stop(loop, entry, watch);
+	if (entry->waiters[0] != NULL || entry->waiters[1] != NULL)
+		arm(loop, entry, watch->fd, wanted_by_both(entry));
+	else
+		disarm(loop, entry, watch->fd);
 	return 0;
+}
+
+/* Tasks. */
+
+int
+eddy__watch_arm(struct eddy_loop *loop, int fd, uint32_t events, bool anew)
+{
+	return put(loop, fd, entry_at(loop, fd), events, anew);
+}
+
+int
+eddy__watch_wait(
+    struct eddy_loop *loop, struct eddy_ready *waiter, int fd, unsigned sides)
+{
+	struct watched entry = entry_at(loop, fd);
+	int r = seat(&entry, waiter, sides);
+
+	entry.doubt = 2;
+	if (r == 0)
+		r = put(loop, fd, entry, 0, false);
+	if (r < 0)
+		return r;
+	loop->watching++;
+	loop->doubts = true;
+	if (loop->verify_at == EDDY_FOREVER)
+		loop->verify_at = eddy_after(VERIFY_AFTER);
+	return 0;
+}
+
+void
+eddy__watch_leave(struct eddy_loop *loop, struct eddy_ready *waiter, int fd)
+{
+	seat(&loop->watched[fd], waiter, 0);
+	loop->watching--;
+}
+
+/* Everybody who waits for fd hears that it is lost; a watch is only stopped. */
+static void
+evict(struct eddy_loop *loop, int fd, int rc)
+{
+	struct watched *entry = &loop->watched[fd];
+	int side;
+
+	for (side = 0; side < 2; side++) {
+		struct eddy_ready *waiter = entry->waiters[side];
+
+		if (waiter == NULL)
+			continue;
+		if (watch_of(waiter) != NULL)
+			stop(loop, entry, watch_of(waiter));
+		else
+			loop->wake(waiter, rc);
+	}
+}
+
+/* Armed as before, if the number still means the same; else as what it means
+ * now. */
+static void
+verify(struct eddy_loop *loop, int fd)
+{
+	struct watched *entry = &loop->watched[fd];
+	int r;
+
+	if (entry->doubt == 0 || --entry->doubt != 0) {
+		loop->doubts |= entry->doubt != 0;
+		return;
+	}
+	if (entry->waiters[0] == NULL && entry->waiters[1] == NULL)
+		return;
+	r = arm(loop, entry, fd, wanted_by_both(entry));
+	if (r < 0)
+		evict(loop, fd, r);
+}
+
+/* A round begins each second while somebody began to wait since the last one;
+ * who still waits in the second after that is looked at. */
+void
+eddy__watch_verify(struct eddy_loop *loop)
+{
+	uint32_t end = loop->verified + ROUND;
+
+	if (loop->verified == 0)
+		loop->doubts = false;
+	for (; loop->verified < end; loop->verified++) {
+		if (loop->verified == loop->watched_room) {
+			loop->verified = 0;
+			loop->verify_at = loop->doubts
+			                      ? eddy_after(VERIFY_AFTER)
+			                      : EDDY_FOREVER;
+			return;
+		}
+		verify(loop, (int)loop->verified);
+	}
+}
+
+int
+eddy_forget(struct eddy_loop *loop, int fd)
+{
+	int r = may_change(loop);
+
+	if (r < 0 || (uint32_t)fd >= loop->watched_room)
+		return r;
+	if (loop->watched[fd].armed != 0)
+		disarm(loop, &loop->watched[fd], fd);
+	evict(loop, fd, -ECANCELED);
+	return 0;
+}
+
+int
+eddy_close(struct eddy_loop *loop, int fd)
+{
+	int r = eddy_forget(loop, fd);
+
+	if (r == 0)
+		r = eddy__close(fd);
+	return r == -EINTR ? 0 : r; /* gone all the same; close(2) */
 }

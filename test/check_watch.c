@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -149,21 +150,19 @@ START_TEST(an_edge_is_told_once)
 }
 END_TEST
 
-START_TEST(one_shot_is_armed_again_by_start)
+START_TEST(one_shot_and_exclusive_are_refused)
 {
 	struct eddy_loop *loop = census_loop();
 	struct tap tap;
 
 	tap_open(&tap, 0);
-	tap_start(loop, &tap, EPOLLIN | EPOLLONESHOT);
-	tap_write(&tap);
-	step(loop);
-	step(loop);
-	ck_assert_int_eq(tap.calls, 1);
-	tap_start(loop, &tap, EPOLLIN | EPOLLONESHOT);
-	step(loop);
-	step(loop);
-	ck_assert_int_eq(tap.calls, 2);
+	ck_assert_int_eq(
+	    eddy_watch_start(loop, &tap.watch, EPOLLIN | EPOLLONESHOT),
+	    -EINVAL);
+	ck_assert_int_eq(
+	    eddy_watch_start(loop, &tap.watch, EPOLLIN | EPOLLEXCLUSIVE),
+	    -EINVAL);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	tap_close(loop, &tap);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
@@ -446,6 +445,172 @@ START_TEST(a_descriptor_has_one_watch_but_a_copy_has_its_own)
 }
 END_TEST
 
+/* A socket pair; both sides of one end are watched. */
+struct sides {
+	struct tap reader, writer;
+	int ends[2];
+};
+
+static void
+sides_open(struct eddy_loop *loop, struct sides *sides)
+{
+	*sides = (struct sides){.reader.calls = 0};
+	ck_assert_int_eq(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		sides->ends),
+	    0);
+	eddy_watch_init(&sides->reader.watch, sides->ends[0], on_tap, 0);
+	eddy_watch_init(&sides->writer.watch, sides->ends[0], on_tap, 0);
+	tap_start(loop, &sides->reader, EPOLLIN);
+	tap_start(loop, &sides->writer, EPOLLOUT);
+}
+
+static void
+sides_close(struct eddy_loop *loop, struct sides *sides)
+{
+	ck_assert_int_eq(eddy_watch_stop(loop, &sides->reader.watch), 0);
+	ck_assert_int_eq(eddy_watch_stop(loop, &sides->writer.watch), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	close(sides->ends[0]);
+	close(sides->ends[1]);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+
+START_TEST(a_reader_and_a_writer_share_a_descriptor)
+{
+	struct eddy_loop *loop = census_loop();
+	struct sides sides;
+
+	sides_open(loop, &sides);
+	step(loop);
+	ck_assert_int_eq(sides.reader.calls, 0);
+	ck_assert_int_eq(sides.writer.calls, 1);
+	ck_assert_uint_eq(sides.writer.events, EPOLLOUT);
+	ck_assert_int_eq(write(sides.ends[1], "x", 1), 1);
+	step(loop);
+	ck_assert_int_eq(sides.reader.calls, 1);
+	ck_assert_uint_eq(sides.reader.events, EPOLLIN);
+	ck_assert_int_eq(sides.writer.calls, 2);
+	/* The other goes on when one stops. */
+	stop_self(loop, &sides.writer);
+	step(loop);
+	ck_assert_int_eq(sides.reader.calls, 2);
+	ck_assert_int_eq(sides.writer.calls, 2);
+	sides_close(loop, &sides);
+}
+END_TEST
+
+START_TEST(each_side_has_one_waiter)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_watch third;
+	struct sides sides;
+
+	sides_open(loop, &sides);
+	eddy_watch_init(&third, sides.ends[0], on_tap, 0);
+	ck_assert_int_eq(eddy_watch_start(loop, &third, EPOLLIN), -EEXIST);
+	ck_assert_int_eq(eddy_watch_start(loop, &third, EPOLLOUT), -EEXIST);
+	ck_assert_int_eq(eddy_watch_start(loop, &third, EPOLLRDHUP), -EEXIST);
+	ck_assert_int_eq(
+	    eddy_watch_start(loop, &sides.reader.watch, EPOLLIN | EPOLLOUT),
+	    -EEXIST);
+	/* Which it may take when it is free, and give back. */
+	stop_self(loop, &sides.writer);
+	tap_start(loop, &sides.reader, EPOLLIN | EPOLLOUT);
+	step(loop);
+	ck_assert_int_eq(sides.reader.calls, 1);
+	ck_assert_int_eq(eddy_watch_start(loop, &third, EPOLLOUT), -EEXIST);
+	tap_start(loop, &sides.reader, EPOLLIN);
+	ck_assert_int_eq(eddy_watch_start(loop, &third, EPOLLOUT), 0);
+	ck_assert_int_eq(eddy_watch_stop(loop, &third), 0);
+	sides_close(loop, &sides);
+}
+END_TEST
+
+START_TEST(a_hangup_is_told_to_both_sides)
+{
+	struct eddy_loop *loop = census_loop();
+	struct sides sides;
+
+	sides_open(loop, &sides);
+	tap_start(loop, &sides.reader, 0);
+	close(sides.ends[1]);
+	step(loop);
+	ck_assert_uint_eq(sides.reader.events, EPOLLHUP);
+	ck_assert_uint_eq(sides.writer.events, EPOLLHUP | EPOLLOUT);
+	sides.ends[1] = -1;
+	sides_close(loop, &sides);
+}
+END_TEST
+
+START_TEST(close_stops_watches_and_closes)
+{
+	struct eddy_loop *loop = census_loop();
+	struct sides sides;
+
+	sides_open(loop, &sides);
+	ck_assert_int_eq(write(sides.ends[1], "x", 1), 1);
+	ck_assert_int_eq(eddy_close(loop, sides.ends[0]), 0);
+	ck_assert_int_eq(fcntl(sides.ends[0], F_GETFD), -1);
+	ck_assert_int_eq(eddy_close(loop, sides.ends[0]), -EBADF);
+	ck_assert_int_eq(eddy_close(loop, -1), -EBADF);
+	step(loop);
+	ck_assert_int_eq(sides.reader.calls + sides.writer.calls, 0);
+	sides_close(loop, &sides);
+}
+END_TEST
+
+START_TEST(forget_leaves_the_descriptor_open)
+{
+	struct eddy_loop *loop = census_loop();
+	struct sides sides;
+
+	sides_open(loop, &sides);
+	ck_assert_int_eq(eddy_forget(loop, sides.ends[0]), 0);
+	ck_assert_int_eq(eddy_forget(loop, sides.ends[0]), 0);
+	ck_assert_int_eq(eddy_forget(loop, 1 << 20), 0);
+	ck_assert_int_ge(fcntl(sides.ends[0], F_GETFD), 0);
+	step(loop);
+	ck_assert_int_eq(sides.reader.calls + sides.writer.calls, 0);
+	/* And watches may start again. */
+	tap_start(loop, &sides.writer, EPOLLOUT);
+	step(loop);
+	ck_assert_int_eq(sides.writer.calls, 1);
+	sides_close(loop, &sides);
+}
+END_TEST
+
+static void
+close_other(struct eddy_loop *loop, struct tap *self)
+{
+	ck_assert_int_eq(eddy_close(loop, self->other->watch.fd), 0);
+	self->other->watch.fd = -1;
+}
+
+START_TEST(a_watch_closed_by_its_batch_is_not_called)
+{
+	struct eddy_loop *loop = census_loop();
+	struct tap one, two;
+
+	tap_open(&one, 0);
+	tap_open(&two, 0);
+	one.act = two.act = close_other;
+	one.other = &two;
+	two.other = &one;
+	tap_start(loop, &one, EPOLLIN);
+	tap_start(loop, &two, EPOLLIN);
+	tap_write(&one);
+	tap_write(&two);
+	step(loop);
+	ck_assert_int_eq(one.calls + two.calls, 1);
+	one.ends[0] = one.watch.fd;
+	two.ends[0] = two.watch.fd;
+	tap_close(loop, &one);
+	tap_close(loop, &two);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 /* A child that keeps copies of all descriptors until it is killed. */
 static pid_t
 keeper(void)
@@ -524,6 +689,35 @@ START_TEST(a_watch_stopped_before_the_close_leaves_nothing)
 }
 END_TEST
 
+START_TEST(close_leaves_nothing_behind_while_a_child_holds_a_copy)
+{
+	struct eddy_loop *loop = census_loop();
+	struct tap old, tap;
+	int64_t began;
+	pid_t pid;
+
+	tap_open(&old, 0);
+	tap_start(loop, &old, EPOLLIN);
+	pid = keeper();
+	ck_assert_int_eq(eddy_close(loop, old.ends[0]), 0);
+	tap_open(&tap, 0);
+	ck_assert_int_eq(tap.ends[0], old.ends[0]);
+	tap_start(loop, &tap, EPOLLIN);
+	tap_write(&old);
+	began = eddy_now();
+	ck_assert_int_eq(eddy_loop_step(loop, EDDY_MS(2)), 1);
+	ck_assert_int_ge(eddy_now() - began, EDDY_MS(2));
+	ck_assert_int_eq(old.calls + tap.calls, 0);
+	tap_write(&tap);
+	step(loop);
+	ck_assert_int_eq(tap.calls, 1);
+	dismiss(pid);
+	tap_close(loop, &tap);
+	close(old.ends[1]);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 static struct eddy_loop *inherited;
 
 static int
@@ -536,6 +730,12 @@ static int
 start_in_child(void *watch)
 {
 	return eddy_watch_start(inherited, watch, 0);
+}
+
+static int
+close_in_child(void *watch)
+{
+	return eddy_close(inherited, ((struct eddy_watch *)watch)->fd);
 }
 
 /* The epoll is one and the same in both processes. */
@@ -553,6 +753,9 @@ START_TEST(a_forked_child_cannot_change_a_watch)
 	ck_assert_int_eq(census_child(stop_in_child, &tap.watch), -ECHILD);
 	step(inherited);
 	ck_assert_int_eq(tap.calls, 2);
+	ck_assert_int_eq(census_child(close_in_child, &tap.watch), -ECHILD);
+	step(inherited);
+	ck_assert_int_eq(tap.calls, 3);
 	tap_close(inherited, &tap);
 	ck_assert_int_eq(eddy_loop_close(inherited), 0);
 }
@@ -682,7 +885,7 @@ main(void)
 
 	census_add(census_case(suite, "events", 2), a_watch_wakes_the_loop,
 	    a_level_is_told_each_turn, an_edge_is_told_once,
-	    one_shot_is_armed_again_by_start, hangup_comes_unasked,
+	    one_shot_and_exclusive_are_refused, hangup_comes_unasked,
 	    start_changes_what_a_watch_waits_for,
 	    a_stopped_watch_may_start_again,
 	    a_background_watch_does_not_keep_the_loop);
@@ -695,8 +898,14 @@ main(void)
 	    a_regular_file_is_refused, a_closed_descriptor_is_refused,
 	    a_descriptor_has_one_watch_but_a_copy_has_its_own,
 	    a_copy_of_a_closed_descriptor_sends_no_stale_event,
+	    close_leaves_nothing_behind_while_a_child_holds_a_copy,
 	    a_forked_child_cannot_change_a_watch,
 	    a_watch_stopped_before_the_close_leaves_nothing);
+	census_add(census_case(suite, "sides", 2),
+	    a_reader_and_a_writer_share_a_descriptor, each_side_has_one_waiter,
+	    a_hangup_is_told_to_both_sides, close_stops_watches_and_closes,
+	    forget_leaves_the_descriptor_open,
+	    a_watch_closed_by_its_batch_is_not_called);
 	census_add(census_case(suite, "many", 20),
 	    hundreds_of_descriptors_are_each_called_once,
 	    random_calls_match_a_model);

@@ -67,6 +67,12 @@ struct eddy_task {
 		struct eddy_task *callee, **winner;
 		uint32_t keep;
 		struct eddy_ready waiter;
+		struct {
+			int fd;
+			unsigned size;
+			void *data;
+			uintptr_t more;
+		} io;
 		void *user[3];       /* free for the operation's maker */
 	} use;
 	uint32_t resumes;            /* steps taken so far */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * watch: call back when a descriptor is ready.
+ * watch: descriptors and the loop: call back when one is ready, close one.
  *
- * The caller owns the watch and the descriptor, and stops the watch before
- * closing the descriptor.  Loop thread only.
+ * The caller owns watches and descriptors.  Whatever waits for a descriptor has
+ * to hear of its end: close it with eddy_close.  Loop thread only.
  */
 #ifndef EDDY_WATCH_H
 #define EDDY_WATCH_H
@@ -25,7 +25,7 @@ struct eddy_watch {
 	struct eddy_ready ready; /* private, as all that follows */
 	eddy_watch_fn *fn;
 	int fd;
-	uint32_t got; /* EPOLL* bits */
+	uint32_t events, got; /* EPOLL* bits */
 	unsigned flags;
 	bool started;
 };
@@ -33,15 +33,22 @@ struct eddy_watch {
 void eddy_watch_init(
     struct eddy_watch *watch, int fd, eddy_watch_fn *fn, unsigned flags);
 
-/* Wait for events (EPOLLIN, EPOLLOUT, EPOLLET ...), or change what a started
- * watch waits for.  -EPERM also for a regular file (always ready), -EEXIST:
- * the descriptor has a watch already; -ECHILD: forked child. */
+/* Wait for events (EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET ...), or change what a
+ * started watch waits for.  EPOLLOUT makes it the descriptor's writer, anything
+ * else its reader.  -EEXIST: there is one already, a watch or a task; -EPERM also
+ * for a regular file (always ready); -ECHILD: forked child. */
 int eddy_watch_start(
     struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events);
 
 /* Stop; the callback will not run any more, not even for events collected
  * already.  0 also when it was stopped. */
 int eddy_watch_stop(struct eddy_loop *loop, struct eddy_watch *watch);
+
+/* Close fd: its watches are stopped, and tasks that wait for it are answered
+ * -ECANCELED.  forget: all but the close, for a descriptor that another library
+ * is about to close. */
+int eddy_close(struct eddy_loop *loop, int fd);
+int eddy_forget(struct eddy_loop *loop, int fd);
 
 EDDY_HEADER_END_
 
