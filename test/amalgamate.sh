@@ -29,7 +29,7 @@ headers=$(sed -n 's/^#include <\(.*\)>/include\/\1/p' include/eddy.h)
 awk -v version="$version" '
 function stem(path)
 {
-	gsub(/.*\/|\.[ch]$/, "", path)
+	gsub(/.*\/|(_impl)?\.[ch]$/, "", path)
 	return path
 }
 
@@ -49,6 +49,9 @@ function found(name)
 
 function find_names(line,    n, part, i)
 {
+	if (line ~ /^#include "/)
+		includes[FILENAME] = includes[FILENAME] " lib/" \
+		    first(line, "[a-z_]+\\.h")
 	if (line ~ /^static /)
 		statics = 1
 	else if (line !~ /^[a-z]/)
@@ -78,7 +81,7 @@ function find_names(line,    n, part, i)
 }
 
 # The line with its names replaced; not members, strings or comments.
-function rename(line, prefix,    done, word)
+function rename(line, file,    done, word, from)
 {
 	if (line ~ /^(struct|union) .*\{/)
 		members = 1
@@ -97,22 +100,36 @@ function rename(line, prefix,    done, word)
 			word = RLENGTH
 		else
 			word = 1
-		if (!comment && changes(substr(line, 1, word), done))
-			done = done prefix "_"
+		from = comment ? "" : origin(substr(line, 1, word), done, file)
+		if (from != "")
+			done = done stem(from) "_"
 		done = done substr(line, 1, word)
 		line = substr(line, word + 1)
 	}
 	return done
 }
 
-function changes(word, before,    tagged)
+# The file whose name stands before word, or none.
+function origin(word, before, file,    tagged)
 {
 	sub(/[ \t]+$/, "", before)
 	tagged = before ~ /(struct|union|enum)$/
 	if (before ~ /(\.|->|struct [a-z_0-9]+,)$/ || (members && !tagged))
-		return 0
-	return !tagged && (FILENAME, word) in own ||
-	    files[word] > 1 && (FILENAME, word) in has && tagged == (word in tag)
+		return ""
+	if (!tagged && (file, word) in own)
+		return file
+	return files[word] > 1 && tagged == (word in tag) ? \
+	    definer(word, file) : ""
+}
+
+function definer(word, file,    n, i, part, from)
+{
+	if ((file, word) in has)
+		return file
+	n = split(includes[file], part, " ")
+	for (i = 1; i <= n && from == ""; i++)
+		from = definer(word, part[i])
+	return from
 }
 
 function emit(path,    line, name)
@@ -125,7 +142,7 @@ function emit(path,    line, name)
 				emit("lib/" name)
 			}
 		} else if (line !~ /SPDX|^#include <eddy\//) {
-			print path ~ /\.c$/ ? rename(line, stem(path)) : line
+			print rename(line, path)
 		}
 	}
 	close(path)

@@ -33,6 +33,7 @@ lift()
 		if (FILENAME == "README.md")
 			return line
 		gsub(/\\&/, "", line)
+		gsub(/\\-/, "-", line)
 		gsub(/\\\(aq/, "\047", line)
 		gsub(/\\e/, "\\", line)
 		return line
