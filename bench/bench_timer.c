@@ -3,8 +3,9 @@
  * What does a timer cost among 1,000, 100,000 and 1,000,000 of them, beside
  * libev, libuv and libevent: add, cancel, reset, fire?  Deadlines are random.
  * Timers are added as they lie in memory, like the connections of a server;
- * cancelled and reset in random order; "busy" resets those of 1,000 of them
- * again and again.
+ * cancelled and reset in random order; "churn" cancels 1,000 at a time and adds
+ * them again, while the others wait; "busy" resets those of 1,000 of them again
+ * and again.
  */
 #include <eddy.h>
 
@@ -32,10 +33,10 @@ enum { PEERS = sizeof(peers) / sizeof(peers[0]) };
 
 /* The last two are eddy's own: a reset that is not later, and what a later one
  * leaves to be done when the old deadline comes. */
-enum op { ADD, CANCEL, RESET, BUSY, FIRE, SOONER, MEND, OPS };
+enum op { ADD, CANCEL, CHURN, RESET, BUSY, FIRE, SOONER, MEND, OPS };
 
-static const char *const names[OPS] = {"add", "cancel", "reset", "busy reset",
-    "fire", "reset sooner", "mend after a reset"};
+static const char *const names[OPS] = {"add", "cancel", "churn", "reset",
+    "busy reset", "fire", "reset sooner", "mend after a reset"};
 
 long timer_fired;
 static enum op op;
@@ -89,6 +90,10 @@ start_and_stop(const struct timer_peer *peer, long n)
 	for (i = 0; i < times; i++) {
 		peer->turn();
 		ns[ADD] += timed(peer->add, far, n);
+		for (j = 0; op == CHURN && j < n; j += active)
+			ns[CHURN] += (timed(peer->cancel, other + j, active) +
+					 timed(peer->add, other + j, active)) *
+			             (double)active / (double)n;
 		if (op == RESET) {
 			peer->reset(far, n); /* the first is not the rule */
 			peer->turn();

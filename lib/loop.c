@@ -234,9 +234,9 @@ eddy_loop_close(struct eddy_loop *loop)
 bool
 eddy__loop_alive(const struct eddy_loop *loop)
 {
-	return !list_empty(&loop->pending) || loop->heaps[0].count != 0 ||
+	return !list_empty(&loop->pending) || loop->heaps[0].used != 0 ||
 	       loop->watching != 0 || loop->holds != 0 || loop->foreign != 0 ||
-	       loop->heaps[1].count != 0 || eddy__loop_jobs(loop) ||
+	       loop->heaps[1].used != 0 || eddy__loop_jobs(loop) ||
 	       !door_empty(loop->door);
 }
 

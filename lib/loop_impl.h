@@ -5,7 +5,7 @@
 #ifndef EDDY_LOOP_IMPL_H
 #define EDDY_LOOP_IMPL_H
 
-#include <eddy/loop.h>
+#include <eddy/timer.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,27 +14,29 @@
 #include "list.h"
 #include "spin.h"
 
-struct eddy_alarm;
 struct eddy_task;
-struct eddy_timer;
 struct eddy_watch;
 
 /* An alarm's place in its heap; four fill a cache line. */
 struct heap_entry {
-	int64_t deadline;
+	int64_t deadline; /* at most the alarm's */
 	struct eddy_alarm *alarm;
 };
 
 struct heap {
 	struct heap_entry *block;   /* as allocated */
 	struct heap_entry *entries; /* in it; the first one is the soonest */
-	uint32_t count, room;
+	uint32_t used, room;
+	uint32_t gone;            /* of used: nobody's, but never all */
+	uint32_t first;           /* index of the alarm of entries[0] */
+	struct eddy_alarm nobody; /* has the entries of those that stopped */
 };
 
 /* Which clock a deadline is on; the same unless the loop's is virtual. */
 enum { LOOP_TIME, REAL_TIME };
-#define BELL 0          /* the tag of events that only wake */
-#define DUE  UINT32_MAX /* index of an alarm in pending */
+#define BELL          0                   /* the tag of events that only wake */
+#define DUE           UINT32_MAX          /* index of an alarm in pending */
+#define FIRST_OF_REAL (UINT32_C(1) << 31) /* and of those in the second heap */
 
 /* The loop's table by descriptor: who waits, and what epoll was told. */
 struct watched {

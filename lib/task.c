@@ -818,7 +818,7 @@ eddy__limit(struct eddy_task *self, int64_t deadline, int way, eddy_async op)
 	/* An inner limit, or the sleep's end, is sooner; or, under a virtual
 	 * clock, on time that passes while this one stands still. */
 	if (alarm->index != 0 &&
-	    (alarm->deadline <= deadline || alarm->heap != LOOP_TIME))
+	    (alarm->deadline <= deadline || alarm->index >= FIRST_OF_REAL))
 		return op;
 	r = eddy__alarm_start(self->loop, alarm, deadline, way);
 	self->flags |= r < 0 ? STARVED : TIMED;

@@ -2,10 +2,11 @@
 /*
  * timer: a 4-ary heap by (deadline, sequence); its top bounds every wait.
  *
- * A restart to a later deadline only writes the alarm: the heap still holds
- * the old one and is mended when that comes up, so pushing a timeout ahead
- * again and again costs two stores.  A loop with a virtual clock has a second
- * heap, for what must happen in real time.
+ * An entry may be out of date: a restart to a later deadline only writes the
+ * alarm, a stop only leaves the entry to the heap's nobody.  Such entries are
+ * mended or dropped when they come up or stand in the way; until then they count
+ * as before all others of their deadline, which keeps those in order.  A loop
+ * with a virtual clock has a second heap, for what must happen in real time.
  */
 #include <eddy/timer.h>
 
@@ -25,31 +26,52 @@ enum {
 	UNUSED = 2,
 };
 
+static inline struct heap *
+heap_of(struct eddy_loop *loop, const struct eddy_alarm *alarm)
+{
+	return &loop->heaps[alarm->index >= FIRST_OF_REAL];
+}
+
+static bool
+is_current(const struct heap_entry *entry)
+{
+	return entry->alarm->deadline == entry->deadline;
+}
+
 /* Equal deadlines by the numbers of their starts, which may wrap: those of two
  * alarms that wait for the same nanosecond are never 2^31 apart. */
 static bool
-before(const struct heap_entry *a, const struct heap_entry *b)
+tie_before(const struct heap_entry *a, const struct heap_entry *b)
 {
-	if (a->deadline != b->deadline)
-		return a->deadline < b->deadline;
-	return (int32_t)(a->alarm->order - b->alarm->order) < 0;
+	if (!is_current(a) || !is_current(b))
+		return is_current(b);
+	return (int32_t)(a->alarm->sequence - b->alarm->sequence) < 0;
 }
 
-static void
+static inline bool
+before(const struct heap_entry *a, const struct heap_entry *b)
+{
+	if (__builtin_expect(a->deadline == b->deadline, false))
+		return tie_before(a, b);
+	return a->deadline < b->deadline;
+}
+
+static inline void
 put(struct heap *heap, uint32_t i, struct heap_entry entry)
 {
 	heap->entries[i] = entry;
-	entry.alarm->index = i + 1;
+	entry.alarm->index = heap->first + i;
 }
 
-/* Find the place for entry from the hole at i upwards. */
+/* Find the place for entry, the last start of its deadline, from the hole at i
+ * upwards. */
 static void
 sift_up(struct heap *heap, uint32_t i, struct heap_entry entry)
 {
 	while (i > 0) {
 		uint32_t parent = (i - 1) / WAYS;
 
-		if (!before(&entry, &heap->entries[parent]))
+		if (entry.deadline >= heap->entries[parent].deadline)
 			break;
 		put(heap, i, heap->entries[parent]);
 		i = parent;
@@ -57,16 +79,21 @@ sift_up(struct heap *heap, uint32_t i, struct heap_entry entry)
 	put(heap, i, entry);
 }
 
+/* Which comes first is anybody's guess, so there is no branch to be guessed. */
 static uint32_t
 first_child(const struct heap *heap, uint32_t i)
 {
-	uint32_t best = i * WAYS + 1, child = best + 1;
-	uint32_t end = best + WAYS < heap->count ? best + WAYS : heap->count;
+	const struct heap_entry *child = &heap->entries[i * WAYS + 1];
+	uint32_t n = heap->used - (i * WAYS + 1), a, b;
 
-	for (; child < end; child++)
-		if (before(&heap->entries[child], &heap->entries[best]))
-			best = child;
-	return best;
+	if (n < WAYS) {
+		for (a = 0, b = 1; b < n; b++)
+			a = before(&child[b], &child[a]) ? b : a;
+		return i * WAYS + 1 + a;
+	}
+	a = before(&child[1], &child[0]);
+	b = 2 + before(&child[3], &child[2]);
+	return i * WAYS + 1 + (before(&child[b], &child[a]) ? b : a);
 }
 
 /* The children of all children of i lie side by side: a line for each of these,
@@ -87,7 +114,7 @@ prefetch(const struct heap *heap, uint32_t i)
 static void
 sift_down(struct heap *heap, uint32_t i, struct heap_entry entry)
 {
-	while (i * WAYS + 1 < heap->count) {
+	while (i * WAYS + 1 < heap->used) {
 		uint32_t child;
 
 		prefetch(heap, i);
@@ -101,44 +128,51 @@ sift_down(struct heap *heap, uint32_t i, struct heap_entry entry)
 	put(heap, i, entry);
 }
 
+/* With the last alarm goes all that is nobody's. */
 static void
-settle(struct heap *heap, uint32_t i, struct heap_entry entry)
+take_top(struct heap *heap)
 {
-	if (i > 0 && before(&entry, &heap->entries[(i - 1) / WAYS]))
-		sift_up(heap, i, entry);
+	heap->gone -= heap->entries[0].alarm == &heap->nobody;
+	if (--heap->used != heap->gone)
+		sift_down(heap, 0, heap->entries[heap->used]);
 	else
-		sift_down(heap, i, entry);
+		heap->used = heap->gone = 0;
 }
 
-/* The entry that alarm should have now. */
-static struct heap_entry
-entry_of(struct eddy_alarm *alarm)
+/* If most entries are nobody's, build the heap anew of the others: a few steps
+ * for each stop since the last time. */
+static bool
+sweep(struct heap *heap)
 {
-	alarm->order = alarm->sequence;
-	return (struct heap_entry){alarm->deadline, alarm};
-}
+	uint32_t i, end = heap->used;
 
-static void
-take_out(struct heap *heap, struct eddy_alarm *alarm)
-{
-	uint32_t i = alarm->index - 1;
-
-	if (i != --heap->count)
-		settle(heap, i, heap->entries[heap->count]);
+	if (heap->gone < end / 2)
+		return false;
+	heap->used = heap->gone = 0;
+	for (i = 0; i < end; i++)
+		if (heap->entries[i].alarm != &heap->nobody)
+			put(heap, heap->used++, heap->entries[i]);
+	for (i = heap->used / WAYS + 1; i-- > 0;)
+		sift_down(heap, i, heap->entries[i]);
+	return true;
 }
 
 __attribute__((noinline, cold)) static int
-make_room(struct heap *heap)
+make_room(struct eddy_loop *loop, struct heap *heap)
 {
 	uint32_t room = heap->room != 0 ? heap->room * 2 : FIRST_ROOM;
 	struct heap_entry *block = heap->block;
 
+	if (room != FIRST_ROOM && sweep(heap))
+		return 0;
 	block = eddy__realloc(block, (room + UNUSED) * sizeof(*block));
 	if (block == NULL)
 		return -ENOMEM;
 	heap->block = block;
 	heap->entries = block + UNUSED;
 	heap->room = room;
+	heap->first = heap == &loop->heaps[LOOP_TIME] ? 1 : FIRST_OF_REAL;
+	heap->nobody.deadline = EDDY_FOREVER; /* where order does not matter */
 	return 0;
 }
 
@@ -146,72 +180,100 @@ static int
 insert(struct eddy_loop *loop, struct heap *heap, struct eddy_alarm *alarm,
     int64_t deadline)
 {
-	int r = heap->count == heap->room ? make_room(heap) : 0;
+	int r = heap->used == heap->room ? make_room(loop, heap) : 0;
 
 	if (r < 0)
 		return r;
 	if (alarm->index == DUE)
 		list_remove(&alarm->ready);
-	alarm->heap = heap != &loop->heaps[LOOP_TIME];
 	alarm->deadline = deadline;
 	alarm->sequence = loop->sequence++;
-	sift_up(heap, heap->count++, entry_of(alarm));
+	sift_up(heap, heap->used++, (struct heap_entry){deadline, alarm});
 	return 0;
 }
 
-/* In the heap: later is only written, sooner moves it. */
+/* In the heap, and no later than before: is its entry too late now? */
 static int
-move(struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline)
+hasten(struct eddy_loop *loop, struct heap *heap, struct eddy_alarm *alarm,
+    int64_t deadline)
 {
-	struct heap *heap = &loop->heaps[alarm->heap];
-	bool sooner = deadline < alarm->deadline;
+	uint32_t i = alarm->index - heap->first;
+	struct heap_entry entry = {deadline, alarm};
 
 	alarm->deadline = deadline;
 	alarm->sequence = loop->sequence++;
-	if (sooner && deadline < heap->entries[alarm->index - 1].deadline)
-		sift_up(heap, alarm->index - 1, entry_of(alarm));
+	if (deadline < heap->entries[i].deadline)
+		sift_up(heap, i, entry);
+	else if (deadline == heap->entries[i].deadline)
+		sift_down(heap, i, entry); /* behind its equals */
 	return 0;
+}
+
+static bool
+in_heap(const struct eddy_alarm *alarm)
+{
+	return alarm->index != 0 && alarm->index != DUE;
+}
+
+/* All but the pushing ahead of a timeout. */
+__attribute__((noinline)) static int
+place(
+    struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline, int way)
+{
+	if (loop->parked && deadline < loop->alarm_at)
+		eddy__loop_stir(loop);
+	if (in_heap(alarm))
+		return hasten(loop, heap_of(loop, alarm), alarm, deadline);
+	if (loop->options.clock == NULL)
+		way = LOOP_TIME;
+	return insert(loop, &loop->heaps[way], alarm, deadline);
 }
 
 int
 eddy__alarm_start(
     struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline, int way)
 {
-	bool virtual = loop->options.clock != NULL;
 	int r = eddy__loop_mine(loop);
 
 	if (r < 0)
 		return r;
-	if (loop->parked && deadline < loop->alarm_at)
-		eddy__loop_stir(loop);
-	if (alarm->index != 0 && alarm->index != DUE)
-		return move(loop, alarm, deadline);
-	return insert(
-	    loop, &loop->heaps[virtual ? way : LOOP_TIME], alarm, deadline);
+	if (!in_heap(alarm) || deadline <= alarm->deadline)
+		return place(loop, alarm, deadline, way);
+	alarm->deadline = deadline;
+	alarm->sequence = loop->sequence++;
+	return 0;
 }
 
 void
 eddy__alarm_stop(struct eddy_loop *loop, struct eddy_alarm *alarm)
 {
-	if (alarm->index == 0)
-		return;
-	if (alarm->index != DUE)
-		take_out(&loop->heaps[alarm->heap], alarm);
-	else
+	struct heap *heap = heap_of(loop, alarm);
+
+	if (alarm->index == DUE) {
 		list_remove(&alarm->ready);
+	} else if (alarm->index != 0) {
+		heap->entries[alarm->index - heap->first].alarm = &heap->nobody;
+		if (++heap->gone == heap->used)
+			heap->used = heap->gone = 0;
+	}
 	alarm->index = 0;
 }
 
-/* The top of a heap with its own deadline, not one from before a restart. */
+/* The top of a heap, up to date. */
 static struct heap_entry *
 top(struct heap *heap)
 {
-	while (heap->count != 0) {
-		struct heap_entry *entry = &heap->entries[0];
+	struct heap_entry *entry = heap->entries;
 
-		if (entry->alarm->order == entry->alarm->sequence)
-			return entry;
-		sift_down(heap, 0, entry_of(entry->alarm));
+	while (heap->used != 0) {
+		if (entry->alarm != &heap->nobody) {
+			if (is_current(entry))
+				return entry;
+			entry->deadline = entry->alarm->deadline;
+			sift_down(heap, 0, *entry);
+		} else if (!sweep(heap)) {
+			take_top(heap);
+		}
 	}
 	return NULL;
 }
@@ -239,13 +301,15 @@ void
 eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
 {
 	struct heap_entry *entry;
-	int n = 0;
+	uint32_t n = 0, next;
 
 	while (n++ < CHUNK && (entry = top(heap)) != NULL &&
 	       entry->deadline <= now) {
 		struct eddy_alarm *alarm = entry->alarm;
 
-		take_out(heap, alarm);
+		take_top(heap);
+		for (next = 1; next <= WAYS && next < heap->used; next++)
+			__builtin_prefetch(heap->entries[next].alarm);
 		alarm->index = DUE;
 		if (alarm->ready.run == NULL)
 			alarm->ready.run = eddy__timer_fire;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "census.h"
+#include "loop_impl.h"
 
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
@@ -444,6 +445,31 @@ START_TEST(thousands_of_timers_fire_in_order)
 }
 END_TEST
 
+START_TEST(timers_that_stop_make_room_and_keep_the_order)
+{
+	struct eddy_loop *loop = census_loop();
+	size_t i;
+	int n;
+
+	for (i = 0; i < 40; i++)
+		eddy_timer_init(&shuffled[i], on_shuffled);
+	for (n = 0; n < 100000; n++) {
+		i = (size_t)dice(n < 99000 ? 40 : 20);
+		if (dice(2) == 0)
+			eddy_timer_stop(loop, &shuffled[i]);
+		else
+			ck_assert_int_eq(eddy_timer_start(loop, &shuffled[i],
+					     1 + dice(1000)),
+			    0);
+	}
+	ck_assert_uint_le(loop->heaps[LOOP_TIME].room, 64);
+	for (i = 0; i < 40; i++)
+		n -= eddy_timer_active(&shuffled[i]);
+	finish(loop);
+	ck_assert_uint_eq(model_fired, (unsigned)(100000 - n));
+}
+END_TEST
+
 static void
 random_again(struct eddy_loop *loop, struct letter *self)
 {
@@ -602,7 +628,8 @@ main(void)
 	    a_storm_of_signals_does_not_postpone);
 	census_add(census_case(suite, "many", 20),
 	    a_hundred_thousand_random_calls_match_a_model,
-	    thousands_of_timers_fire_in_order);
+	    thousands_of_timers_fire_in_order,
+	    timers_that_stop_make_room_and_keep_the_order);
 	tcase = census_case(suite, "without pwait2", 2);
 	tcase_add_loop_test(
 	    tcase, without_pwait2_no_timer_is_early, 0, refusals_end);

@@ -18,12 +18,10 @@ typedef void eddy_timer_fn(struct eddy_loop *loop, struct eddy_timer *timer);
 
 /* What has a deadline: a timer or a task. */
 struct eddy_alarm {
+	int64_t deadline;  /* absolute ns; read only */
+	uint32_t sequence; /* private: number of the start; wraps */
+	uint32_t index;    /* private: place in its heap; 0: none; ~0: due */
 	struct eddy_ready ready; /* private */
-	int64_t deadline;        /* absolute ns; read only */
-	uint32_t sequence;       /* private: number of the start; wraps */
-	uint32_t order;          /* private: that of its entry in the heap */
-	uint32_t index; /* private: 1 + place in its heap; 0: none; ~0: due */
-	uint32_t heap;  /* private: which heap */
 };
 
 struct eddy_timer {
