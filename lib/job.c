@@ -283,6 +283,18 @@ eddy_job_rc(const struct eddy_job *job)
 
 /* Waiting and cancelling. */
 
+/* Does a job of executor only move while this thread does something else? */
+static bool
+waits_for_us(const struct eddy_executor *executor)
+{
+	const struct eddy_executor *inner = executor->inner;
+	const struct eddy_loop *home;
+
+	home = inner != NULL ? inner->home : executor->home;
+	return eddy__job_would_block(executor) ||
+	       (home != NULL && eddy__loop_mine(home) == 0);
+}
+
 int
 eddy_job_wait(struct eddy_job *job, int64_t deadline)
 {
@@ -291,7 +303,7 @@ eddy_job_wait(struct eddy_job *job, int64_t deadline)
 	if (job->door != NULL || state == JOB_IDLE)
 		return -EINVAL;
 	/* Once it is done its executor may be gone. */
-	if (state != JOB_DONE && eddy__job_would_block(job->executor))
+	if (state != JOB_DONE && waits_for_us(job->executor))
 		return -EDEADLK;
 	for (; state != JOB_DONE; state = A_ACQUIRE(&job->state)) {
 		int64_t left = eddy__left(deadline);

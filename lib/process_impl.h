@@ -50,6 +50,8 @@ struct pool {
 	struct eddy_executor executor;
 	struct eddy_process_pool_options options;
 	struct eddy_loop *home;
+	bool own_home; /* run by thread; process_home.c */
+	pthread_t thread;
 	pid_t pid;
 	size_t channel_size;
 
@@ -132,6 +134,23 @@ void eddy__process_quarantine(struct worker *worker);
  * first.  -EALREADY: it has returned. */
 int eddy__process_interrupt(
     struct worker *worker, struct eddy_job *job, enum eddy_outcome why);
+
+/* process_home.c: have fn done in the home thread, and wait for it. */
+struct errand {
+	struct eddy_post post;
+	void (*fn)(struct errand *errand);
+	struct pool *pool;
+	uint32_t done;
+	/* What fn takes and gives. */
+	int64_t duration;
+	int result;
+	struct eddy_executor_stats *stats;
+	int *pids;
+	unsigned n;
+};
+void eddy__process_at_home(struct pool *pool, struct errand *errand);
+int eddy__process_home_open(struct pool *pool);
+void eddy__process_home_close(struct pool *pool, bool child);
 
 /* process_transfer.c */
 void eddy__process_put(struct worker *worker, struct eddy_job *job);

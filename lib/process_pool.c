@@ -222,19 +222,35 @@ disconnect(struct pool *pool, bool child)
 		eddy_zygote_close(pool->zygote);
 }
 
+static void
+close_at_home(struct errand *errand)
+{
+	struct pool *pool = errand->pool;
+
+	errand->result = end_workers(pool, errand->duration);
+	disconnect(pool, false);
+	if (pool->own_home)
+		eddy_loop_stop(pool->home);
+}
+
 static int
 close_pool(struct eddy_executor *executor, int64_t duration)
 {
+	struct errand errand = {.fn = close_at_home, .duration = duration};
 	struct pool *pool = pool_of(executor);
 	bool child = pool->pid != eddy__getpid();
-	int r = child ? 0 : end_workers(pool, duration);
 
-	disconnect(pool, child);
+	if (child)
+		disconnect(pool, true);
+	else
+		eddy__process_at_home(pool, &errand);
+	if (pool->own_home)
+		eddy__process_home_close(pool, child);
 	if (child)
 		destroy(executor);
 	else
 		eddy__executor_drop(executor);
-	return r;
+	return errand.result;
 }
 
 static void
@@ -249,26 +265,40 @@ start_draining(struct eddy_executor *executor)
 }
 
 static void
+describe_at_home(struct errand *errand)
+{
+	*errand->stats = errand->pool->stats;
+	errand->stats->queued = A_LOAD(&errand->pool->queued);
+}
+
+static void
 describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 {
-	struct pool *pool = pool_of(executor);
+	struct errand errand = {.fn = describe_at_home, .stats = ret_stats};
 
-	*ret_stats = pool->stats;
-	ret_stats->queued = A_LOAD(&pool->queued);
+	eddy__process_at_home(pool_of(executor), &errand);
+}
+
+static void
+list_at_home(struct errand *errand)
+{
+	struct pool *pool = errand->pool;
+	struct worker *worker;
+
+	for (EACH_WORKER(worker, pool))
+		if ((worker->state == LIVE || worker->state == ASKED) &&
+		    (unsigned)errand->result++ < errand->n)
+			errand->pids[errand->result - 1] = worker->pid;
 }
 
 int
 eddy_process_pool_pids(
     struct eddy_executor *executor, int *ret_pids, unsigned n)
 {
-	struct pool *pool = pool_of(executor);
-	struct worker *worker;
-	int count = 0;
+	struct errand errand = {.fn = list_at_home, .pids = ret_pids, .n = n};
 
-	for (EACH_WORKER(worker, pool))
-		if (worker->state == LIVE && (unsigned)count++ < n)
-			ret_pids[count - 1] = worker->pid;
-	return count;
+	eddy__process_at_home(pool_of(executor), &errand);
+	return errand.result;
 }
 
 /* Opening. */
@@ -354,9 +384,9 @@ connect(struct pool *pool)
 	return r;
 }
 
-int
-eddy_process_pool_open(struct eddy_executor **ret_executor,
-    struct eddy_loop *home, const struct eddy_process_pool_options *options)
+static int
+open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
+    const struct eddy_process_pool_options *options)
 {
 	static const struct eddy_executor_ops ops = {
 	    "processes", submit, cancel, close_pool, describe, start_draining};
@@ -388,4 +418,33 @@ eddy_process_pool_open(struct eddy_executor **ret_executor,
 	home->pools++;
 	*ret_executor = &pool->executor;
 	return 0;
+}
+
+int
+eddy_process_pool_open(struct eddy_executor **ret_executor,
+    struct eddy_loop *home, const struct eddy_process_pool_options *options)
+{
+	struct eddy_executor *executor;
+	struct eddy_loop *own;
+	int r;
+
+	if (home != NULL)
+		return open_pool(ret_executor, home, options);
+	r = eddy_loop_open(&own, NULL);
+	if (r < 0)
+		return r;
+	r = open_pool(&executor, own, options);
+	if (r < 0)
+		goto fail_pool;
+	r = eddy__process_home_open(pool_of(executor));
+	if (r < 0)
+		goto fail_thread;
+	*ret_executor = executor;
+	return 0;
+
+fail_thread:
+	close_pool(executor, 0);
+fail_pool:
+	eddy_loop_close(own);
+	return r;
 }

@@ -937,9 +937,23 @@ run_own_zygote(void)
 	return first;
 }
 
+/* With a home of its own. */
+static int
+run_homeless(void)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct eddy_executor *pool;
+	int first = eddy_process_pool_open(&pool, NULL, &options);
+
+	if (first == 0)
+		note(&first, eddy_executor_close(pool, EDDY_S(10)));
+	return first;
+}
+
 START_TEST(opening_a_process_pool_survives_each_fault)
 {
 	sweep("open and close", run_own_zygote);
+	sweep("open and close without a home", run_homeless);
 }
 END_TEST
 

@@ -1412,6 +1412,125 @@ START_TEST(a_submit_during_the_close_is_refused_or_answered)
 }
 END_TEST
 
+/* A home of its own. */
+
+static struct eddy_executor *
+homeless_open(unsigned workers)
+{
+	struct eddy_process_pool_options options = {.workers = workers};
+	struct eddy_executor *pool;
+
+	board_open();
+	ck_assert_int_eq(eddy_process_pool_open(&pool, NULL, &options), 0);
+	return pool;
+}
+
+static int
+submit_and_wait(struct eddy_executor *pool, eddy_job_fn *fn, int64_t deadline)
+{
+	struct call call;
+
+	call_init(&call, fn, 0);
+	call.job.deadline = deadline;
+	ck_assert_int_eq(eddy_submit(pool, &call.job, NULL, NULL), 0);
+	return eddy_job_wait(&call.job, EDDY_FOREVER);
+}
+
+START_TEST(a_pool_without_a_home_serves_the_thread_that_opened_it)
+{
+	struct eddy_executor *pool = homeless_open(2);
+	struct eddy_executor_stats stats;
+	struct call call;
+
+	ck_assert_int_eq(submit_and_wait(pool, count, 0), 7);
+	ck_assert_int_eq(submit_and_wait(pool, killed, 0), -EOWNERDEAD);
+	ck_assert_int_eq(
+	    submit_and_wait(pool, hang, eddy_after(EDDY_MS(10))), -ETIME);
+	call_init(&call, hang, 0);
+	ck_assert_int_eq(eddy_submit(pool, &call.job, NULL, NULL), 0);
+	ck_assert_int_eq(eddy_job_cancel(&call.job), 0);
+	ck_assert_int_eq(eddy_job_wait(&call.job, EDDY_FOREVER), -ECANCELED);
+	eddy_executor_stats(pool, &stats);
+	ck_assert_uint_eq(stats.submitted, 4);
+	ck_assert_uint_eq(stats.returned, 1);
+	while (eddy_process_pool_pids(pool, NULL, 0) < 2)
+		sched_yield();
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(30)), 0);
+}
+END_TEST
+
+START_TEST(a_pool_without_a_home_serves_loops)
+{
+	struct rig rig = {census_loop(), homeless_open(2)};
+	static struct guest guest;
+
+	expect(&rig, count, EDDY_RETURNED, 7);
+	guest_run(&rig, &guest, with_loop);
+	ck_assert_int_eq(guest.rc, 0);
+	guest_run(&rig, &guest, without_loop);
+	ck_assert_int_eq(guest.rc, 0);
+	rig_close(&rig);
+}
+END_TEST
+
+static void *
+close_it(void *arg)
+{
+	struct guest *guest = arg;
+
+	guest->rc = eddy_executor_close(guest->pool, EDDY_MS(1));
+	A_RELEASE(&guest->over, 1);
+	return NULL;
+}
+
+START_TEST(any_thread_closes_a_pool_without_a_home)
+{
+	struct rig rig = {census_loop(), homeless_open(1)};
+	static struct guest guest;
+	struct call call;
+
+	start_here(&rig, &call, hang, 0);
+	guest_run(&rig, &guest, close_it);
+	ck_assert_int_eq(guest.rc, -ETIME);
+	call_expect(&rig, &call, EDDY_CANCELLED, 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+static int
+close_here(void *arg)
+{
+	return eddy_executor_close(arg, EDDY_S(30));
+}
+
+START_TEST(a_forked_child_may_close_a_pool_without_a_home)
+{
+	struct eddy_executor *pool = homeless_open(1);
+
+	ck_assert_int_eq(census_child(close_here, pool), 0);
+	ck_assert_int_eq(submit_and_wait(pool, count, 0), 7);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(30)), 0);
+}
+END_TEST
+
+START_TEST(a_home_thread_that_would_wait_for_itself_is_told)
+{
+	struct call call;
+	struct rig rig;
+	int r;
+
+	rig_open(&rig, .workers = 1);
+	call_init(&call, count, 0);
+	ck_assert_int_eq(eddy_submit(rig.pool, &call.job, NULL, NULL), 0);
+	r = eddy_job_wait(&call.job, EDDY_FOREVER);
+	ck_assert_int_eq(r, -EDEADLK);
+	rig_until(
+	    &rig, (r = eddy_job_wait(&call.job, EDDY_FOREVER)) != -EDEADLK);
+	ck_assert_int_eq(r, 7);
+	rig_close(&rig);
+}
+END_TEST
+
 /* The first thing in a worker. */
 
 static struct bytes given;
@@ -2120,7 +2239,7 @@ forge(void *arg)
 }
 
 /* n hostile jobs beside good ones; what they get is up to them, but it comes,
- * and the good ones do not notice. */
+ * and the good ones, in workers of their own, do not notice. */
 static void
 endure(eddy_job_fn *fn, int n, unsigned workers)
 {
@@ -2128,7 +2247,7 @@ endure(eddy_job_fn *fn, int n, unsigned workers)
 	struct rig rig;
 	int i, k;
 
-	rig_open(&rig, .workers = workers, .depth = 1);
+	rig_open(&rig, .workers = workers, .depth = 1, .max_jobs = 1);
 	for (i = 0; i < n; i++) {
 		call_init(&bad, fn, (uint32_t)i);
 		bad.job.deadline = eddy_after(EDDY_MS(20 * (1 + SLOW * 4)));
@@ -2832,6 +2951,12 @@ main(int argc, char **argv)
 	    another_thread_waits_without_a_loop,
 	    another_thread_cancels_what_runs,
 	    a_submit_during_the_close_is_refused_or_answered);
+	census_add(census_case(suite, "home", 10),
+	    a_pool_without_a_home_serves_the_thread_that_opened_it,
+	    a_pool_without_a_home_serves_loops,
+	    any_thread_closes_a_pool_without_a_home,
+	    a_forked_child_may_close_a_pool_without_a_home,
+	    a_home_thread_that_would_wait_for_itself_is_told);
 	census_add(census_case(suite, "init", 10),
 	    bytes_for_init_reach_each_worker,
 	    an_error_of_init_is_the_error_of_the_jobs,

@@ -173,7 +173,7 @@ int eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 
 /* Wait for a job that was submitted without a loop.  Its eddy_job_rc, or -ETIME
  * with outcome EDDY_NONE when the deadline (absolute ns) came first.  -EDEADLK:
- * asked inside a job of the same executor. */
+ * asked inside a job of the same executor, or in the home thread of its pool. */
 int eddy_job_wait(struct eddy_job *job, int64_t deadline);
 
 /* Take back a queued job (it never runs) or stop a running one: a process is

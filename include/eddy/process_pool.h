@@ -65,12 +65,13 @@ struct eddy_worker_report {
 };
 
 /* Open a pool whose bells and deadlines live on home: submit from anywhere, but
- * home has to be running for jobs to move.  options may be NULL. */
+ * home has to be running for jobs to move.  NULL: on a loop and in a thread of
+ * its own, and any thread may close it.  options may be NULL. */
 int eddy_process_pool_open(struct eddy_executor **ret_executor,
     struct eddy_loop *home, const struct eddy_process_pool_options *options);
 
 /* The process ids of live workers, for people and tests: how many there are,
- * of which at most n are stored.  Home thread. */
+ * of which at most n are stored.  Home thread; any, if it is the pool's own. */
 int eddy_process_pool_pids(
     struct eddy_executor *executor, int *ret_pids, unsigned n);
 
