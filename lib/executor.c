@@ -49,18 +49,6 @@ eddy_executor_fini(struct eddy_executor *executor)
 	pthread_mutex_destroy(&executor->lock);
 }
 
-int
-eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job)
-{
-	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
-		return -ECHILD; /* its threads are not here */
-	if (A_LOAD(&executor->closing))
-		return -ESHUTDOWN;
-	if (A_LOAD(&executor->waiting) != 0)
-		return -EAGAIN;
-	return executor->ops->submit(executor, job);
-}
-
 bool
 eddy__executor_unwait(struct eddy_executor *executor)
 {
@@ -93,7 +81,7 @@ queue_up(struct eddy_executor *executor, struct eddy_job *job)
 int
 eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job)
 {
-	int r = eddy__job_submit(executor, job);
+	int r = job_submit(executor, job);
 
 	return r == -EAGAIN ? queue_up(executor, job) : r;
 }
@@ -134,16 +122,11 @@ admit(struct eddy_executor *executor, struct eddy_job *job, uint64_t room)
 /* One thread hands out at a time, so that waiters stay in order; who comes
  * meanwhile leaves word, as does a submit that makes room itself. */
 void
-eddy_executor_room(struct eddy_executor *executor, unsigned n)
+eddy__executor_serve(struct eddy_executor *executor, unsigned n)
 {
 	struct eddy_ready *ready;
 	bool mine;
 
-	/* Between room that was made, by a read-modify-write or with a lock, and
-	 * this look; pairs with the lock of who counts itself, then tries. */
-	A_FENCE_BEHIND(&executor->waiting);
-	if (A_LOAD(&executor->waiting) == 0)
-		return;
 	pthread_mutex_lock(&executor->lock);
 	mine = executor->room == 0;
 	executor->room += n;
@@ -153,6 +136,12 @@ eddy_executor_room(struct eddy_executor *executor, unsigned n)
 	if (mine)
 		executor->room = 0;
 	pthread_mutex_unlock(&executor->lock);
+}
+
+void
+eddy_executor_room(struct eddy_executor *executor, unsigned n)
+{
+	executor_room(executor, n);
 }
 
 /* Draining. */

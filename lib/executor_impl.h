@@ -77,6 +77,18 @@ struct report {
 	uint32_t stop;   /* host: the job is asked to stop */
 };
 
+/* The job that a thread runs, and how to stop it. */
+struct inside {
+	struct eddy_job *job;
+	void (*stop)(void *); /* guarded by the lock of its executor, */
+	void *arg;
+	void (*interrupt)(void *); /* as this: the pool's own */
+	void *worker;
+	void *state;           /* of this worker */
+	struct report *report; /* in a worker process */
+	int bell;
+};
+
 /* A job of offload_owned.c, which may be given up while it runs. */
 struct owned_job {
 	struct eddy_job job;
@@ -94,10 +106,23 @@ owned_of(struct eddy_job *job)
 	return CONTAINER_OF(job, struct owned_job, job);
 }
 
+void eddy__executor_serve(struct eddy_executor *executor, unsigned n);
+
 static inline bool
 job_expired(const struct eddy_job *job)
 {
 	return job->deadline != 0 && job->deadline <= eddy_now();
+}
+
+/* eddy_executor_room, seldom needed. */
+static inline void
+executor_room(struct eddy_executor *executor, unsigned n)
+{
+	/* Between room that was made, by a read-modify-write or with a lock, and
+	 * this look; pairs with the lock of who counts itself, then tries. */
+	A_FENCE_BEHIND(&executor->waiting);
+	if (A_LOAD(&executor->waiting) != 0)
+		eddy__executor_serve(executor, n);
 }
 
 /* Make job out on executor: it holds the door of loop, which will call run.
@@ -108,7 +133,17 @@ int eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 int eddy__job_withdraw(struct eddy_job *job, int r); /* answers r */
 
 /* The executor's submit, but -EAGAIN while others wait for room. */
-int eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job);
+static inline int
+job_submit(struct eddy_executor *executor, struct eddy_job *job)
+{
+	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
+		return -ECHILD; /* its threads are not here */
+	if (A_LOAD(&executor->closing))
+		return -ESHUTDOWN;
+	if (A_LOAD(&executor->waiting) != 0)
+		return -EAGAIN;
+	return executor->ops->submit(executor, job);
+}
 
 /* The same, but the job waits for room itself. */
 int eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job);
@@ -122,10 +157,37 @@ int eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 
-/* eddy_job_end for a thread on cpu that ends many: it keeps the door of
- * the last. */
-void eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
-    enum eddy_outcome outcome, int result);
+/* eddy_job_end in two steps, for a thread on cpu that ends many and keeps the
+ * door of the last. */
+static inline void
+job_settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
+{
+	job->outcome = (uint8_t)outcome;
+	A_STORE(&job->result, result); /* a cancel may look, in vain */
+}
+
+/* To a door that is held.  The job is its owner's from then on. */
+static inline void
+job_tell(struct door *door, int cpu, struct eddy_job *job)
+{
+	A_RELEASE(&job->state, JOB_DONE); /* pairs with prepare's acquire */
+	if (A_LOAD(&door->cpu) != cpu)
+		A_STORE(&door->cpu, cpu);
+	if (door_push(door, &job->ready))
+		eddy__door_ring(door);
+}
+
+void eddy__job_publish_other(struct door **held, int cpu, struct eddy_job *job);
+static inline void
+job_publish(struct door **held, int cpu, struct eddy_job *job)
+{
+	/* Of a strand, or given up perhaps; or another door, or none. */
+	if ((job_flags(job) & (JOB_HANDED | JOB_OWNED)) != 0 ||
+	    job->door != *held || *held == NULL)
+		eddy__job_publish_other(held, cpu, job);
+	else
+		job_tell(*held, cpu, job);
+}
 
 /* Its outcome will not arrive. */
 void eddy__job_forgotten(struct eddy_loop *loop, const struct eddy_job *job);
@@ -155,11 +217,19 @@ void eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job);
 /* This thread does not run job any more, if it did. */
 void eddy__job_leave(const struct eddy_job *job);
 
-/* This thread runs job (NULL: none): for stop_requested and job_wait. */
-void eddy__job_enter(struct eddy_job *job);
+/* This thread is a worker; or this process, with report for the job it runs.
+ * Its place for the job that it runs, if any. */
+struct inside *eddy__worker_enter(void *state, struct report *report, int bell);
 
-/* This thread is a worker; or this process, with report for the job it runs. */
-void eddy__worker_enter(void *state, struct report *report, int bell);
+/* Before its outcome is published: its hooks, and it, are not called any more. */
+void eddy__job_unhook(void);
+static inline void
+eddy__inside_leave(struct inside *inside)
+{
+	if (inside->stop != NULL || inside->interrupt != NULL)
+		eddy__job_unhook();
+	inside->job = NULL;
+}
 
 /* Of a struct eddy_long_job, in the thread of loop. */
 void eddy__job_report(

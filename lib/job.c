@@ -51,15 +51,27 @@ eddy__job_report(struct eddy_loop *loop, struct eddy_job *job, int64_t value)
 /* Submitting. */
 
 /* A cancel in the thread of its loop may come at any time before that has heard
- * the outcome, so until then the executor's memory stays.  A loop has one hold
- * for all its jobs on one executor, one each for those on others. */
+ * the outcome, so until then the executor's memory stays.  Other threads take a
+ * hold for each job; a loop one for all its own on one executor, and lets go of
+ * it and of theirs when more were heard than its own, and it has to. */
 static void
+let_go(struct eddy_loop *loop)
+{
+	do
+		eddy__executor_drop(loop->held);
+	while (loop->held_jobs++ < 0);
+	loop->held = NULL;
+}
+
+static inline void
 hold(struct eddy_loop *loop, struct eddy_executor *executor)
 {
 	if (loop->held == executor) {
 		loop->held_jobs++;
 		return;
 	}
+	if (loop->held != NULL && loop->held_jobs <= 0)
+		let_go(loop);
 	if (loop->held == NULL) {
 		loop->held = executor;
 		loop->held_jobs = 1;
@@ -67,18 +79,20 @@ hold(struct eddy_loop *loop, struct eddy_executor *executor)
 	eddy__executor_hold(executor);
 }
 
-static void
+static inline void
 drop(struct eddy_loop *loop, struct eddy_executor *executor)
 {
-	if (loop->held == executor && --loop->held_jobs != 0)
+	if (loop->held != executor)
+		eddy__executor_drop(executor);
+	else if (--loop->held_jobs > 0)
 		return;
-	if (loop->held == executor)
-		loop->held = NULL;
-	eddy__executor_drop(executor);
+	if (loop->held != NULL && loop->held_jobs <= 0 &&
+	    !eddy__loop_jobs(loop))
+		let_go(loop);
 }
 
-int
-eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
+static inline int
+prepare(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop,
     void (*run)(struct eddy_loop *, struct eddy_ready *))
 {
@@ -109,6 +123,14 @@ eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
 		eddy__executor_hold(executor);
 	}
 	return 0;
+}
+
+int
+eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop,
+    void (*run)(struct eddy_loop *, struct eddy_ready *))
+{
+	return prepare(executor, job, loop, run);
 }
 
 int
@@ -166,24 +188,15 @@ eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 
 	if (job->fn == NULL || (loop == NULL) != (done == NULL))
 		return -EINVAL;
-	r = eddy__job_prepare(executor, job, loop, eddy__job_deliver);
+	r = prepare(executor, job, loop, eddy__job_deliver);
 	if (r < 0)
 		return r;
 	job->to.done = done;
-	r = eddy__job_submit(executor, job);
+	r = job_submit(executor, job);
 	return r < 0 ? eddy__job_withdraw(job, r) : 0;
 }
 
 /* Ending. */
-
-/* False: nobody wants to hear of it. */
-static bool
-settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
-{
-	job->outcome = (uint8_t)outcome;
-	A_STORE(&job->result, result); /* a cancel may look, in vain */
-	return (job_flags(job) & JOB_OWNED) == 0 || owned_of(job)->settle(job);
-}
 
 /* Of the strand that job went through, or NULL. */
 static struct eddy_executor *
@@ -193,34 +206,28 @@ strand_of(const struct eddy_job *job)
 }
 
 void
-eddy__job_end_by(struct door **held, int cpu, struct eddy_job *job,
-    enum eddy_outcome outcome, int result)
+eddy__job_publish_other(struct door **held, int cpu, struct eddy_job *job)
 {
 	struct eddy_executor *strand = strand_of(job);
-	struct door *door = job->door;
-	uint32_t *word = &job->state;
+	bool owned = (job_flags(job) & JOB_OWNED) != 0;
+	enum eddy_outcome outcome = job->outcome;
+	bool heard = !owned || owned_of(job)->settle(job);
 	struct eddy_job *next;
-	bool heard, more;
+	bool more = strand != NULL && strand->ended(strand, outcome, &next);
+	struct door *door = heard ? job->door : NULL;
 
-	eddy__job_leave(job);
-	heard = settle(job, outcome, result);
-	more = strand != NULL && strand->ended(strand, outcome, &next);
-	if (heard) {
-		if (door != NULL && door != *held) {
-			eddy__door_drop(*held);
-			eddy__door_hold(door); /* it may close once it heard */
-			*held = door;
-		}
-		/* Pairs with eddy_job_wait's acquire, and prepare's. */
-		A_RELEASE(word, JOB_DONE);
-		if (door != NULL) {
-			if (A_LOAD(&door->cpu) != cpu)
-				A_STORE(&door->cpu, cpu);
-			eddy__door_send(door, &job->ready);
-		} else {
-			/* An address only: the job may be gone by now. */
-			eddy__futex_wake(word, INT_MAX, false);
-		}
+	if (door != NULL && door != *held) {
+		eddy__door_drop(*held);
+		eddy__door_hold(door); /* it may close once it heard */
+		*held = door;
+	}
+	if (door != NULL) {
+		job_tell(door, cpu, job);
+	} else if (heard) {
+		/* Pairs with eddy_job_wait's acquire. */
+		A_RELEASE(&job->state, JOB_DONE);
+		/* An address only: the job may be gone by now. */
+		eddy__futex_wake(&job->state, INT_MAX, false);
 	}
 	if (more)
 		strand->hand_on(strand, next);
@@ -231,7 +238,9 @@ eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
 	struct door *held = NULL;
 
-	eddy__job_end_by(&held, eddy__cpu(), job, outcome, result);
+	eddy__job_leave(job);
+	job_settle(job, outcome, result);
+	eddy__job_publish_other(&held, eddy__cpu(), job);
 	eddy__door_drop(held);
 }
 
@@ -248,7 +257,7 @@ eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
 		return;
 	}
 	eddy__job_leave(job);
-	settle(job, outcome, result);
+	job_settle(job, outcome, result);
 	more = strand != NULL && strand->ended(strand, outcome, &next);
 	A_RELEASE(&job->state, JOB_DONE);
 	eddy__loop_stir(loop);

@@ -9,18 +9,6 @@
 #include "executor_impl.h"
 #include "sys.h"
 
-/* The job this thread runs, and how to stop it. */
-struct inside {
-	struct eddy_job *job;
-	void (*stop)(void *); /* guarded by the lock of its executor, */
-	void *arg;
-	void (*interrupt)(void *); /* as this: the pool's own */
-	void *worker;
-	void *state;           /* of this worker */
-	struct report *report; /* in a worker process */
-	int bell;
-};
-
 static _Thread_local struct inside inside;
 
 bool
@@ -38,7 +26,7 @@ void
 eddy__job_leave(const struct eddy_job *job)
 {
 	if (inside.job == job)
-		eddy__job_enter(NULL);
+		eddy__inside_leave(&inside);
 }
 
 bool
@@ -128,15 +116,12 @@ eddy__job_stop(void (**ret_stop)(void *), void **ret_arg)
 }
 
 void
-eddy__job_enter(struct eddy_job *job)
+eddy__job_unhook(void)
 {
 	struct inside changed = inside;
 
-	if (inside.stop != NULL || inside.interrupt != NULL) {
-		changed.stop = changed.interrupt = NULL;
-		hook(changed, false);
-	}
-	inside.job = job;
+	changed.stop = changed.interrupt = NULL;
+	hook(changed, false);
 }
 
 bool
@@ -149,12 +134,13 @@ eddy_job_stop_requested(void)
 
 /* A worker. */
 
-void
+struct inside *
 eddy__worker_enter(void *state, struct report *report, int bell)
 {
 	inside.state = state;
 	inside.report = report;
 	inside.bell = bell;
+	return &inside;
 }
 
 void *

@@ -43,11 +43,10 @@ lane_take_job(struct eddy_job **slot, struct eddy_job *job)
 static inline void
 lane_fill(struct lane *lane, uint32_t i, struct eddy_job *job)
 {
-	struct eddy_job **slot = lane_slot(lane, i);
-
-	A_STORE(&job->result, (int)((i & lane->mask) | lane->tag));
+	i &= lane->mask;
+	A_STORE(&job->result, (int)(i | lane->tag));
 	/* A worker whose old range this is again takes it without the lock. */
-	A_RELEASE(slot, job);
+	A_RELEASE(&lane->slots[i], job);
 }
 
 /* The jobs that are left to the end of what head to tail is, in order. */

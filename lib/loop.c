@@ -141,7 +141,6 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 	list_init(&loop->batch);
 	loop->into = &loop->pending;
 	list_init(&loop->spare_jobs);
-	list_init(&loop->cork.jobs);
 	loop->door->loop = loop;
 	loop->door->cpu = -1;
 	loop->owner = eddy__self();
@@ -181,19 +180,6 @@ eddy__loop_attached(struct eddy_loop *loop,
 	a->next = loop->attached;
 	loop->attached = a;
 	return a;
-}
-
-static uint64_t
-jobs_out(const struct eddy_loop *loop)
-{
-	return A_LOAD(&loop->door->accepted) + loop->submitted -
-	       loop->delivered;
-}
-
-bool
-eddy__loop_jobs(const struct eddy_loop *loop)
-{
-	return jobs_out(loop) != 0;
 }
 
 int
@@ -294,7 +280,7 @@ spin(struct eddy_loop *loop, int64_t duration)
 	if (!SPIN(&loop->spin, A_LOAD(&loop->door->stack) != NULL))
 		return patience(loop, duration);
 	/* With as many jobs as CPUs, who works may need this one. */
-	if (jobs_out(loop) >= (uint64_t)loop->spin.cpus &&
+	if (eddy__loop_jobs(loop) >= (uint64_t)loop->spin.cpus &&
 	    eddy_now() - loop->spin.since > SPIN_CROWDED)
 		spin_note(&loop->spin, false);
 	return 0;

@@ -46,11 +46,13 @@ struct watched {
 	uint32_t doubt;                /* rounds until it is looked at */
 };
 
+enum { CORK = 256 }; /* jobs: a lock for each so many */
+
 /* Jobs that this turn submitted to one executor, which gets them at its end:
  * one lock and one wake for all. */
 struct cork {
-	struct eddy_ready jobs;
-	unsigned count, room;
+	struct eddy_job *jobs[CORK];
+	unsigned count, room;           /* room: 0 or CORK */
 	struct eddy_executor *executor; /* which knows of it; or NULL */
 	void (*flush)(struct eddy_loop *, bool last);
 	struct eddy_loop *next; /* the executor's */
@@ -123,7 +125,7 @@ struct eddy_loop {
 	struct observer *stall, *trace; /* or NULL */
 	struct spin spin;
 	struct eddy_executor *held; /* job.c: the memory of, or NULL */
-	uint64_t held_jobs;         /* that need it */
+	int64_t held_jobs;          /* its own, less all that were heard */
 	bool heard;                 /* the door had something last time */
 	struct cork cork;
 	struct eddy_ready spare_jobs; /* offload_job.c */
@@ -164,8 +166,13 @@ loop_run_fn eddy__job_deliver, eddy__task_resume, eddy__task_ring;
 /* Would a run wait for anything? */
 bool eddy__loop_alive(const struct eddy_loop *loop);
 
-/* Are there jobs whose outcome the loop has not run yet? */
-bool eddy__loop_jobs(const struct eddy_loop *loop);
+/* Jobs whose outcome the loop has not run yet. */
+static inline uint64_t
+eddy__loop_jobs(const struct eddy_loop *loop)
+{
+	return A_LOAD(&loop->door->accepted) + loop->submitted -
+	       loop->delivered;
+}
 
 /* Before a change outside of steps: the host that waits for an embedded loop's
  * descriptor has to look again. */

@@ -47,7 +47,7 @@ eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
 	if (r < 0)
 		return r;
 	job->to.task = task;
-	r = eddy__job_submit(executor, job);
+	r = job_submit(executor, job);
 	if (r == -EAGAIN && (job_flags(job) & EDDY_JOB_NOWAIT) == 0) {
 		eddy__loop_flush(task->loop, true); /* those came first */
 		r = eddy__job_enqueue(executor, job);

@@ -15,7 +15,6 @@
 enum {
 	MORE_THAN_CPUS = 4, /* as CPython's executor */
 	WORKERS_MAX = 32,
-	GRANT = 256, /* jobs that a turn may submit for one lock */
 	LIMIT_MAX = 1 << 28,
 };
 #define IDLE_DURATION EDDY_S(10)
@@ -74,7 +73,7 @@ running(const struct pool *pool, const char **ret_names, unsigned n)
 	for (worker = pool->all; worker != NULL; worker = worker->next) {
 		const char *name = A_LOAD(&worker->name);
 
-		if (A_LOAD(&worker->begun) != A_LOAD(&worker->finished) &&
+		if (A_LOAD(&worker->begun) != eddy__worker_ended(worker) &&
 		    count++ < n)
 			ret_names[count - 1] = name != NULL ? name : "job";
 	}
@@ -127,7 +126,6 @@ list(struct pool *pool, struct eddy_job *job)
 
 	A_STORE(&job->state, JOB_LISTED);
 	lane_put(&pool->lanes[urgent ? URGENT : NORMAL], job);
-	pool->stats.submitted++;
 }
 
 static int
@@ -140,6 +138,7 @@ put(struct pool *pool, struct eddy_job *job)
 	r = admit(pool);
 	if (r == 0) {
 		list(pool, job);
+		pool->stats.submitted++;
 		eddy__pool_set_urgent(pool);
 		pool->eager = true;
 		claimed = eddy__pool_claim_sleeper(pool);
@@ -183,14 +182,12 @@ eddy__pool_fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
 static void
 draw(struct pool *pool, struct cork *cork)
 {
-	struct eddy_ready *ready, *next;
+	unsigned i;
 
-	for (ready = cork->jobs.next; ready != &cork->jobs; ready = next) {
-		next = ready->next;
-		list(pool, job_of(ready));
-	}
-	list_init(&cork->jobs);
+	for (i = 0; i < cork->count; i++)
+		list(pool, cork->jobs[i]);
 	eddy__pool_set_urgent(pool);
+	pool->stats.submitted += cork->count;
 	pool->granted -= cork->room;
 	cork->count = cork->room = 0;
 }
@@ -249,8 +246,8 @@ flush(struct eddy_loop *loop, bool last)
 		eddy__executor_drop(&pool->executor);
 }
 
-/* Keep the jobs of a turn, or more of them.  -EAGAIN: room is short, or there is
- * nobody who would run them for certain. */
+/* Keep jobs of this turn.  -EAGAIN: room is short, or there is nobody who would
+ * run them for certain. */
 static int
 grant(struct pool *pool, struct eddy_loop *loop)
 {
@@ -258,40 +255,22 @@ grant(struct pool *pool, struct eddy_loop *loop)
 	int r = -EAGAIN;
 
 	pthread_mutex_lock(&pool->lock);
+	draw(pool, cork); /* who is awake may begin */
 	if (pool->closing) {
 		r = -ESHUTDOWN;
-	} else if (pool->stats.workers != 0 && room(pool) >= 2 * GRANT) {
+	} else if (pool->stats.workers != 0 && room(pool) >= 2 * CORK) {
 		if (cork->executor == NULL) {
 			cork->next = pool->corks;
 			pool->corks = loop;
 			cork->executor = &pool->executor;
 			cork->flush = flush;
 		}
-		cork->room += GRANT;
-		pool->granted += GRANT;
+		cork->room = CORK;
+		pool->granted += CORK;
 		r = 0;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return r;
-}
-
-/* To the jobs of this turn.  -EAGAIN: not this one, it must be put itself. */
-static int
-cork(struct pool *pool, struct eddy_loop *loop, struct eddy_job *job)
-{
-	struct cork *cork = &loop->cork;
-	int r = 0;
-
-	if (cork->executor != &pool->executor)
-		eddy__loop_flush(loop, true);
-	if (cork->count == cork->room)
-		r = grant(pool, loop);
-	if (r < 0)
-		return r;
-	A_STORE(&job->state, JOB_CORKED);
-	list_push(&cork->jobs, &job->ready);
-	cork->count++;
-	return 0;
 }
 
 /* The table. */
@@ -301,17 +280,29 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
 	struct door *door = job->door;
-	int r;
+	struct eddy_loop *loop;
+	int r = 0;
 
-	/* One that waited for room may come from within a flush. */
 	if (door == NULL || (job_flags(job) & JOB_HANDED) != 0 ||
-	    A_LOAD(&executor->waiting) != 0 || !eddy__loop_inside(door->loop) ||
-	    !door->loop->dispatching)
+	    !eddy__loop_inside(door->loop))
 		return put(pool, job);
-	r = cork(pool, door->loop, job);
+	loop = door->loop;
+	if (loop->cork.executor != executor ||
+	    loop->cork.count == loop->cork.room) {
+		/* One that waited for room may come from within a flush. */
+		if (A_LOAD(&executor->waiting) != 0 || !loop->dispatching)
+			return put(pool, job);
+		if (loop->cork.executor != executor)
+			eddy__loop_flush(loop, true);
+		r = grant(pool, loop);
+	}
+	if (r == 0) {
+		A_STORE(&job->state, JOB_CORKED);
+		loop->cork.jobs[loop->cork.count++] = job;
+	}
 	if (r != -EAGAIN)
 		return r;
-	eddy__loop_flush(door->loop, true); /* those came first */
+	eddy__loop_flush(loop, true); /* those came first */
 	return put(pool, job);
 }
 

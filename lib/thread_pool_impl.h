@@ -15,10 +15,10 @@ enum { NORMAL, URGENT, LANES, LANE_SHIFT = 30 };
 
 struct worker {
 	struct pool *pool;
-	struct worker *next;      /* guarded by lock: pool->all */
-	struct lane *lane;        /* guarded by lock, as end: what it claimed */
-	uint32_t from, end;       /* any thread: slots not looked at yet */
-	uint64_t begun, finished; /* any thread: jobs ever */
+	struct worker *next; /* guarded by lock: pool->all */
+	struct lane *lane;   /* guarded by lock, as end: what it claimed */
+	uint32_t from, end;  /* any thread: slots not looked at yet */
+	uint64_t begun;      /* any thread: jobs ever */
 	uint64_t ended[EDDY_PROTOCOL + 1]; /* any thread: by outcome */
 	const char *name;  /* any thread: of what runs; or NULL */
 	struct door *door; /* held: of the last outcome */
@@ -32,6 +32,7 @@ struct worker {
 	unsigned number;
 	int ticker; /* signals this thread; -1: none */
 	void *state;
+	struct inside *inside;
 	pthread_t thread;
 };
 
@@ -114,7 +115,8 @@ int eddy__pool_add_worker(struct pool *pool);
 void eddy__pool_fail_queue(
     struct pool *pool, enum eddy_outcome outcome, int result);
 
-/* Counts of one worker. */
+/* Counts of one worker; of any outcome. */
+uint64_t eddy__worker_ended(const struct worker *worker);
 void eddy__worker_add_stats(
     struct eddy_executor_stats *sum, const struct worker *worker);
 

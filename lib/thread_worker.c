@@ -16,19 +16,11 @@
 enum {
 	BATCH = 32,   /* amortises the lock; more gains nothing */
 	AHEAD = 1,    /* slots whose jobs come from another CPU's cache */
-	TIMED = 8,    /* jobs: a batch long enough to be worth a clock */
 	LONE = 256,   /* jobs in a row; a move costs some 10 us */
-	UNTIMED = 16, /* of shorter ones: each so many */
+	UNTIMED = 16, /* batches for one whose time is taken */
 };
 #define WAKE_TIME EDDY_US(20) /* what a wake costs: less work is not shared */
 #define TICK      EDDY_MS(1)  /* between signals to a job that must stop */
-
-/* A job that has run; its outcome is published without the lock. */
-struct over {
-	struct eddy_job *job; /* NULL: none */
-	enum eddy_outcome outcome;
-	int result;
-};
 
 /* Waking. */
 
@@ -66,6 +58,17 @@ eddy__pool_ring(struct pool *pool, bool claimed)
 
 /* Running. */
 
+uint64_t
+eddy__worker_ended(const struct worker *worker)
+{
+	uint64_t n = 0;
+	int outcome;
+
+	for (outcome = EDDY_RETURNED; outcome <= EDDY_PROTOCOL; outcome++)
+		n += A_LOAD(&worker->ended[outcome]);
+	return n;
+}
+
 void
 eddy__worker_add_stats(
     struct eddy_executor_stats *sum, const struct worker *worker)
@@ -85,43 +88,41 @@ tick(void *arg)
 	eddy__ticker_set(worker->ticker, TICK);
 }
 
-static struct over
+/* Its outcome is published later. */
+static void
 run(struct worker *worker, struct eddy_job *job)
 {
-	struct over over = {job, EDDY_RETURNED, 0};
 	bool ticks = (job_flags(job) & EDDY_JOB_INTERRUPT) != 0 &&
 	             worker->ticker >= 0;
+	enum eddy_outcome outcome = EDDY_RETURNED;
+	int result = 0;
 
 	A_STORE(&worker->name, job_name(job));
 	A_STORE(&job->state, JOB_RUNNING);
-	eddy_executor_room(&worker->pool->executor, 1);
-	eddy__job_enter(job);
+	executor_room(&worker->pool->executor, 1);
+	worker->inside->job = job;
 	if (A_LOAD(&job->stop) != EDDY_NONE ||
 	    (ticks && eddy__job_interrupt(tick, worker) < 0)) {
-		over.outcome = A_LOAD(&job->stop);
+		outcome = A_LOAD(&job->stop);
 	} else if (job_expired(job)) {
-		over.outcome = EDDY_EXPIRED;
+		outcome = EDDY_EXPIRED;
 	} else {
-		over.result = job->fn(job->arg);
-		if (over.result < LOWEST_RESULT)
-			over.result = -EINVAL;
+		result = job->fn(job->arg);
+		if (result < LOWEST_RESULT)
+			result = -EINVAL;
 	}
-	eddy__job_enter(NULL);
+	eddy__inside_leave(worker->inside);
 	if (ticks) /* a signal on its way comes now, not in the next job */
 		eddy__ticker_set(worker->ticker, 0);
+	job_settle(job, outcome, result);
 	A_STORE(&worker->name, NULL);
-	A_STORE(&worker->finished, worker->finished + 1);
-	A_STORE(&worker->ended[over.outcome], worker->ended[over.outcome] + 1);
-	return over;
+	A_STORE(&worker->ended[outcome], worker->ended[outcome] + 1);
 }
 
 static void
-publish(struct worker *worker, struct over *over)
+publish(struct worker *worker, struct eddy_job *job)
 {
-	if (over->job != NULL)
-		eddy__job_end_by(&worker->door, worker->cpu, over->job,
-		    over->outcome, over->result);
-	over->job = NULL;
+	job_publish(&worker->door, worker->cpu, job);
 }
 
 /* Finding. */
@@ -134,20 +135,21 @@ count_begun(struct worker *worker, uint64_t n)
 }
 
 /* The next job of what it claimed, unless somebody took it. */
-static struct eddy_job *
+static inline struct eddy_job *
 next_slot(struct worker *worker)
 {
+	uint32_t from = worker->from, end = worker->end;
 	struct eddy_job *job = NULL;
-	uint32_t from = A_LOAD(&worker->from);
 
+	if (from == end)
+		return NULL;
 	count_begun(worker, 1);
-	while (job == NULL && from != A_LOAD(&worker->end)) {
+	while (job == NULL && from != end) {
 		job = lane_take(lane_slot(worker->lane, from));
 		A_STORE(&worker->from, ++from);
-		/* Perhaps gone: only an address. */
-		__builtin_prefetch(
-		    A_LOAD(lane_slot(worker->lane, from + AHEAD)), 1);
 	}
+	/* Perhaps gone: only an address. */
+	__builtin_prefetch(A_LOAD(lane_slot(worker->lane, from + AHEAD)), 1);
 	if (job == NULL)
 		count_begun(worker, UINT64_MAX);
 	return job;
@@ -326,12 +328,13 @@ rest(struct pool *pool, struct worker *worker, uint32_t wakes)
 /* The lock is held, and given back with a job.  What is over is published once
  * this worker counts as asleep or has something to do. */
 static struct eddy_job *
-await_job(struct pool *pool, struct worker *worker, struct over *over)
+await_job(struct pool *pool, struct worker *worker, struct eddy_job *over)
 {
 	uint32_t wakes;
 	struct eddy_job *job = find(pool, worker, &wakes);
 
-	publish(worker, over);
+	if (over != NULL)
+		publish(worker, over);
 	if (job == NULL) {
 		eddy__door_drop(worker->door);
 		worker->door = NULL;
@@ -341,27 +344,31 @@ await_job(struct pool *pool, struct worker *worker, struct over *over)
 	return job;
 }
 
-/* job and what was claimed with it. */
-static void
-run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job,
-    struct over *over)
+/* job and what was claimed with it.  The last one, which is over. */
+static struct eddy_job *
+run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job)
 {
 	uint32_t n = A_LOAD(&worker->end) - A_LOAD(&worker->from) + 1;
-	bool timed = n >= TIMED || ++worker->untimed % UNTIMED == 0;
+	bool timed = ++worker->untimed % UNTIMED == 0;
 	int64_t began = timed ? eddy_now() : 0, each;
+	struct eddy_job *next;
 
 	worker->cpu = eddy__cpu();
-	while (job != NULL) {
-		publish(worker, over);
-		*over = run(worker, job);
-		job = find_urgent(pool, worker);
-		if (job == NULL)
-			job = next_slot(worker);
+	for (;; job = next) {
+		run(worker, job);
+		next = find_urgent(pool, worker);
+		if (next == NULL)
+			next = next_slot(worker);
+		if (next == NULL)
+			break;
+		publish(worker, job);
 	}
-	if (!timed)
-		return;
-	each = (eddy_now() - began) / n;
-	A_STORE(&pool->job_time, (3 * A_LOAD(&pool->job_time) + each) / 4 + 1);
+	if (timed) {
+		each = (eddy_now() - began) / n;
+		A_STORE(&pool->job_time,
+		    (3 * A_LOAD(&pool->job_time) + each) / 4 + 1);
+	}
+	return job;
 }
 
 /* Coming and going. */
@@ -441,7 +448,7 @@ start(struct worker *worker)
 		    &worker->ticker, options->interrupt_signal);
 	if (r == 0 && options->worker_open != NULL)
 		r = options->worker_open(options->init, &worker->state);
-	eddy__worker_enter(worker->state, NULL, -1);
+	worker->inside = eddy__worker_enter(worker->state, NULL, -1);
 	return r < 0 ? r : 0;
 }
 
@@ -450,14 +457,13 @@ work(void *arg)
 {
 	struct worker *worker = arg;
 	struct pool *pool = worker->pool;
-	struct over over = {0};
-	struct eddy_job *job;
+	struct eddy_job *job = NULL;
 	int r = start(worker);
 
 	pthread_mutex_lock(&pool->lock);
 	pool->starting--;
-	while (r == 0 && (job = await_job(pool, worker, &over)) != NULL) {
-		run_batch(pool, worker, job, &over);
+	while (r == 0 && (job = await_job(pool, worker, job)) != NULL) {
+		job = run_batch(pool, worker, job);
 		pthread_mutex_lock(&pool->lock);
 	}
 	leave(pool, worker, r);

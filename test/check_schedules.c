@@ -22,20 +22,20 @@
 #define eddy__futex_wake     model_futex_wake
 #define eddy_now             model_now
 #define eddy__cpu            model_cpu
-#define eddy__job_end_by     model_job_end_by
 #define eddy_job_end         model_job_end
-#define eddy__job_enter      model_job_enter
-#define eddy_executor_room   model_room
 
 int64_t model_now(void);
 void model_job_end(struct eddy_job *, enum eddy_outcome, int);
-void model_room(struct eddy_executor *, unsigned);
 int model_lock(pthread_mutex_t *);
 int model_unlock(pthread_mutex_t *);
 int model_cond_signal(pthread_cond_t *);
 
 #include "atomics.h"
-#include "spin.h"
+#include "executor_impl.h"
+
+/* Nobody waits for room, and there is no loop. */
+#define executor_room(executor, n) ((void)(n))
+#define job_publish                model_job_publish
 
 #undef SPIN
 #define SPIN(spin, condition) ((void)(spin), (condition))
@@ -66,6 +66,7 @@ static enum {
 
 static struct pool pool;
 static struct worker workers[WORKERS];
+static struct inside inside[WORKERS];
 static struct eddy_job *slots[LANES][16];
 static struct eddy_job jobs[JOBS];
 static int runs[JOBS], outcomes[JOBS], cancelled[JOBS];
@@ -226,18 +227,6 @@ model_cpu(void)
 	return explorer.current;
 }
 
-void
-model_job_enter(struct eddy_job *job)
-{
-	(void)job;
-}
-
-void
-model_room(struct eddy_executor *executor, unsigned n)
-{
-	(void)executor, (void)n;
-}
-
 static void
 hear(struct eddy_job *job, enum eddy_outcome outcome)
 {
@@ -255,12 +244,11 @@ model_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 	hear(job, outcome);
 }
 
-void
-model_job_end_by(struct door **held, int cpu, struct eddy_job *job,
-    enum eddy_outcome outcome, int result)
+static void
+model_job_publish(struct door **held, int cpu, struct eddy_job *job)
 {
-	(void)held, (void)cpu, (void)result;
-	hear(job, outcome);
+	(void)held, (void)cpu;
+	hear(job, job->outcome);
 }
 
 /* The threads. */
@@ -277,12 +265,11 @@ job_fn(void *arg)
 static void
 worker_body(struct worker *worker)
 {
-	struct over over = {0};
-	struct eddy_job *job;
+	struct eddy_job *job = NULL;
 
 	model_lock(&pool.lock);
-	while ((job = await_job(&pool, worker, &over)) != NULL) {
-		run_batch(&pool, worker, job, &over);
+	while ((job = await_job(&pool, worker, job)) != NULL) {
+		job = run_batch(&pool, worker, job);
 		model_lock(&pool.lock);
 	}
 	/* As leave(), without the thread. */
@@ -374,6 +361,7 @@ reset(void)
 	for (i = 0; i < WORKERS; i++) {
 		workers[i].pool = &pool;
 		workers[i].ticker = -1;
+		workers[i].inside = &inside[i];
 		workers[i].next = pool.all;
 		workers[i].spin.duration = spinning ? 100 : 0;
 		workers[i].spin.score = spinning ? SPIN_BEST : 0;
