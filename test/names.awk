@@ -299,6 +299,8 @@ $1 == ".Xr" || / Xr eddy/ {
 	while (match(line, /Xr (eddy|EDDY)[^ ]* [0-9]/)) {
 		split(substr(line, RSTART, RLENGTH), part, " ")
 		linked[part[2], part[3]] = FILENAME ":" FNR
+		if (FILENAME ~ /eddy\.7$/)
+			mapped[part[2], part[3]] = 1
 		line = substr(line, RSTART + RLENGTH)
 	}
 }
@@ -343,6 +345,11 @@ END {
 	for (name in used)
 		if (!(name in known))
 			print used[name] ": there is no " name
+	for (key in pages) {
+		split(key, part, SUBSEP)
+		if (part[1] != "eddy" && !((part[1], part[2]) in mapped))
+			print "man/eddy.7: " part[1] "(" part[2] ") is not there"
+	}
 	for (key in linked) {
 		split(key, part, SUBSEP)
 		if (!(key in pages) && !(part[2] == 3 && part[1] in named))
