@@ -68,7 +68,7 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo check fuzz-channel bench bench-size fuzz lint models format \
+.PHONY: all help demo check fuzz-channel bench bench-size fuzz qemu lint models format \
 	tags compdb cov examples hosts consumer amalgamation dist man html install uninstall clean
 .SECONDARY:
 
@@ -87,6 +87,8 @@ help:
 #: fuzz-channel 10^7 bits flipped in what workers share (needs Check)
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
+#: qemu         the tests on ARCHES="aarch64 arm i386 riscv64 s390x" (needs cross
+#:              compilers and qemu-user-static)
 #: models       the Spin models and their planted bugs (needs spin)
 #: hosts        eddy inside libuv, libev, GLib and the other way round
 #: examples     build and run the programs in README.md and the pages
@@ -221,6 +223,9 @@ fuzz-%:
 	    >build/fuzz/$*.log 2>&1 || { tail -40 build/fuzz/$*.log; exit 1; }
 	@sed -n 's/^#[0-9]*\tDONE/fuzz $*:/p' build/fuzz/$*.log
 
+qemu:
+	@test/qemu.sh
+
 hosts: all
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/hosts.sh $(B)
 
@@ -243,7 +248,7 @@ html:
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
 	    lib/*.[ch] test/*.[ch] bench/*.[ch] bench/peers/*.[ch] \
-	    test/hosts/*.[ch] test/fuzz/*.[ch]
+	    test/hosts/*.[ch] test/fuzz/*.[ch] test/shim/*.h
 
 tags:
 	@mkdir -p build

@@ -192,7 +192,7 @@ START_TEST(a_timer_moved_later_does_not_keep_it_readable)
 
 	eddy_timer_init(&timer, on_timer);
 	ck_assert_int_eq(
-	    eddy_timer_start(loop, &timer, eddy_after(EDDY_MS(1))), 0);
+	    eddy_timer_start(loop, &timer, eddy_after(EDDY_MS(300))), 0);
 	drive();
 	ck_assert_int_eq(
 	    eddy_timer_start(loop, &timer, eddy_after(EDDY_S(3600))), 0);
