@@ -43,7 +43,8 @@ struct channel {
 	uint32_t depth;
 	uint32_t has_init; /* its bytes are in the first area */
 	uint32_t tells_rss;
-	uint64_t slot_size, open, close, sandbox;
+	size_t slot_size;
+	uintptr_t open, close, sandbox;
 	/* The worker writes. */
 	uint32_t head;   /* slots emptied ever */
 	uint32_t asleep; /* or about to: wake it */
