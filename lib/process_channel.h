@@ -65,7 +65,8 @@ enum zygote_op { Z_READY, Z_POOL, Z_SPAWN, Z_SPAWNED, Z_FAILED, Z_EXITED };
 
 struct zygote_message {
 	uint32_t op, index;
-	uint64_t generation, size;
+	uint64_t generation;
+	size_t size;
 	int32_t pid, error, code, status; /* code, status: as in siginfo_t */
 	struct rusage usage;              /* of who has exited */
 };
