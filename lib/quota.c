@@ -49,7 +49,7 @@ limit_of(const char *dir)
 	if (quota <= 0 || period <= 0)
 		return UINT_MAX;
 	quota = quota / period + (quota % period != 0);
-	return quota < UINT_MAX ? (unsigned)quota : UINT_MAX;
+	return quota < INT_MAX ? (unsigned)quota : UINT_MAX;
 }
 
 /* Of the group at root/path and those above it. */

@@ -171,7 +171,10 @@ static const struct call {
 	CALL(futex), CALL(nanosleep), CALL(clock_nanosleep), CALL(ppoll),
 	CALL(pselect6), CALL(epoll_pwait),
 #ifdef SYS_poll /* older architectures */
-	CALL(open), CALL(poll), CALL(select), CALL(epoll_wait),
+	CALL(open), CALL(poll), CALL(epoll_wait),
+#endif
+#ifdef SYS_select
+	CALL(select),
 #endif
 };
 /* clang-format on */

@@ -288,8 +288,9 @@ eddy__ring(int eventfd)
 int
 eddy__timerfd_set(int timerfd, int64_t when)
 {
-	struct itimerspec at = {.it_value = {.tv_sec = when / EDDY_S(1),
-				    .tv_nsec = when % EDDY_S(1)}};
+	struct itimerspec at = {
+	    .it_value = {.tv_sec = (time_t)(when / EDDY_S(1)),
+		.tv_nsec = (long)(when % EDDY_S(1))}};
 	int saved = errno;
 
 	if (when == EDDY_FOREVER)
