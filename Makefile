@@ -68,7 +68,7 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo check fuzz-channel bench bench-size fuzz qemu lint models format \
+.PHONY: all help demo check bench bench-size fuzz qemu lint models format \
 	tags compdb cov examples hosts consumer amalgamation dist man html install uninstall clean
 .SECONDARY:
 
@@ -84,7 +84,8 @@ help:
 #:              BASE=dir: what has moved since; figures in build/bench/*.tsv
 #: bench-size   bytes of a static echo program, beside other libraries
 #: bench-deps   how to install what they have at their side
-#: fuzz-channel 10^7 bits flipped in what workers share (needs Check)
+#: fuzz-channel 10^7 bits flipped in what workers share (needs Check); storm:
+#:              100,000 jobs, 3,000 kills of workers, 200 of hosts
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: qemu         the tests on ARCHES="aarch64 arm i386 riscv64 s390x" (needs cross
@@ -181,8 +182,12 @@ check-%: $(B)/check_%
 	$<
 
 # At full size; make check has a tenth.
+.PHONY: fuzz-channel storm
 fuzz-channel: $(B)/check_hostile
 	$< --flips 10000000
+
+storm: $(B)/check_storm
+	$< --storm
 
 bench: $(benches)
 	@rm -f $(B)/bench/*.tsv

@@ -29,16 +29,15 @@
 
 enum {
 	SLOW = CENSUS_TSAN || CENSUS_ASAN,
-	STORM = SLOW ? 2000 : 20000, /* jobs */
-	KILLS = SLOW ? 50 : 500,
+	NUMBERS = 2048, /* of calls */
 	AFTER = 20, /* jobs that a pool must still do at the end of a test */
 };
 
 /* Memory that the tests and their workers share. */
 static struct board {
-	uint32_t ran[STORM]; /* how often, by the number of the call */
-	uint32_t here;       /* jobs that have come to hold() */
-	uint32_t gate;       /* futex: they stay while it is 0 */
+	uint32_t ran[NUMBERS]; /* how often, by the number of the call */
+	uint32_t here;         /* jobs that have come to hold() */
+	uint32_t gate;         /* futex: they stay while it is 0 */
 	uint32_t inits, handlers;
 	int pid;
 } * board;
@@ -2760,104 +2759,6 @@ START_TEST(a_pool_recovers_from_want_in_the_zygote)
 }
 END_TEST
 
-/* Storms. */
-
-enum { WINDOW = 64 };
-
-/* Each call is answered once and ran as its outcome says. */
-static bool
-fits(const struct call *call)
-{
-	uint32_t ran = A_LOAD(&board->ran[call->bytes.number]);
-
-	if (call->answers != 1)
-		return false;
-	switch ((enum eddy_outcome)call->job.outcome) {
-	case EDDY_RETURNED:
-		return ran == 1 && call->bytes.out == 15;
-	case EDDY_CRASHED:
-		return ran <= 1 && call->job.result == SIGKILL &&
-		       call->bytes.out == 0;
-	case EDDY_LOST: /* three workers in a row, before it was started */
-		return ran == 0 && call->job.result == -EPIPE;
-	case EDDY_CANCELLED:
-		return ran <= 1 && call->bytes.out == 0;
-	default:
-		return false;
-	}
-}
-
-static bool
-kill_one(struct rig *rig, unsigned *seed)
-{
-	int pids[4], n = eddy_process_pool_pids(rig->pool, pids, 4);
-
-	return n > 0 && kill(pids[rand_r(seed) % n], SIGKILL) == 0;
-}
-
-/* Keep WINDOW calls under way; kill at random, twice as often as is demanded,
- * and cancel some. */
-static int
-storm(struct rig *rig, struct call *calls, int n, int kills, bool cancels)
-{
-	int i, sent = 0, answered = 0, killed_so_far = 0;
-	unsigned seed = 1;
-
-	while (answered < n) {
-		for (; sent < n && sent - answered < WINDOW; sent++)
-			call_start(rig, &calls[sent], busy, (uint32_t)sent);
-		if (cancels && rand_r(&seed) % 4 == 0)
-			eddy_job_cancel(
-			    &calls[answered + rand_r(&seed) % WINDOW / 2].job);
-		if (killed_so_far * (int64_t)n <=
-			answered * (int64_t)kills * 2 &&
-		    rand_r(&seed) % 3 == 0)
-			killed_so_far += kill_one(rig, &seed);
-		rig_step(rig);
-		for (i = answered; i < sent && calls[i].answers != 0; i++)
-			;
-		answered = i;
-	}
-	return killed_so_far;
-}
-
-static void
-weather(unsigned depth, int n, int kills, bool cancels)
-{
-	static struct call calls[STORM];
-	int i, done, lost = 0;
-	struct rig rig;
-
-	rig_open(&rig, .workers = 3, .depth = depth);
-	memset(board, 0, sizeof(*board));
-	done = storm(&rig, calls, n, kills, cancels);
-	for (i = 0; i < n; i++) {
-		ck_assert_msg(fits(&calls[i]),
-		    "job %d: outcome %d, result %d, %d answers, ran %u", i,
-		    calls[i].job.outcome, calls[i].job.result, calls[i].answers,
-		    board->ran[i]);
-		lost += calls[i].job.outcome == EDDY_LOST;
-	}
-	ck_assert_int_ge(done, kills);
-	ck_assert_int_le(lost, 1 + done / 20);
-	rig_close(&rig);
-}
-
-START_TEST(a_storm_of_kills_loses_no_answer_and_runs_nothing_twice)
-{
-	weather(1, STORM / 3, KILLS / 3 + 1, false);
-	weather(2, STORM / 3, KILLS / 3 + 1, false);
-	weather(4, STORM / 3, KILLS / 3 + 1, false);
-}
-END_TEST
-
-START_TEST(a_storm_of_kills_and_cancels_does_not_either)
-{
-	weather(2, STORM / 10, KILLS / 10, true);
-	weather(4, STORM / 10, KILLS / 10, true);
-}
-END_TEST
-
 /* Cost.  The binary itself, traced: with 300 lone jobs and with 100. */
 
 static int
@@ -2996,9 +2897,7 @@ main(int argc, char **argv)
 	    a_pool_recovers_from_want_of_descriptors,
 	    a_worker_whose_handle_was_lost_obeys_deadlines,
 	    a_pool_recovers_from_want_in_the_zygote);
-	census_add(census_case(suite, "storm", 60),
-	    a_storm_of_kills_loses_no_answer_and_runs_nothing_twice,
-	    a_storm_of_kills_and_cancels_does_not_either,
+	census_add(census_case(suite, "cost", 60),
 	    a_lone_round_trip_takes_six_system_calls);
 	return suite_main(suite);
 }

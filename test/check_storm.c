@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: ISC */
+/* Kills, stops, crashes and cancels by the thousand: every job that was accepted
+ * has one outcome, and none runs twice. */
+#include "procs.h"
+
+#include <sys/prctl.h>
+
+enum { ALL = 100002, WINDOW = 64, WORKERS = 3 };
+
+/* What is asked for; --storm: ten times that. */
+static struct size {
+	int jobs, kills, zygotes, hosts;
+} size = {SLOW > 1 ? 3000 : 10000, SLOW > 1 ? 90 : 300, 10, 20};
+
+static bool full;
+
+static struct board {
+	uint32_t ran[ALL];
+	uint32_t answers; /* of a host that will be killed */
+} * board;
+
+/* Jobs: what number n does. */
+
+enum { EXITS = 97, CRASHES = 89, HANGS = 499 };
+
+static int
+work(void *arg)
+{
+	struct bytes *bytes = arg;
+	uint32_t n = bytes->number;
+	int64_t until = eddy_now() + EDDY_US(20);
+
+	A_ADD(&board->ran[n], 1);
+	if (n % EXITS == 1)
+		_exit(3);
+	if (n % CRASHES == 1)
+		raise(SIGSEGV);
+	while (n % HANGS == 1 || eddy_now() < until)
+		;
+	return twice(arg);
+}
+
+/* The history. */
+
+struct event {
+	unsigned submits, answers, outcome;
+	bool right;
+};
+
+static struct event *history;
+
+/* Does it fit with what its job does, and what was done to its worker? */
+static bool
+fits(const struct call *call)
+{
+	uint32_t n = call->bytes.number, ran = A_LOAD(&board->ran[n]);
+	int result = call->job.result, out = call->bytes.out;
+
+	switch ((enum eddy_outcome)call->job.outcome) {
+	case EDDY_RETURNED:
+		return ran == 1 && result == 7 && out == (int)n * 2 + 1;
+	case EDDY_CRASHED:
+		return ran <= 1 && out == 0 &&
+		       (result == SIGKILL ||
+			   (result == SIGSEGV && n % CRASHES == 1));
+	case EDDY_EXITED:
+		return ran == 1 && out == 0 && result == 3 && n % EXITS == 1;
+	case EDDY_EXPIRED:
+	case EDDY_CANCELLED:
+		return ran <= 1 && out == 0;
+	case EDDY_LOST: /* three workers in a row, or their zygote */
+		return ran <= 1 && out == 0 && result == -EPIPE;
+	default:
+		return false;
+	}
+}
+
+static void
+on_outcome(struct eddy_loop *loop, struct eddy_job *job)
+{
+	struct call *call = (struct call *)job;
+	struct event *event = &history[call->bytes.number];
+
+	(void)loop;
+	event->answers++;
+	event->outcome = job->outcome;
+	event->right = fits(call);
+	call->answers++;
+}
+
+static bool
+start(struct rig *rig, struct call *call, uint32_t n)
+{
+	int r;
+
+	*call = (struct call){.bytes = {n, (int)n, 0}};
+	call->job = (struct eddy_job)EDDY_JOB(work, &call->bytes);
+	call->job.deadline = eddy_after(EDDY_MS(30 * SLOW));
+	r = eddy_submit(rig->pool, &call->job, rig->loop, on_outcome);
+	history[n].submits += r == 0;
+	ck_assert(r == 0 || r == -EPIPE); /* the zygote is gone */
+	return r == 0;
+}
+
+/* Of the first n; how many had which outcome. */
+static void
+check_history(int n, uint64_t *outcomes)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		struct event e = history[i];
+
+		ck_assert_msg(e.submits == e.answers && e.submits <= 1 &&
+				  e.right == (e.submits == 1),
+		    "job %d: %u submits, %u answers, outcome %u, ran %u", i,
+		    e.submits, e.answers, e.outcome, board->ran[i]);
+		outcomes[e.outcome]++;
+	}
+}
+
+static void
+open_history(int n)
+{
+	if (board == NULL)
+		board = share(sizeof(*board));
+	memset(board, 0, sizeof(*board));
+	free(history);
+	history = calloc((size_t)n, sizeof(*history));
+	ck_assert_ptr_nonnull(history);
+}
+
+/* Kills of workers. */
+
+static bool
+strike(struct rig *rig, unsigned *seed)
+{
+	int pids[WORKERS];
+	int n = eddy_process_pool_pids(rig->pool, pids, WORKERS);
+	int signal = rand_r(seed) % 16 == 0 ? SIGSTOP : SIGKILL;
+
+	return n > 0 && kill(pids[rand_r(seed) % n], signal) == 0;
+}
+
+/* A job without a deadline waits for a worker that is stopped. */
+static void
+go_on(struct rig *rig)
+{
+	int pids[WORKERS];
+	int n = eddy_process_pool_pids(rig->pool, pids, WORKERS);
+
+	while (n-- > 0)
+		kill(pids[n], SIGCONT);
+}
+
+/* Keep a window of jobs under way and spread the kills over them. */
+static int
+storm(struct rig *rig, int jobs, int kills, unsigned seed)
+{
+	static struct call calls[WINDOW];
+	int i, sent = 0, done = 0, killed = 0;
+
+	for (i = 0; i < WINDOW; i++)
+		calls[i].answers = 1;
+	while (done < jobs) {
+		for (i = 0, done = sent; i < WINDOW; i++)
+			if (calls[i].answers == 0)
+				done--;
+			else if (sent < jobs)
+				ck_assert(
+				    start(rig, &calls[i], (uint32_t)sent++));
+		if (rand_r(&seed) % 8 == 0)
+			eddy_job_cancel(&calls[rand_r(&seed) % WINDOW].job);
+		if ((int64_t)killed * jobs <= (int64_t)done * kills)
+			killed += strike(rig, &seed);
+		rig_step(rig);
+	}
+	return killed;
+}
+
+START_TEST(a_storm_loses_no_job_and_runs_none_twice)
+{
+	static const unsigned depths[] = {1, 2, 4};
+	uint64_t outcomes[EDDY_PROTOCOL + 1] = {0};
+	int part = size.jobs / 3 + 1, kills = 0;
+	struct rig rig;
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		open_history(part);
+		rig_open(&rig, .workers = WORKERS, .depth = depths[i],
+		    .grace = i == 1 ? EDDY_MS(1) : 0);
+		kills += storm(&rig, part, size.kills / 3 + 1, i + 1);
+		check_history(part, outcomes);
+		go_on(&rig);
+		rig_close(&rig);
+	}
+	ck_assert_int_ge(kills, size.kills);
+	/* Given up after three workers that were killed too soon. */
+	ck_assert_uint_le(outcomes[EDDY_LOST], (unsigned)kills / 20 + 1);
+	if (full)
+		printf("storm\t%d jobs\t%d kills\t0 lost\t0 twice\t"
+		       "%d returned\t%d crashed\t%d expired\t%d cancelled\t"
+		       "%d given up\n",
+		    part * 3, kills, (int)outcomes[EDDY_RETURNED],
+		    (int)(outcomes[EDDY_CRASHED] + outcomes[EDDY_EXITED]),
+		    (int)outcomes[EDDY_EXPIRED], (int)outcomes[EDDY_CANCELLED],
+		    (int)outcomes[EDDY_LOST]);
+}
+END_TEST
+
+/* Kills of zygotes: the pool's own, or the one that forks those. */
+START_TEST(a_storm_on_zygotes_loses_no_job)
+{
+	uint64_t outcomes[EDDY_PROTOCOL + 1] = {0};
+	struct call calls[WINDOW];
+	unsigned seed = 1;
+	struct rig rig;
+	int i, k;
+
+	for (i = 0; i < size.zygotes; i++) {
+		int after = rand_r(&seed) % 100;
+
+		open_history(WINDOW * 2);
+		rig_open(&rig, .workers = WORKERS);
+		for (k = 0; k < WINDOW; k++)
+			start(&rig, &calls[k], (uint32_t)k * 2);
+		for (k = 0; k < after; k++)
+			ck_assert_int_ge(eddy_loop_step(rig.loop, 0), 0);
+		if (i % 2 == 0 || child_of(child_of(getpid())) == 0)
+			kill(child_of(getpid()), SIGKILL);
+		else
+			kill(child_of(child_of(getpid())), SIGKILL);
+		for (k = 0; k < WINDOW; k++)
+			rig_until(&rig, calls[k].answers != 0);
+		check_history(WINDOW * 2, outcomes);
+		ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+		ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	}
+	if (full)
+		printf("zygotes\t%d killed\t%d returned\t%d lost with it\n", i,
+		    (int)outcomes[EDDY_RETURNED], (int)outcomes[EDDY_LOST]);
+}
+END_TEST
+
+/* Kills of hosts. */
+
+static void
+be_host(unsigned depth)
+{
+	struct call calls[8];
+	struct rig rig;
+	uint32_t i;
+
+	open_history(8);
+	rig_open(&rig, .workers = 2, .depth = depth);
+	for (i = 0;; i = (i + 1) % 8) {
+		if (history[i].submits == history[i].answers) {
+			A_ADD(&board->answers, 1);
+			start(&rig, &calls[i], i);
+		}
+		rig_step(&rig);
+	}
+}
+
+/* Kill one after so many answers; ms until nothing is left of it.  What loses
+ * its parent is ours. */
+static int
+kill_host(uint32_t answers, unsigned depth)
+{
+	int64_t began;
+	pid_t host;
+
+	board->answers = 0;
+	host = fork();
+	if (host == 0)
+		be_host(depth);
+	while (A_LOAD(&board->answers) < answers)
+		usleep(100);
+	began = eddy_now();
+	ck_assert_int_eq(kill(host, SIGKILL), 0);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	ck_assert_int_eq(errno, ECHILD);
+	return (int)((eddy_now() - began) / EDDY_MS(1));
+}
+
+START_TEST(nothing_is_left_of_a_host_that_was_killed)
+{
+	enum { LIMIT = 1000 * SLOW }; /* ms; other work goes on here */
+	unsigned seed = 1;
+	int ms, most = 0, late = 0;
+	unsigned i;
+
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	board = share(sizeof(*board));
+	for (i = 0; i < (unsigned)size.hosts; i++) {
+		ms = kill_host(
+		    (unsigned)rand_r(&seed) % 60 / (i % 4 + 1), i % 2 + 1);
+		ck_assert_int_le(ms, LIMIT);
+		most = ms > most ? ms : most;
+		late += ms > 100;
+	}
+	if (full)
+		printf("hosts\t%u killed\t%d ms at most until the last worker "
+		       "is gone\t%d above 100\n",
+		    i, most, late);
+}
+END_TEST
+
+int
+main(int argc, char **argv)
+{
+	Suite *suite = suite_create("storm");
+
+	full = argc == 2 && strcmp(argv[1], "--storm") == 0;
+	if (full)
+		size = (struct size){100000, 3000, 100, 200};
+	census_add(census_case(suite, "storm", full ? 600 : 60),
+	    a_storm_loses_no_job_and_runs_none_twice,
+	    a_storm_on_zygotes_loses_no_job,
+	    nothing_is_left_of_a_host_that_was_killed);
+	return suite_main(suite);
+}
