@@ -59,8 +59,7 @@ function find_names(line,    n, part, i)
 	if (line ~ /^#define /)
 		found(first(substr(line, 9), "^[A-Za-z_0-9]+"))
 	else if (line ~ /^(struct|union|enum) [a-z_0-9]+ \{/) {
-		found($2)
-		tag[$2] = 1
+		found("struct " $2)
 	} else if (FILENAME ~ /\.c$/ && statics && line !~ /;/ &&
 	    (i = first(line, "[a-z_0-9]+\\(")) != "")
 		own[FILENAME, substr(i, 1, length(i) - 1)] = 1
@@ -118,8 +117,9 @@ function origin(word, before, file,    tagged)
 		return ""
 	if (!tagged && (file, word) in own)
 		return file
-	return files[word] > 1 && tagged == (word in tag) ? \
-	    definer(word, file) : ""
+	if (tagged)
+		word = "struct " word
+	return files[word] > 1 ? definer(word, file) : ""
 }
 
 function definer(word, file,    n, i, part, from)

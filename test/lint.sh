@@ -55,6 +55,10 @@ grep -v '^eddy__' "$build/symbols" | diff -u test/symbols.txt - || wrong "test/s
 nm "$build/libeddy.a" | awk 'NF == 3 && $2 ~ /[BbC]/ { print $3 }' |
     grep -vx 'inside\|forked\|handing' && wrong "state outside of objects"
 
+# All as one file: names that clash beyond what test/amalgamate.sh mends.
+sh test/amalgamate.sh "$build/one" && $CC -std=c11 -Wall -Wextra -Werror \
+    -fsyntax-only "$build/one/eddy.c" || wrong "the amalgamation"
+
 # Files.
 for file in $(git ls-files 2>/dev/null | grep -E '\.([ch]|sh|in|[37])$|Makefile|run$'); do
 	case $file in *.pc.in) continue ;; esac
