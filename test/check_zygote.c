@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/filter.h>
 #include <linux/futex.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -366,50 +363,6 @@ START_TEST(a_stopped_zygote_closes_all_the_same)
 	ck_assert_int_eq(kill(child_of(getpid()), SIGSTOP), 0);
 	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
 	ck_assert_int_ge(eddy_now(), start + EDDY_S(5));
-}
-END_TEST
-
-/* Kernels and containers that lack something. */
-
-/* Have call n answer that it does not exist. */
-static int
-forbid(uint32_t n)
-{
-	struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-					 offsetof(struct seccomp_data, nr)),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, n, 0, 1),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-	struct sock_fprog filter = {COUNT_OF(code), code};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
-}
-
-START_TEST(a_kernel_that_lacks_a_call_is_told_at_open)
-{
-	static const uint32_t calls[] = {SYS_pidfd_open, SYS_pidfd_send_signal,
-	    SYS_close_range, SYS_memfd_create};
-	struct eddy_process_pool_options options = {.workers = 2};
-	struct eddy_loop *loop = census_loop();
-	struct eddy_executor *pool;
-
-	ck_assert_int_eq(forbid(calls[_i]), 0);
-	ck_assert_int_eq(
-	    eddy_process_pool_open(&pool, loop, &options), -ENOSYS);
-	ck_assert_int_eq(eddy_loop_close(loop), 0);
-}
-END_TEST
-
-START_TEST(a_kernel_with_coarse_waits_will_do)
-{
-	struct rig rig;
-
-	ck_assert_int_eq(forbid(441), 0); /* epoll_pwait2 */
-	rig_open(&rig, .workers = 1);
-	expect(&rig, crash, EDDY_CRASHED, SIGSEGV);
-	rig_close(&rig);
 }
 END_TEST
 
@@ -1098,10 +1051,6 @@ main(void)
 	    a_zygote_that_dies_first_answers_too, a_dead_zygote_takes_no_pool,
 	    what_jobs_had_started_dies_with_the_zygote,
 	    a_stopped_zygote_closes_all_the_same);
-	tcase = board_case(suite, "kernel");
-	census_add(tcase, a_kernel_with_coarse_waits_will_do);
-	tcase_add_loop_test(
-	    tcase, a_kernel_that_lacks_a_call_is_told_at_open, 0, 4);
 	tcase = board_case(suite, "host");
 	census_add(tcase, a_pool_in_a_job_dies_with_its_worker);
 	tcase_add_loop_test(tcase, workers_die_with_their_host, 0, ENDS);
