@@ -57,10 +57,13 @@ others  := $(if $(glib_cc),glib $(shell $(PKG_CONFIG) --libs glib-2.0)) \
 	$(if $(native),$(call cxx_has,boost/asio/version.hpp,asio -lstdc++))
 pools   := $(filter libuv -luv,$(timers)) $(others)
 posts   := $(filter libuv -luv libev -lev,$(timers)) $(others)
+# Programs of other languages, for pools.
+aliens  := $(if $(native),$(if $(wildcard /usr/bin/go),go) \
+	$(if $(wildcard /usr/share/cargo/registry/tokio-1*),tokio))
 tasks   := $(if $(native),$(call cxx_has,coroutine,cpp20 -lstdc++))
 endif
-bench_deps := g++ gnuplot-nox libboost-dev libev-dev libevent-dev \
-	libglib2.0-dev libuv1-dev python3-uvloop strace valgrind
+bench_deps := cargo g++ gnuplot-nox golang-go libboost-dev libev-dev libevent-dev \
+	libglib2.0-dev librust-tokio-dev libuv1-dev python3-uvloop strace valgrind
 pages   := $(sort $(wildcard man/*.[37]))
 headers := $(sort $(wildcard include/eddy/*.h))
 
@@ -151,6 +154,7 @@ $(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
 peers    = $(patsubst %,$(B)/bench/peers/$(1)_%.o,eddy $(filter-out -l%,$(2)))
 $(B)/bench_timer: $(call peers,timer,$(timers))
 $(B)/bench_pool: $(call peers,pool,child direct raw $(pools))
+$(B)/bench_pool: $(patsubst %,$(B)/bench/peers/pool_%,$(aliens))
 $(B)/bench_pool: link += $(filter -l%,$(pools))
 $(B)/bench_offload: $(B)/bench/peers/floor.o
 $(B)/bench_proc: $(call peers,proc,child socket) $(B)/bench/peers/floor.o
@@ -203,6 +207,13 @@ bench-size: all
 
 bench-%: $(B)/bench_%
 	@BENCH_TSV=$(B)/bench $<
+
+$(B)/bench/peers/pool_go: bench/peers/pool_go.go
+	@mkdir -p $(@D)
+	$(call say,GO)GOCACHE=$(CURDIR)/$(B)/bench/go /usr/bin/go build -o $@ $<
+
+$(B)/bench/peers/pool_tokio: bench/peers/pool_tokio.rs
+	$(call say,RUST)bench/peers/tokio.sh $< $@
 
 $(B)/bench/bench.o: ours += -DBENCH_FLAGS='"$(CFLAGS)"'
 

@@ -12,7 +12,9 @@
 #include "bench.h"
 #include "peers/pool.h"
 
-#define PYTHON "/usr/bin/python3 " /* Debian's */
+#define PYTHON        "/usr/bin/python3 " /* Debian's */
+#define TOKIO_PROGRAM "build/bench/peers/pool_tokio"
+#define GO_PROGRAM    "build/bench/peers/pool_go"
 
 static const struct {
 	const char *name, *package; /* of Debian */
@@ -26,13 +28,16 @@ static const struct {
     {"asyncio", "python3", PYTHON "bench/peers/pool_asyncio.py asyncio",
 	PYTHON "-c 'import asyncio' 2>/dev/null"},
     {"uvloop", "python3-uvloop", PYTHON "bench/peers/pool_asyncio.py uvloop",
-	PYTHON "-c 'import uvloop' 2>/dev/null"}};
+	PYTHON "-c 'import uvloop' 2>/dev/null"},
+    {"Tokio", "librust-tokio-dev", TOKIO_PROGRAM, "test -x " TOKIO_PROGRAM},
+    {"Go, goroutines", "golang-go", GO_PROGRAM, "test -x " GO_PROGRAM}};
 
 /* Who runs, as a set; PEERS have a queue and are not ours. */
 #define SET(peer) (1u << (peer))
 #define OURS      (SET(EDDY) | SET(NO_SPIN))
 #define PEERS     (SET(LIBUV) | SET(ASIO) | SET(GLIB))
-#define SCRIPTS   (SET(ASYNCIO) | SET(UVLOOP)) /* for information */
+/* For information, but for Tokio's lone job; Go's stays in its own scheduler. */
+#define SCRIPTS (SET(ASYNCIO) | SET(UVLOOP) | SET(TOKIO) | SET(GO))
 
 static const char *self;
 static struct bench_case cases[POOL_PEERS + 1];
@@ -165,13 +170,14 @@ lone(int place, long workers)
 	    .workers = workers, .window = 1, .place = place};
 	snprintf(title, sizeof(title), "lone job, %s, %ld workers",
 	    places[place], workers);
-	compare("time",
-	    OURS | PEERS | SET(RAW) | (place != TWO_CPUS ? SCRIPTS : 0), run,
-	    5000);
+	compare("time", OURS | PEERS | SET(RAW) | (place == FREE ? SCRIPTS : 0),
+	    run, 5000);
 	bar("time", NO_SPIN, RAW, 1.1);
 	bar("time", NO_SPIN, LIBUV, 0.85);
 	if (place != ONE_CPU) /* where nobody can wait awake */
 		bar("time", EDDY, LIBUV, 0.1);
+	if (place == FREE)
+		bar("time", EDDY, TOKIO, 0.1);
 	compare("CPU", OURS | PEERS | SET(RAW), recall_cpu, 0);
 	if (place != ONE_CPU)
 		bar("CPU", EDDY, LIBUV, 0.15);
@@ -257,6 +263,5 @@ main(int argc, char **argv)
 	mixed();
 	sparse();
 	idle();
-	bench_skip("lone job, eddy / Tokio", "not measured here");
 	return 0;
 }

@@ -25,6 +25,8 @@ enum {
 	RAW,
 	ASYNCIO,
 	UVLOOP,
+	TOKIO,
+	GO,
 	POOL_PEERS
 };
 

@@ -2,12 +2,11 @@
 """One measured run of asyncio, or uvloop, and a ThreadPoolExecutor; the words of
 the command line are those of pool_child.c.  A hundredth of the jobs suffices."""
 import asyncio
-import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-peer, workers, window, jobs, work, _, _, _, place = map(int, sys.argv[2:11])
+peer, workers, window, jobs, work, *_ = map(int, sys.argv[2:11])
 jobs = max(window, jobs // 100)
 
 
@@ -42,6 +41,4 @@ async def main():
 if sys.argv[1] == "uvloop":
     import uvloop
     uvloop.install()
-if place == 2:
-    os.sched_setaffinity(0, {0})
 asyncio.run(main())
