@@ -4,7 +4,7 @@
 # usage: tokio.sh SOURCE.rs PROGRAM
 set -eu
 
-dir=$2.crate
+dir=$2.cargo
 mkdir -p "$dir/src"
 cp "$1" "$dir/src/main.rs"
 cat >"$dir/Cargo.toml" <<-END
