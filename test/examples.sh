@@ -123,5 +123,11 @@ for cxx in g++ clang++; do
 		try test/cxx/example.cc "example-$cxx" $cxx -std=c++17 -pedantic
 done
 
+# Which public names does no program use?
+used=$(cat "$out"/*.c test/cxx/*.cc | tr -cs 'A-Za-z0-9_' '\n' | sort -u)
+unused=$(awk '/^\.Sh /{ on = $2 == "NAME" } on && $1 == ".Nm"{ print $2 }' man/*.3 |
+    grep -vxF "$used" | tr '\n' ' ')
+echo "in no example: ${unused:-none}"
+
 echo "$count examples, $failed failed"
 [ "$count" -gt 0 ] && [ "$failed" -eq 0 ]
