@@ -2,12 +2,9 @@
 /* What a worker can do to its host by what they share: nothing. */
 #include "procs.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 
 #include <eddy/timer.h>
-
-#include "process_channel.h"
 
 static struct board {
 	uint64_t flips;
@@ -17,41 +14,6 @@ static struct board {
 } * board;
 
 static uint64_t goal = CENSUS_TSAN ? 200000 : 1000000;
-
-static struct channel *
-find_channel(void)
-{
-	FILE *file = fopen("/proc/self/maps", "re");
-	char line[512];
-	void *start = NULL;
-
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (strstr(line, "rw-s") != NULL &&
-		    strstr(line, "memfd:") != NULL)
-			sscanf(line, "%p", &start);
-	if (file != NULL)
-		fclose(file);
-	return start;
-}
-
-/* The only descriptor above 2. */
-static int
-bell(void)
-{
-	int fd = 3;
-
-	while (fcntl(fd, F_GETFD) < 0)
-		fd++;
-	return fd;
-}
-
-static void
-ring(int fd)
-{
-	uint64_t one = 1;
-
-	(void)!write(fd, &one, sizeof(one));
-}
 
 /* Lies.  Each job has slot 0 of a channel of depth 1, and has to be heard before
  * it returns or dies. */

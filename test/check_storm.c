@@ -9,14 +9,17 @@ enum { ALL = 100002, WINDOW = 64, WORKERS = 3 };
 
 /* What is asked for; --storm: ten times that. */
 static struct size {
-	int jobs, kills, zygotes, hosts;
-} size = {SLOW > 1 ? 3000 : 10000, SLOW > 1 ? 90 : 300, 10, 20};
+	int jobs, kills, zygotes, hosts, races, queue;
+} size = {SLOW > 1 ? 3000 : 10000, SLOW > 1 ? 90 : 300, 10, 20,
+    SLOW > 1 ? 300 : 2000, 20000};
 
 static bool full;
 
 static struct board {
 	uint32_t ran[ALL];
 	uint32_t answers; /* of a host that will be killed */
+	uint32_t next;    /* of the jobs in a queue */
+	int pids[WORKERS];
 } * board;
 
 /* Jobs: what number n does. */
@@ -263,11 +266,12 @@ be_host(unsigned depth)
 	}
 }
 
-/* Kill one after so many answers; ms until nothing is left of it.  What loses
- * its parent is ours. */
+/* Kill one after so many answers, its zygote with it or not; ms until nothing is
+ * left of them.  What loses its parent is ours. */
 static int
-kill_host(uint32_t answers, unsigned depth)
+kill_host(uint32_t answers, unsigned depth, bool both)
 {
+	pid_t zygote;
 	int64_t began;
 	pid_t host;
 
@@ -277,8 +281,11 @@ kill_host(uint32_t answers, unsigned depth)
 		be_host(depth);
 	while (A_LOAD(&board->answers) < answers)
 		usleep(100);
+	zygote = both ? child_of(host) : 0;
 	began = eddy_now();
 	ck_assert_int_eq(kill(host, SIGKILL), 0);
+	if (zygote != 0)
+		kill(zygote, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	ck_assert_int_eq(errno, ECHILD);
@@ -295,8 +302,8 @@ START_TEST(nothing_is_left_of_a_host_that_was_killed)
 	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	board = share(sizeof(*board));
 	for (i = 0; i < (unsigned)size.hosts; i++) {
-		ms = kill_host(
-		    (unsigned)rand_r(&seed) % 60 / (i % 4 + 1), i % 2 + 1);
+		ms = kill_host((unsigned)rand_r(&seed) % 60 / (i % 4 + 1),
+		    i % 2 + 1, i % 5 == 4);
 		ck_assert_int_le(ms, LIMIT);
 		most = ms > most ? ms : most;
 		late += ms > 100;
@@ -308,6 +315,136 @@ START_TEST(nothing_is_left_of_a_host_that_was_killed)
 }
 END_TEST
 
+/* Jobs that end when their time does. */
+
+struct race {
+	struct eddy_job job;
+	struct {
+		int64_t until;
+		int lane, ended;
+	} bytes;
+	int answers;
+};
+
+static int
+race(void *arg)
+{
+	struct race *race = CONTAINER_OF(arg, struct race, bytes);
+
+	A_STORE(&board->pids[race->bytes.lane], getpid());
+	while (eddy_now() < race->bytes.until)
+		;
+	return race->bytes.ended = 1;
+}
+
+/* Who is said to have been stopped does not run. */
+static void
+on_race(struct eddy_loop *loop, struct eddy_job *job)
+{
+	struct race *race = (struct race *)job;
+	int pid = A_LOAD(&board->pids[race->bytes.lane]);
+
+	(void)loop;
+	race->answers++;
+	if (job->outcome == EDDY_EXPIRED) {
+		ck_assert_int_eq(race->bytes.ended, 0);
+		ck_assert(pid == 0 || kill(pid, 0) < 0);
+	} else {
+		ck_assert_int_eq(job->outcome, EDDY_RETURNED);
+		ck_assert_int_eq(race->bytes.ended, 1);
+	}
+}
+
+static void
+start_race(struct rig *rig, struct race *r, int lane, unsigned *seed)
+{
+	*r = (struct race){.bytes.lane = lane};
+	r->job = (struct eddy_job)EDDY_JOB(race, &r->bytes);
+	r->job.deadline = eddy_after(EDDY_US(200 * SLOW));
+	r->bytes.until = r->job.deadline - EDDY_US(50 - rand_r(seed) % 60);
+	A_STORE(&board->pids[lane], 0);
+	ck_assert_int_eq(
+	    eddy_submit(rig->pool, &r->job, rig->loop, on_race), 0);
+}
+
+START_TEST(ends_and_deadlines_race_for_one_outcome)
+{
+	struct race races[WORKERS] = {
+	    {.answers = 1}, {.answers = 1}, {.answers = 1}};
+	int i, n = 0, expired = 0;
+	unsigned seed = 1;
+	struct rig rig;
+
+	board = share(sizeof(*board));
+	rig_open(&rig, .workers = WORKERS, .depth = 1);
+	rig_ready(&rig, WORKERS);
+	for (; n < size.races; rig_step(&rig))
+		for (i = 0; i < WORKERS; i++) {
+			struct race *r = &races[i];
+
+			ck_assert_int_le(r->answers, 1);
+			if (r->answers == 0)
+				continue;
+			expired += r->job.outcome == EDDY_EXPIRED;
+			n++;
+			start_race(&rig, r, i, &seed);
+		}
+	for (i = 0; i < WORKERS; i++)
+		rig_until(&rig, races[i].answers != 0);
+	ck_assert_int_gt(expired, 0);
+	ck_assert_int_lt(expired, n);
+	if (full)
+		printf("races\t%d jobs\t%d expired\n", n, expired);
+	rig_close(&rig);
+}
+END_TEST
+
+/* A long queue. */
+
+static int
+in_order(void *arg)
+{
+	return A_ADD(&board->next, 1) == *(uint32_t *)arg;
+}
+
+static void
+on_queued(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	ck_assert_int_eq(job->outcome, EDDY_RETURNED);
+	ck_assert_int_eq(job->result, 1);
+	A_ADD(&board->answers, 1);
+}
+
+START_TEST(a_long_queue_keeps_its_order_and_its_bound)
+{
+	struct queued {
+		struct eddy_job job;
+		uint32_t number;
+	} * all;
+	uint32_t i, n = (uint32_t)size.queue;
+	struct rig rig;
+
+	board = share(sizeof(*board));
+	all = calloc(n + 1, sizeof(*all));
+	ck_assert_ptr_nonnull(all);
+	rig_open(&rig, .workers = 1, .queue_limit = n);
+	for (i = 0; i <= n; i++) {
+		all[i].number = i;
+		all[i].job = (struct eddy_job)EDDY_JOB(
+		    in_order, &all[i].number);
+		ck_assert_int_eq(
+		    eddy_submit(rig.pool, &all[i].job, rig.loop, on_queued),
+		    i < n ? 0 : -EAGAIN);
+	}
+	rig_until(&rig, board->answers == n);
+	if (full)
+		printf("queue\t%u jobs in order\n", n);
+	free(all);
+	rig_close(&rig);
+}
+END_TEST
+
 int
 main(int argc, char **argv)
 {
@@ -315,10 +452,12 @@ main(int argc, char **argv)
 
 	full = argc == 2 && strcmp(argv[1], "--storm") == 0;
 	if (full)
-		size = (struct size){100000, 3000, 100, 200};
+		size = (struct size){100000, 3000, 100, 200, 100000, 1000000};
 	census_add(census_case(suite, "storm", full ? 600 : 60),
 	    a_storm_loses_no_job_and_runs_none_twice,
 	    a_storm_on_zygotes_loses_no_job,
-	    nothing_is_left_of_a_host_that_was_killed);
+	    nothing_is_left_of_a_host_that_was_killed,
+	    ends_and_deadlines_race_for_one_outcome,
+	    a_long_queue_keeps_its_order_and_its_bound);
 	return suite_main(suite);
 }

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/* The edges of a process pool: each point where a worker can die, and what runs
+ * short. */
+#include "procs.h"
+
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+static struct board {
+	uint32_t ran;
+} * board;
+
+/* Death at each point of a job's way. */
+
+enum point { ORDERED, QUEUED, STARTED, WRITTEN, DONE, COUNTED, RUNG, POINTS };
+
+/* Each goes further than the one before, by hand. */
+static int
+die(void *arg)
+{
+	enum point point = (enum point)((struct bytes *)arg)->number;
+	struct channel *channel = find_channel();
+	struct slot *slot = &channel->slots[0];
+
+	if (A_ADD(&board->ran, 1) != 0 || point < STARTED)
+		return twice(arg); /* on the second worker */
+	if (point >= WRITTEN)
+		slot->result = twice(arg);
+	if (point >= DONE)
+		A_RELEASE(&slot->state, SLOT_DONE);
+	if (point >= COUNTED)
+		A_RELEASE(&channel->head, channel->head + 1);
+	if (point >= RUNG)
+		ring(bell());
+	return raise(SIGKILL);
+}
+
+/* Of the only worker; before the host has heard of it. */
+static pid_t
+find_worker(void)
+{
+	pid_t zygote, pid = 0;
+
+	while (pid == 0) {
+		usleep(100);
+		zygote = child_of(getpid());
+		zygote = zygote != 0 ? child_of(zygote) : 0;
+		pid = zygote != 0 ? child_of(zygote) : 0;
+	}
+	return pid;
+}
+
+static void
+stop(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	while (state != 'T') {
+		file = fopen(path, "re");
+		ck_assert_ptr_nonnull(file);
+		ck_assert_int_eq(fscanf(file, "%*d %*s %c", &state), 1);
+		fclose(file);
+	}
+}
+
+START_TEST(death_at_each_point_has_its_outcome)
+{
+	bool crashes = _i == STARTED || _i == WRITTEN;
+	struct call call;
+	struct rig rig;
+
+	board = share(sizeof(*board));
+	rig_open(&rig, .workers = 1, .depth = 1);
+	if (_i == ORDERED)
+		ck_assert_int_eq(kill(find_worker(), SIGKILL), 0);
+	else
+		rig_ready(&rig, 1);
+	if (_i == QUEUED)
+		stop(find_worker());
+	call_start(&rig, &call, die, (uint32_t)_i);
+	if (_i == QUEUED)
+		ck_assert_int_eq(kill(find_worker(), SIGKILL), 0);
+	call_expect(&rig, &call, crashes ? EDDY_CRASHED : EDDY_RETURNED,
+	    crashes ? SIGKILL : 7);
+	if (!crashes)
+		ck_assert_int_eq(call.bytes.out, _i * 2 + 1);
+	ck_assert_uint_eq(board->ran, 1);
+	rig_close(&rig);
+}
+END_TEST
+
+/* What runs short. */
+
+static int
+burn(void *arg)
+{
+	struct rlimit second = {1, 2};
+
+	setrlimit(RLIMIT_CPU, &second);
+	while (arg != NULL)
+		;
+	return 0;
+}
+
+START_TEST(a_limit_of_cpu_time_is_a_crash)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	call_start(&rig, &call, burn, 0);
+	call_expect(&rig, &call, EDDY_CRASHED, SIGXCPU);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+crash(void *arg)
+{
+	(void)arg;
+	return raise(SIGKILL);
+}
+
+/* Root has no such limit; nobody has no other processes. */
+START_TEST(a_pool_recovers_from_want_of_processes)
+{
+	struct rlimit old, none;
+	struct call call;
+	struct rig rig;
+	pid_t zygote;
+
+	if (geteuid() == 0)
+		ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
+	prctl(PR_SET_DUMPABLE, 1); /* /proc/self stays ours */
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	zygote = child_of(child_of(getpid()));
+	ck_assert_int_eq(prlimit(zygote, RLIMIT_NPROC, NULL, &old), 0);
+	none = old;
+	none.rlim_cur = 1;
+	ck_assert_int_eq(prlimit(zygote, RLIMIT_NPROC, &none, NULL), 0);
+	call_start(&rig, &call, crash, 0);
+	call_expect(&rig, &call, EDDY_CRASHED, SIGKILL);
+	call_start(&rig, &call, twice, 0);
+	call_expect(&rig, &call, EDDY_LOST, -EAGAIN);
+	call_start(&rig, &call, twice, 3);
+	rig_step(&rig);
+	ck_assert_int_eq(prlimit(zygote, RLIMIT_NPROC, &old, NULL), 0);
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+static int
+complement(void *arg)
+{
+	uint64_t *words = arg;
+	size_t i;
+
+	for (i = 0; i < (64 << 20) / sizeof(*words); i++)
+		words[i] = ~words[i];
+	return 0;
+}
+
+START_TEST(a_slot_may_have_64_mib)
+{
+	size_t i, n = (64 << 20) / sizeof(uint64_t);
+	uint64_t *words = malloc(64 << 20);
+	struct call call = {.job = {.fn = complement, .size = 64 << 20}};
+	struct rig rig;
+
+	ck_assert_ptr_nonnull(words);
+	for (i = 0; i < n; i++)
+		words[i] = i;
+	call.job.arg = words;
+	rig_open(&rig, .workers = 1, .depth = 1, .slot_size = 64 << 20);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &call.job, rig.loop, on_call), 0);
+	call_expect(&rig, &call, EDDY_RETURNED, 0);
+	for (i = 0; i < n && words[i] == ~i; i++)
+		;
+	ck_assert_uint_eq(i, n);
+	free(words);
+	rig_close(&rig);
+}
+END_TEST
+
+/* When the pool is open, nobody else has what the host closes. */
+START_TEST(what_the_host_closes_is_closed)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int ends[2], epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct rig rig;
+
+	signal(SIGPIPE, SIG_IGN);
+	ck_assert_int_eq(pipe(ends), 0); /* not close-on-exec, either */
+	ck_assert_int_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event), 0);
+	rig_open(&rig, .workers = 1);
+	close(ends[0]);
+	ck_assert_int_lt(write(ends[1], "x", 1), 0);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_int_eq(epoll_wait(epoll, &event, 1, 0), 0);
+	close(ends[1]);
+	close(epoll);
+	rig_close(&rig);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("edges");
+
+	tcase_add_loop_test(census_case(suite, "death", 20),
+	    death_at_each_point_has_its_outcome, 0, POINTS);
+	census_add(census_case(suite, "want", 20),
+	    a_limit_of_cpu_time_is_a_crash,
+	    a_pool_recovers_from_want_of_processes, a_slot_may_have_64_mib,
+	    what_the_host_closes_is_closed);
+	return suite_main(suite);
+}
