@@ -19,5 +19,6 @@
 #include <eddy/process_pool.h>
 #include <eddy/offload.h>
 #include <eddy/stall.h>
+#include <eddy/blocking.h>
 
 #endif

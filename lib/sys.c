@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/timerfd.h>
@@ -72,6 +74,16 @@ CALL(peek, (const void *from, void *to, size_t size),
         &(struct iovec){(void *)(uintptr_t)from, size}, 1, 0))
 CALL(gettid, (void), syscall(SYS_gettid))
 CALL(close, (int fd), close(fd))
+CALL(create, (const char *path, int flags, mode_t mode),
+    RETRY(open(path, flags | O_CLOEXEC, mode)))
+CALL(pread, (int fd, void *data, size_t size, off_t offset),
+    RETRY(pread(fd, data, size < INT_MAX ? size : INT_MAX, offset)))
+CALL(pwrite, (int fd, const void *data, size_t size, off_t offset),
+    RETRY(pwrite(fd, data, size < INT_MAX ? size : INT_MAX, offset)))
+CALL(fsync, (int fd), RETRY(fsync(fd)))
+CALL(stat, (const char *path, struct stat *ret_stat), stat(path, ret_stat))
+CALL(rename, (const char *from, const char *to), rename(from, to))
+CALL(unlink, (const char *path), unlink(path))
 CALL(dup, (int fd, int above), fcntl(fd, F_DUPFD_CLOEXEC, above))
 CALL(cpu, (void), sched_getcpu())
 CALL(yield, (void), sched_yield())

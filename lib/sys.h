@@ -17,10 +17,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct addrinfo;
 struct epoll_event;
 struct iovec;
 struct rusage;
 struct sockaddr;
+struct stat;
 
 /* 0 or a count, or -errno of the failed call; errno is what was saved before. */
 int eddy__result(long r, int saved);
@@ -43,6 +45,20 @@ int eddy__open(const char *path, int flags);
 int eddy__read(int fd, void *data, size_t size);
 int eddy__readlink(const char *path, char *to, size_t size);
 int eddy__close(int fd);
+/* Files; size is INT_MAX at most. */
+int eddy__create(const char *path, int flags, mode_t mode);
+int eddy__pread(int fd, void *data, size_t size, off_t offset);
+int eddy__pwrite(int fd, const void *data, size_t size, off_t offset);
+int eddy__fsync(int fd);
+int eddy__stat(const char *path, struct stat *ret_stat);
+int eddy__rename(const char *from, const char *to);
+int eddy__unlink(const char *path);
+/* sys_name.c: see eddy_readdir, eddy_getaddrinfo, eddy_getnameinfo. */
+int eddy__names(const char *path, char **ret_names);
+int eddy__getaddrinfo(const char *host, const char *service,
+    const struct addrinfo *hints, struct addrinfo **ret_list);
+int eddy__getnameinfo(const struct sockaddr *address, unsigned size, char *host,
+    char *service, int flags);
 int eddy__dup(int fd, int above); /* at above or higher */
 /* ours: which end does not block. */
 int eddy__pipe(int ret_fds[2], int ours);

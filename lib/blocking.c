@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * blocking: files on the loop's executor, names on threads of their own.
+ *
+ * The arguments of a file call live with its job.  Those of a name go with it,
+ * since a name server may take its time: who gives up leaves them to the thread.
+ */
+#include <eddy/blocking.h>
+
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+
+#include "offload_impl.h"
+#include "sys.h"
+
+/* clang-format off */
+
+/* An awaitable and its job, which finds the arguments at a. */
+#define FILE_CALL(name, parameters, call, ...)                                 \
+	static int run_##name(void *arg)                                       \
+	{ union call_arg *a = arg; return call; }                              \
+	EDDY_ASYNC eddy_##name parameters                                      \
+	{ return eddy__offload_call(self, run_##name,                          \
+		(union call_arg[CALL_ARGS]){__VA_ARGS__}); }
+#define POINTER(value) {.pointer = (void *)(uintptr_t)(value)}
+#define NUMBER(value)  {.number = (int64_t)(value)}
+#define P(i)           a[i].pointer
+#define N(type, i)     (type)a[i].number
+
+FILE_CALL(open, (struct eddy_task *self, const char *path, int flags,
+    mode_t mode), eddy__create(P(0), N(int, 1), N(mode_t, 2)),
+    POINTER(path), NUMBER(flags), NUMBER(mode))
+FILE_CALL(pread, (struct eddy_task *self, int fd, void *data, size_t size,
+    int64_t offset), eddy__pread(N(int, 0), P(1), N(size_t, 2), N(off_t, 3)),
+    NUMBER(fd), POINTER(data), NUMBER(size), NUMBER(offset))
+FILE_CALL(pwrite, (struct eddy_task *self, int fd, const void *data,
+    size_t size, int64_t offset),
+    eddy__pwrite(N(int, 0), P(1), N(size_t, 2), N(off_t, 3)),
+    NUMBER(fd), POINTER(data), NUMBER(size), NUMBER(offset))
+FILE_CALL(fsync, (struct eddy_task *self, int fd), eddy__fsync(N(int, 0)),
+    NUMBER(fd))
+FILE_CALL(stat, (struct eddy_task *self, const char *path,
+    struct stat *ret_stat), eddy__stat(P(0), P(1)),
+    POINTER(path), POINTER(ret_stat))
+FILE_CALL(rename, (struct eddy_task *self, const char *from, const char *to),
+    eddy__rename(P(0), P(1)), POINTER(from), POINTER(to))
+FILE_CALL(unlink, (struct eddy_task *self, const char *path),
+    eddy__unlink(P(0)), POINTER(path))
+FILE_CALL(readdir, (struct eddy_task *self, const char *path,
+    char **ret_names), eddy__names(P(0), P(1)), POINTER(path),
+    POINTER(ret_names))
+
+/* clang-format on */
+
+/* What a thread is asked, and answers. */
+struct question {
+	bool host, service; /* are there, in name */
+	int flags;
+	struct eddy_address address;
+	struct eddy_name name;
+	struct addrinfo hints, *list;
+};
+
+/* Either of the two below, with its arguments. */
+struct ask {
+	struct eddy_task task;
+	eddy_job_fn *fn;
+	const char *host, *service;
+	const struct addrinfo *hints;
+	struct addrinfo **ret_list;
+	const struct eddy_address *address;
+	int flags;
+	struct eddy_name *ret_name;
+	struct eddy_executor *pool;
+	struct question *question; /* NULL: left to the thread */
+};
+
+static int
+find_addresses(void *arg)
+{
+	struct question *q = arg;
+
+	return eddy__getaddrinfo(q->host ? q->name.host : NULL,
+	    q->service ? q->name.service : NULL, &q->hints, &q->list);
+}
+
+static int
+find_name(void *arg)
+{
+	struct question *q = arg;
+
+	return eddy__getnameinfo((struct sockaddr *)&q->address.name,
+	    q->address.size, q->name.host, q->name.service, q->flags);
+}
+
+static void
+drop(void *arg)
+{
+	struct question *q = arg;
+
+	if (q->list != NULL)
+		freeaddrinfo(q->list);
+	eddy__free(q);
+}
+
+/* False: it is too long. */
+static bool
+copy(char *to, size_t size, const char *from)
+{
+	if (from != NULL && strlen(from) < size)
+		strcpy(to, from);
+	return from == NULL || strlen(from) < size;
+}
+
+static int
+prepare(struct ask *f)
+{
+	struct question *q = f->question = eddy__alloc(sizeof(*q));
+
+	if (q == NULL)
+		return -ENOMEM;
+	if (!copy(q->name.host, sizeof(q->name.host), f->host) ||
+	    !copy(q->name.service, sizeof(q->name.service), f->service))
+		return -ENAMETOOLONG;
+	q->host = f->host != NULL;
+	q->service = f->service != NULL;
+	q->flags = f->flags;
+	if (f->hints != NULL)
+		q->hints = *f->hints;
+	if (f->address != NULL)
+		q->address = *f->address;
+	if (q->address.size > sizeof(q->address.name))
+		return -EINVAL;
+	return eddy__loop_pool(f->task.loop, POOL_OF_NAMES, &f->pool);
+}
+
+static eddy_step
+ask(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct ask, f);
+	EDDY_TRY(eddy_complete(self, prepare(f)));
+	EDDY_TRY(eddy_offload_owned(self, f->pool, f->fn, &f->question, drop));
+	if (f->ret_name != NULL)
+		*f->ret_name = f->question->name;
+	else
+		*f->ret_list = f->question->list;
+	f->question->list = NULL;
+	EDDY_FINALLY;
+	if (f->question != NULL)
+		drop(f->question);
+	EDDY_END;
+}
+
+static EDDY_ASYNC
+start(struct eddy_task *self, struct ask *how)
+{
+	struct eddy_task *task = eddy_new_frame(sizeof(*how), ask, "name");
+
+	if (task != NULL) {
+		how->task = *task;
+		memcpy(task, how, sizeof(*how));
+	}
+	return eddy_call(self, task);
+}
+
+EDDY_ASYNC
+eddy_getaddrinfo(struct eddy_task *self, const char *host, const char *service,
+    const struct addrinfo *hints, struct addrinfo **ret_list)
+{
+	struct ask how = {.fn = find_addresses,
+	    .host = host,
+	    .service = service,
+	    .hints = hints,
+	    .ret_list = ret_list};
+
+	return start(self, &how);
+}
+
+EDDY_ASYNC
+eddy_getnameinfo(struct eddy_task *self, const struct eddy_address *address,
+    int flags, struct eddy_name *ret_name)
+{
+	struct ask how = {.fn = find_name,
+	    .address = address,
+	    .flags = flags,
+	    .ret_name = ret_name};
+
+	return start(self, &how);
+}

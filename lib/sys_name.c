@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sys_name: the calls of sys.h on directories and on names of hosts.
+ */
+#include "sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+int
+eddy__names(const char *path, char **ret_names)
+{
+	int saved = errno, n = 0;
+	DIR *dir = opendir(path);
+	struct dirent *entry = NULL;
+	char *text = NULL;
+	size_t size;
+	FILE *names = dir != NULL ? open_memstream(&text, &size) : NULL;
+
+	while (names != NULL && (errno = 0, entry = readdir(dir)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 ||
+		    strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (fwrite(entry->d_name, strlen(entry->d_name) + 1, 1,
+			names) != 1)
+			break;
+		n++;
+	}
+	if (names == NULL || errno != 0)
+		n = -errno;
+	if (names != NULL && fclose(names) != 0 && n >= 0)
+		n = -errno;
+	if (dir != NULL)
+		closedir(dir);
+	if (n >= 0)
+		*ret_names = text;
+	else
+		eddy__free(text);
+	errno = saved;
+	return n;
+}
+
+static int
+name_error(int error, int saved)
+{
+	int system = errno;
+
+	errno = saved;
+	switch (error) {
+	case 0:
+		return 0;
+	case EAI_SYSTEM:
+		return -system;
+	case EAI_MEMORY:
+		return -ENOMEM;
+	case EAI_AGAIN:
+		return -EAGAIN;
+	case EAI_FAIL:
+		return -EIO;
+	case EAI_FAMILY:
+		return -EAFNOSUPPORT;
+	case EAI_SOCKTYPE:
+		return -ESOCKTNOSUPPORT;
+	case EAI_BADFLAGS:
+		return -EINVAL;
+	case EAI_OVERFLOW:
+		return -EOVERFLOW;
+	default: /* EAI_NONAME, EAI_SERVICE, and what is like them */
+		return -ENOENT;
+	}
+}
+
+int
+eddy__getaddrinfo(const char *host, const char *service,
+    const struct addrinfo *hints, struct addrinfo **ret_list)
+{
+	int saved = errno;
+
+	return name_error(getaddrinfo(host, service, hints, ret_list), saved);
+}
+
+int
+eddy__getnameinfo(const struct sockaddr *address, unsigned size, char *host,
+    char *service, int flags)
+{
+	int saved = errno;
+
+	return name_error(getnameinfo(address, size, host, NI_MAXHOST, service,
+			      NI_MAXSERV, flags),
+	    saved);
+}
