@@ -339,7 +339,7 @@ finish(struct server *server)
 }
 
 /* Keep nothing of the host but 1, 2 and the orders: no descriptor, no handler
- * (ignored signals stay ignored), no unwritten output. */
+ * (ignored signals stay ignored), nothing read ahead or unwritten. */
 static int
 leave_host(struct server *server)
 {
@@ -351,6 +351,7 @@ leave_host(struct server *server)
 		if (sigaction(number, NULL, &action) == 0 &&
 		    (action.sa_handler != SIG_IGN || number == SIGCHLD))
 			signal(number, SIG_DFL);
+	__fpurge(stdin);
 	__fpurge(stdout);
 	r = eddy__close_range((unsigned)orders + 1, ~0u);
 	if (orders > 3)

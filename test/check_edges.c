@@ -210,6 +210,35 @@ START_TEST(what_the_host_closes_is_closed)
 }
 END_TEST
 
+static int
+read_char(void *arg)
+{
+	(void)arg;
+	return getchar() == EOF ? 7 : 0;
+}
+
+START_TEST(what_the_host_has_read_ahead_is_its_own)
+{
+	int ends[2], saved = dup(0);
+	struct call call;
+	struct rig rig;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(write(ends[1], "ab", 2), 2);
+	dup2(ends[0], 0);
+	ck_assert_int_eq(getchar(), 'a');
+	rig_open(&rig, .workers = 1);
+	call_start(&rig, &call, read_char, 0);
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	ck_assert_int_eq(getchar(), 'b');
+	dup2(saved, 0);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
+	rig_close(&rig);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -220,6 +249,7 @@ main(void)
 	census_add(census_case(suite, "want", 20),
 	    a_limit_of_cpu_time_is_a_crash,
 	    a_pool_recovers_from_want_of_processes, a_slot_may_have_64_mib,
-	    what_the_host_closes_is_closed);
+	    what_the_host_closes_is_closed,
+	    what_the_host_has_read_ahead_is_its_own);
 	return suite_main(suite);
 }
