@@ -20,5 +20,6 @@
 #include <eddy/offload.h>
 #include <eddy/stall.h>
 #include <eddy/blocking.h>
+#include <eddy/trace.h>
 
 #endif

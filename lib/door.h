@@ -15,6 +15,7 @@
 #include "list.h"
 
 struct eddy_task;
+struct observer;
 
 struct door {
 	struct eddy_ready *stack; /* any thread; newest first; or &asleep */
@@ -28,8 +29,9 @@ struct door {
 	/* Any thread: called with a node that was pushed too late, or the roots
 	 * that will not go on.  Set before there can be any. */
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
-	int bell;             /* eventfd; constant */
-	const uint32_t *ours; /* 0 in a forked child; eddy__mark */
+	struct observer *trace; /* any thread: of the loop, or NULL */
+	int bell;               /* eventfd; constant */
+	const uint32_t *ours;   /* 0 in a forked child; eddy__mark */
 };
 
 /* Any thread that has a hold on the door.  True: the caller has to ring. */

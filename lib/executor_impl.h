@@ -106,6 +106,16 @@ owned_of(struct eddy_job *job)
 	return CONTAINER_OF(job, struct owned_job, job);
 }
 
+/* For a trace, if a loop that has one uses executor. */
+void eddy__job_note(const struct eddy_job *job, enum loop_note what);
+static inline void
+job_note(const struct eddy_executor *executor, const struct eddy_job *job,
+    enum loop_note what)
+{
+	if (A_LOAD(&executor->traced) != 0)
+		eddy__job_note(job, what);
+}
+
 void eddy__executor_serve(struct eddy_executor *executor, unsigned n);
 
 static inline bool

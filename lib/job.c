@@ -48,6 +48,26 @@ eddy__job_report(struct eddy_loop *loop, struct eddy_job *job, int64_t value)
 		eddy__loop_push(loop, &long_job->post.ready);
 }
 
+/* While the job is out.  Not of those that may be given up, whose loop may be
+ * gone. */
+void
+eddy__job_note(const struct eddy_job *job, enum loop_note what)
+{
+	struct door *door = job->door;
+	struct observer *trace;
+
+	if (door == NULL || (job_flags(job) & JOB_OWNED) != 0)
+		return;
+	if (what == JOB_OUT) {
+		A_STORE(&job->executor->traced, 1);
+		if (job->executor->inner != NULL)
+			A_STORE(&job->executor->inner->traced, 1);
+	}
+	trace = A_ACQUIRE(&door->trace);
+	if (trace != NULL)
+		trace->note(trace, what, 0, job);
+}
+
 /* Submitting. */
 
 /* A cancel in the thread of its loop may come at any time before that has heard
@@ -122,6 +142,8 @@ prepare(struct eddy_executor *executor, struct eddy_job *job,
 		A_ADD(&loop->door->accepted, 1);
 		eddy__executor_hold(executor);
 	}
+	if (A_LOAD(&loop->door->trace) != NULL)
+		eddy__job_note(job, JOB_OUT);
 	return 0;
 }
 
@@ -138,6 +160,7 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 {
 	struct door *door = job->door;
 
+	job_note(job->executor, job, JOB_HEARD);
 	A_STORE(&job->state, JOB_IDLE);
 	if (door == NULL)
 		return r;
@@ -167,6 +190,7 @@ eddy__job_forgotten(struct eddy_loop *loop, const struct eddy_job *job)
 void
 eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
 {
+	job_note(job->executor, job, JOB_HEARD);
 	eddy__job_forgotten(loop, job);
 	A_STORE(&job->state, JOB_IDLE);
 }

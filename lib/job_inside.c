@@ -19,14 +19,17 @@ eddy_job_begin(struct eddy_job *job)
 	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
 		return false;
 	inside.job = job;
+	job_note(job->executor, job, JOB_BEGUN);
 	return true;
 }
 
 void
 eddy__job_leave(const struct eddy_job *job)
 {
-	if (inside.job == job)
-		eddy__inside_leave(&inside);
+	if (inside.job != job)
+		return;
+	job_note(job->executor, job, JOB_OVER);
+	eddy__inside_leave(&inside);
 }
 
 bool

@@ -14,6 +14,8 @@
 #include "list.h"
 #include "spin.h"
 
+struct eddy_alarm;
+struct eddy_job;
 struct eddy_task;
 struct eddy_watch;
 
@@ -65,12 +67,18 @@ struct attachment {
 	struct attachment *next;
 };
 
+/* What is noted of a job, or (a stall) of none. */
+enum loop_note { JOB_OUT, JOB_BEGUN, JOB_OVER, JOB_HEARD, STALLED };
+
 /* Who looks on. */
 struct observer {
 	/* stall: the loop has begun or slept.  trace: run the batch. */
 	void (*look)(struct observer *);
 	/* The loop closes; or (not here) its copy in a forked child does. */
 	void (*leave)(struct observer *, bool here);
+	/* trace: any thread; in that one (0: this). */
+	void (*note)(struct observer *, enum loop_note what, int thread,
+	    const struct eddy_job *);
 };
 
 struct eddy_loop {
@@ -158,10 +166,16 @@ eddy__loop_flush(struct eddy_loop *loop, bool last)
 		loop->cork.flush(loop, last);
 }
 
-/* What the nodes of handles have as run; stall.c tells them apart by that. */
+/* What the nodes of handles have as run. */
 typedef void loop_run_fn(struct eddy_loop *loop, struct eddy_ready *ready);
 loop_run_fn eddy__timer_fire, eddy__watch_fire, eddy__post_fire;
 loop_run_fn eddy__job_deliver, eddy__task_resume, eddy__task_ring;
+struct kind {
+	loop_run_fn *run;
+	const char *name;
+	int fn; /* where the handle's function is, from the node */
+};
+const struct kind *eddy__kind_of(loop_run_fn *run); /* kind.c */
 
 /* Would a run wait for anything? */
 bool eddy__loop_alive(const struct eddy_loop *loop);

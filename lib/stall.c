@@ -88,6 +88,7 @@ static void
 begin(struct watcher *w)
 {
 	int state = eddy__stall_inspect(w);
+	struct observer *trace;
 
 	if (state == 'T' || state == 't') { /* stopped, by a debugger say */
 		w->lasted = 0;
@@ -97,6 +98,9 @@ begin(struct watcher *w)
 	w->noticed = true;
 	if (!same(w))
 		return; /* it has just ended: that may be half of two things */
+	trace = A_ACQUIRE(&w->loop->door->trace);
+	if (trace != NULL)
+		trace->note(trace, STALLED, (int)A_LOAD(&w->tid), NULL);
 	w->told = afford(w);
 	w->unreported += !w->told;
 	if (!w->told)
@@ -218,7 +222,7 @@ eddy_stall_start(struct eddy_loop *loop, struct eddy_stall_watch *watch)
 	w = eddy__alloc(sizeof(*w));
 	if (w == NULL)
 		return -ENOMEM;
-	w->observer = (struct observer){begun, leave};
+	w->observer = (struct observer){begun, leave, NULL};
 	w->loop = loop;
 	w->watch = watch;
 	w->threshold = watch->threshold != 0 ? watch->threshold : THRESHOLD;

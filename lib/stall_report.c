@@ -7,7 +7,6 @@
  */
 #include "stall_impl.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <link.h>
@@ -16,30 +15,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <eddy/post.h>
 #include <eddy/task.h>
-#include <eddy/watch.h>
 
-#include "executor_impl.h"
 #include "sys.h"
-
-/* A program that does not link them has no such handles. */
-#pragma weak eddy__timer_fire
-#pragma weak eddy__watch_fire
-#pragma weak eddy__post_fire
-#pragma weak eddy__job_deliver
-
-/* A node is the first member of its handle. */
-static const struct kind {
-	loop_run_fn *run;
-	const char *name;
-	size_t fn; /* where in the handle */
-} kinds[] = {
-    {eddy__timer_fire, "timer", offsetof(struct eddy_timer, fn)},
-    {eddy__watch_fire, "watch", offsetof(struct eddy_watch, fn)},
-    {eddy__post_fire, "post", offsetof(struct eddy_post, fn)},
-    {eddy__job_deliver, "job", offsetof(struct eddy_job, to)},
-};
+#include "text.h"
 
 /* What the loop runs. */
 
@@ -76,21 +55,14 @@ identify_task(struct watcher *w, const struct eddy_task *from)
 static void
 identify_callback(struct watcher *w, const struct eddy_ready *from)
 {
-	struct eddy_stall *stall = &w->stall;
-	const struct kind *kind = kinds;
-	struct eddy_ready ready;
-	size_t i;
+	struct eddy_ready ready = {NULL, NULL, NULL};
+	const struct kind *kind;
 
-	stall->kind = "callback";
-	if (eddy__peek(from, &ready, sizeof(ready)) != sizeof(ready))
-		return;
-	stall->fn = (uintptr_t)ready.run;
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++, kind++)
-		if (kind->run == ready.run) {
-			stall->kind = kind->name;
-			eddy__peek((const char *)from + kind->fn, &stall->fn,
-			    sizeof(stall->fn));
-		}
+	eddy__peek(from, &ready, sizeof(ready));
+	kind = eddy__kind_of(ready.run);
+	w->stall.kind = kind->name;
+	eddy__peek(
+	    (const char *)from + kind->fn, &w->stall.fn, sizeof(w->stall.fn));
 }
 
 void
@@ -264,49 +236,42 @@ locate(uintptr_t address)
 	return place;
 }
 
-/* "file:line func: operation" or the address of a function. */
 static void
-print_place(const struct eddy_stall *stall, char *to, size_t size)
+print_wait(struct text *text, const struct eddy_stall *stall)
 {
-	if (stall->file != NULL)
-		snprintf(to, size, "%s:%d %s: %s", stall->file, stall->line,
-		    stall->func, stall->operation);
-	else
-		snprintf(to, size, "%s", locate(stall->fn).text);
-}
-
-static void
-print_wait(const struct eddy_stall *stall, char *to, size_t size)
-{
-	const char *name = stall->syscall_name, *path = stall->path;
+	const char *name = stall->syscall_name;
 
 	if (stall->syscall >= 0)
-		snprintf(to, size, "in %s (%d)%s%s [%s]",
-		    name != NULL ? name : "system call", stall->syscall,
-		    path != NULL ? " of " : "", path != NULL ? path : "",
-		    stall->wchan != NULL ? stall->wchan : "running");
-	else if (stall->wchan != NULL)
-		snprintf(to, size, "waits for memory [%s]", stall->wchan);
+		eddy__print(text, "in %s (%d)",
+		    name != NULL ? name : "system call", stall->syscall);
 	else
-		snprintf(to, size, "running");
+		eddy__print(text,
+		    stall->wchan != NULL ? "waits for memory" : "running");
+	if (stall->path != NULL)
+		eddy__print(text, " of %s", stall->path);
+	if (stall->wchan != NULL)
+		eddy__print(text, " [%s]", stall->wchan);
+	eddy__print(text, "; ");
 }
 
 void
 eddy_stall_print(const struct eddy_stall *stall, int fd)
 {
-	int64_t ms = EDDY_MS(1);
-	char place[512], wait[320];
-	int saved = errno;
+	struct text text = {.fd = fd};
 
-	print_place(stall, place, sizeof(place));
-	print_wait(stall, wait, sizeof(wait));
-	dprintf(fd,
-	    "eddy: stall%s %" PRId64 " ms: %s%s%s, %s; %s%s"
-	    "user %" PRId64 " ms, system %" PRId64 " ms\n",
-	    stall->over ? " over after" : "ed for", stall->duration / ms,
-	    stall->kind, stall->name != NULL ? " " : "",
-	    stall->name != NULL ? stall->name : "", place,
-	    stall->over ? "" : wait, stall->over ? "" : "; ", stall->user / ms,
-	    stall->system / ms);
-	errno = saved;
+	eddy__print(&text, "eddy: stall%s %" PRId64 " ms: %s",
+	    stall->over ? " over after" : "ed for",
+	    stall->duration / EDDY_MS(1), stall->kind);
+	if (stall->name != NULL)
+		eddy__print(&text, " %s", stall->name);
+	if (stall->file != NULL)
+		eddy__print(&text, ", %s:%d %s: %s; ", stall->file, stall->line,
+		    stall->func, stall->operation);
+	else
+		eddy__print(&text, ", %s; ", locate(stall->fn).text);
+	if (!stall->over)
+		print_wait(&text, stall);
+	eddy__print(&text, "user %" PRId64 " ms, system %" PRId64 " ms\n",
+	    stall->user / EDDY_MS(1), stall->system / EDDY_MS(1));
+	eddy__print_end(&text);
 }

@@ -101,6 +101,7 @@ run(struct worker *worker, struct eddy_job *job)
 	A_STORE(&job->state, JOB_RUNNING);
 	executor_room(&worker->pool->executor, 1);
 	worker->inside->job = job;
+	job_note(&worker->pool->executor, job, JOB_BEGUN);
 	if (A_LOAD(&job->stop) != EDDY_NONE ||
 	    (ticks && eddy__job_interrupt(tick, worker) < 0)) {
 		outcome = A_LOAD(&job->stop);
@@ -111,6 +112,7 @@ run(struct worker *worker, struct eddy_job *job)
 		if (result < LOWEST_RESULT)
 			result = -EINVAL;
 	}
+	job_note(&worker->pool->executor, job, JOB_OVER);
 	eddy__inside_leave(worker->inside);
 	if (ticks) /* a signal on its way comes now, not in the next job */
 		eddy__ticker_set(worker->ticker, 0);

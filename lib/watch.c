@@ -23,8 +23,8 @@ enum {
 
 #define VERIFY_AFTER EDDY_S(1) /* nobody waits longer twice */
 
-static void
-fire(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__watch_fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_watch *watch = CONTAINER_OF(
 	    ready, struct eddy_watch, ready);
@@ -38,14 +38,14 @@ eddy_watch_init(
     struct eddy_watch *watch, int fd, eddy_watch_fn *fn, unsigned flags)
 {
 	*watch = (struct eddy_watch){
-	    .ready.run = fire, .fn = fn, .fd = fd, .flags = flags};
+	    .ready.run = eddy__watch_fire, .fn = fn, .fd = fd, .flags = flags};
 }
 
 /* A waiter's watch, or NULL: it is a task. */
 static struct eddy_watch *
 watch_of(struct eddy_ready *waiter)
 {
-	return waiter->run == fire
+	return waiter->run == eddy__watch_fire
 	           ? CONTAINER_OF(waiter, struct eddy_watch, ready)
 	           : NULL;
 }

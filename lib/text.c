@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+#include "text.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/uio.h>
+
+#include "sys.h"
+
+int
+eddy__print_end(struct text *text)
+{
+	struct iovec left = {text->bytes, text->n};
+	int n;
+
+	while (text->error == 0 && left.iov_len != 0) {
+		n = eddy__writev(text->fd, &left, 1);
+		if (n < 0 && n != -EINTR)
+			text->error = n;
+		left.iov_base = (char *)left.iov_base + (n > 0 ? n : 0);
+		left.iov_len -= n > 0 ? (size_t)n : 0;
+	}
+	text->n = 0;
+	return text->error;
+}
+
+void
+eddy__print(struct text *text, const char *format, ...)
+{
+	size_t room = sizeof(text->bytes) - text->n;
+	int saved = errno;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text->bytes + text->n, room, format, args);
+	va_end(args);
+	if (n >= (int)room && text->n != 0) { /* it did not fit */
+		eddy__print_end(text);
+		room = sizeof(text->bytes);
+		va_start(args, format);
+		n = vsnprintf(text->bytes, room, format, args);
+		va_end(args);
+	}
+	if (n > 0)
+		text->n += (size_t)n < room ? (size_t)n : room - 1;
+	errno = saved;
+}
