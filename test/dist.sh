@@ -11,11 +11,11 @@ set -eu
 }
 name=eddy-$1
 
-if [ -e .git ]; then
+if git ls-files --error-unmatch Makefile >/dev/null 2>&1; then
 	list='git ls-files'
 	date=$(git log -1 --format=%ct)
 else
-	list='find . -path ./build -prune -o ! -type d -print'
+	list='find . ( -path ./build -o -path ./.git ) -prune -o ! -type d -print'
 	date=$(stat -c %Y Makefile)
 fi
 mkdir -p build

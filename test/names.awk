@@ -182,20 +182,19 @@ function field(decl,    n, i, part, name)
 		rest = 1
 	sub(/;$/, "", decl)
 	sub(/^\} ?/, "x ", decl)
-	if (match(decl, /\(\*[a-z_]+\)/)) {
+	if (match(decl, /\(\*[a-z_]+\)/))
 		part[n = 1] = substr(decl, RSTART + 2, RLENGTH - 3)
-	} else
+	else
 		n = split(decl, part, ",")
 	for (i = 1; i <= n; i++) {
 		name = part[i]
 		sub(/\[.*/, "", name)
 		sub(/.*[ *]/, "", name)
-		fields[name] = 1
-		if (last ~ /rivate/ && !(name in excepted) || rest && \
-		    !match(of, "rivate but [^.]*" name "[,. ]"))
-			continue
-		public[++publics] = struct "." name
-		home[publics] = page
+		if (last !~ /rivate/ &&
+		    (!rest || match(of, "rivate but [^.]*" name "[,. ]"))) {
+			public[++publics] = struct "." name
+			home[publics] = page
+		}
 	}
 }
 
@@ -309,6 +308,13 @@ $1 == ".Dd" {
 	date = substr($0, 5)
 	if (date !~ /^(January|February|March|April|May|June|July|August|September|October|November|December) [1-9][0-9]?, 20[0-9][0-9]$/)
 		complain("date of another form")
+}
+
+section == "ERRORS" && $1 == ".Bl" { error = "" }
+section == "ERRORS" && /^\.It Bq Er/ {
+	if ($4 <= error)
+		complain($4 " after " error)
+	error = $4
 }
 
 $1 == ".Dt" {
