@@ -32,6 +32,7 @@ struct slot {
 	uint32_t state;       /* both */
 	int32_t result;       /* worker */
 	uint64_t fn;          /* host */
+	uint32_t area;        /* host: which has its bytes */
 	struct report report; /* both */
 };
 

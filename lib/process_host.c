@@ -47,15 +47,23 @@ eddy__process_clear(struct pool *pool, struct worker *worker)
 void
 eddy__process_release(struct pool *pool, struct worker *worker)
 {
+	struct worker last = *worker;
+
 	eddy_watch_stop(pool->home, &worker->bell);
 	if (worker->bell.fd >= 0)
 		eddy__close(worker->bell.fd);
 	if (worker->pidfd >= 0)
 		eddy__close(worker->pidfd);
-	if (worker->channel != NULL)
-		eddy__unmap(worker->channel, pool->channel_size);
 	pool->stats.workers -= worker->pid != 0;
 	eddy__process_clear(pool, worker);
+	if (last.reserved != NULL) {
+		worker->state = KEPT;
+		worker->channel = last.channel;
+		worker->reserved = last.reserved;
+		worker->area = last.area;
+	} else if (last.channel != NULL) {
+		eddy__unmap(last.channel, pool->channel_size);
+	}
 }
 
 /* A worker of that generation could not be had: later, less often; at last say
@@ -385,7 +393,7 @@ lose_zygote(struct pool *pool)
 	for (EACH_WORKER(worker, pool)) {
 		struct pollfd fd = {.fd = worker->pidfd, .events = POLLIN};
 
-		if (worker->state == NONE || worker->state == STUCK)
+		if (worker->state == NONE || worker->state >= STUCK)
 			continue;
 		eddy__process_kill(worker, EDDY_LOST);
 		worker->why = EDDY_LOST;

@@ -25,6 +25,7 @@ enum worker_state {
 	RETIRING, /* told to leave */
 	DYING,    /* killed, for why */
 	STUCK,    /* and settled, but not dead */
+	KEPT,     /* dead, but its memory is reserved */
 };
 
 struct worker {
@@ -41,6 +42,9 @@ struct worker {
 	struct channel *channel;
 	struct eddy_job *jobs[DEPTH_MAX]; /* by slot; NULL: taken back */
 	unsigned held;                    /* of them */
+	struct eddy_job *reserved; /* the only one it may have; or NULL */
+	uint32_t area;             /* that is reserved */
+	int64_t large_at;    /* when it had a job worth trimming after; 0 */
 	uint32_t tail, head; /* what the channel says is checked by these */
 	uint32_t reports[DEPTH_MAX]; /* by slot: progress that was told */
 	uint32_t bells;              /* that nothing explains */
@@ -76,6 +80,7 @@ struct pool {
 	struct worker *workers;
 	uint64_t generation;
 	uint64_t failed;   /* workers up to this generation count as one */
+	unsigned reserved; /* workers that are */
 	unsigned spawning; /* orders that the zygote has not answered */
 	unsigned failures; /* boots in a row */
 	int64_t retry_at;
@@ -115,6 +120,8 @@ int eddy__process_stop(
     struct pool *pool, struct eddy_job *job, enum eddy_outcome outcome);
 void eddy__process_end_job(struct pool *pool, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
+/* May worker have one more job, with level jobs or fewer now? */
+bool eddy__process_takes_more(struct worker *worker, uint32_t level);
 /* Around whatever may end jobs or make room: the end of one may submit the next
  * one of a strand, which is dispatched when the outermost is left. */
 bool eddy__process_enter(struct pool *pool);
@@ -153,6 +160,10 @@ int eddy__process_home_open(struct pool *pool);
 void eddy__process_home_close(struct pool *pool, bool child);
 
 /* process_transfer.c */
+/* Give memory back that a large job has needed. */
+void eddy__process_trim(struct worker *worker);
+struct worker *eddy__process_reserver(
+    struct pool *pool, const struct eddy_job *job); /* or NULL */
 void eddy__process_put(struct worker *worker, struct eddy_job *job);
 /* Get a job back that its worker has not started. */
 bool eddy__process_reclaim(struct worker *worker, uint32_t i);

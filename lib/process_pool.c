@@ -58,7 +58,12 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
 	bool home = eddy__loop_mine(pool->home) == 0;
+	struct eddy_long_job *part = long_part(job);
+	struct worker *worker;
 
+	if (part != NULL &&
+	    (part->in_only > job->size || part->out_only > job->size))
+		return -EINVAL;
 	if (job->size > pool->options.slot_size)
 		return -EMSGSIZE;
 	if (!eddy__zygote_has(pool->zygote, (uintptr_t)job->fn))
@@ -71,12 +76,18 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		take_back_place(pool);
 		return -EAGAIN;
 	}
-	if (long_part(job) != NULL && long_part(job)->report != NULL)
-		*long_part(job)->report = (struct eddy_worker_report){0};
+	if (part != NULL && part->report != NULL)
+		*part->report = (struct eddy_worker_report){0};
 	if (!home)
 		return submit_by_post(pool, job);
 	eddy__process_wake_at(pool, job->deadline);
 	A_ADD(&pool->stats.submitted, 1);
+	worker = eddy__process_reserver(pool, job);
+	if (worker != NULL && worker->state == LIVE) {
+		A_SUB(&pool->queued, 1);
+		eddy__process_put(worker, job);
+		return 0;
+	}
 	eddy__process_enqueue(pool, job, false);
 	eddy__process_leave(pool, eddy__process_enter(pool));
 	return 0;
@@ -107,7 +118,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 static bool
 alive(const struct worker *worker)
 {
-	return worker->state != NONE && worker->state != STUCK;
+	return worker->state != NONE && worker->state < STUCK;
 }
 
 /* Hear the zygote until no worker is left, or it is time. */
@@ -210,6 +221,7 @@ disconnect(struct pool *pool, bool child)
 
 	for (EACH_WORKER(worker, pool)) {
 		stop_watch(pool, &worker->bell, child);
+		worker->reserved = NULL;
 		eddy__process_release(pool, worker);
 	}
 	stop_watch(pool, &pool->link_watch, child);

@@ -104,13 +104,12 @@ tired(const struct worker *worker)
 		   A_LOAD(&worker->channel->rss) > o->max_rss >> 10);
 }
 
-/* May it have one more job, with level jobs or fewer now? */
-static bool
-takes_more(struct worker *worker, uint32_t level)
+bool
+eddy__process_takes_more(struct worker *worker, uint32_t level)
 {
 	uint32_t n = worker->tail - worker->head;
 
-	if (worker->state != LIVE || n > level)
+	if (worker->state != LIVE || n > level || worker->reserved != NULL)
 		return false;
 	if (!tired(worker))
 		return true;
@@ -176,7 +175,7 @@ dispatch(struct pool *pool)
 		for (EACH_WORKER(worker, pool)) {
 			struct eddy_job *job;
 
-			if (!takes_more(worker, level))
+			if (!eddy__process_takes_more(worker, level))
 				continue;
 			job = next_job(pool);
 			if (job != NULL)
@@ -272,6 +271,7 @@ check_worker(struct pool *pool, struct worker *worker)
 	else if (worker->limit != 0 && *head != NULL)
 		eddy__process_stop(pool, *head, EDDY_EXPIRED);
 	eddy__process_check(worker);
+	eddy__process_trim(worker);
 }
 
 /* Stop whoever was asked to, or is past its time. */

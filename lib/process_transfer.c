@@ -7,10 +7,14 @@
  */
 #include <eddy/process_pool.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "process_impl.h"
 
+enum { LARGE = 256 << 10 }; /* bytes; the pages of less are left */
+#define TRIM_AFTER \
+	EDDY_S(1) /* without a large job; faulting costs 1 ms a MiB */
 #define PASS_DURATION EDDY_S(1) /* for a worker to see what was taken back */
 
 static void *
@@ -46,6 +50,59 @@ start_clock(struct worker *worker)
 	}
 }
 
+/* Are its bytes in the memory of the worker anyway? */
+static bool
+in_place(const struct worker *worker, const struct eddy_job *job)
+{
+	return worker->reserved == job &&
+	       job->arg == area_of(worker, worker->area);
+}
+
+/* Bytes go to the worker (in) or come back. */
+static void
+copy(struct worker *worker, uint32_t i, struct eddy_job *job, bool in)
+{
+	struct eddy_long_job *part = long_part(job);
+	uint32_t skip = part == NULL ? 0 : in ? part->out_only : part->in_only;
+	char *area = area_of(worker, i), *arg = job->arg;
+	uint32_t n = job->size - skip;
+
+	if (n == 0 || in_place(worker, job))
+		return;
+	if (in)
+		memcpy(area, arg, n);
+	else
+		memcpy(arg + skip, area + skip, n);
+}
+
+static void
+note_size(struct worker *worker, size_t size)
+{
+	if (size < LARGE)
+		return;
+	worker->large_at = eddy_now();
+	eddy__process_wake_at(worker->pool, worker->large_at + TRIM_AFTER);
+}
+
+void
+eddy__process_trim(struct worker *worker)
+{
+	struct pool *pool = worker->pool;
+	int64_t when = worker->large_at + TRIM_AFTER;
+
+	if (worker->large_at == 0 || worker->reserved != NULL)
+		return;
+	if (when > eddy_now()) {
+		eddy__process_wake_at(pool, when);
+	} else if (worker->held != 0) {
+		note_size(worker, LARGE); /* look again */
+	} else {
+		eddy__trim(area_of(worker, 0),
+		    pool->options.slot_size * pool->options.depth);
+		worker->large_at = 0;
+	}
+}
+
 void
 eddy__process_put(struct worker *worker, struct eddy_job *job)
 {
@@ -54,9 +111,10 @@ eddy__process_put(struct worker *worker, struct eddy_job *job)
 	struct slot *slot = &worker->channel->slots[i];
 	struct eddy_long_job *part = long_part(job);
 
-	if (job->size != 0)
-		memcpy(area_of(worker, i), job->arg, job->size);
+	copy(worker, i, job, true);
+	note_size(worker, job->size);
 	slot->fn = (uintptr_t)job->fn;
+	slot->area = in_place(worker, job) ? worker->area : i;
 	A_STORE(&slot->report.wanted,
 	    part != NULL && part->on_progress != NULL && job->door != NULL);
 	A_STORE(&slot->report.count, 0);
@@ -166,8 +224,7 @@ deliver(struct worker *worker, uint32_t i)
 	if (result < LOWEST_RESULT)
 		return false;
 	hear_report(worker, i);
-	if (job->size != 0)
-		memcpy(job->arg, area_of(worker, i), job->size);
+	copy(worker, i, job, false);
 	eddy__process_take(worker, i);
 	eddy__process_end_job(worker->pool, job, EDDY_RETURNED, result);
 	return true;
@@ -201,4 +258,62 @@ eddy__process_drain(struct worker *worker)
 	}
 	start_clock(worker);
 	return true;
+}
+
+/* Reserving. */
+
+struct worker *
+eddy__process_reserver(struct pool *pool, const struct eddy_job *job)
+{
+	struct worker *worker;
+
+	if (pool->reserved != 0)
+		for (EACH_WORKER(worker, pool))
+			if (worker->reserved == job)
+				return worker;
+	return NULL;
+}
+
+int
+eddy_job_reserve(
+    struct eddy_executor *executor, struct eddy_job *job, uint32_t size)
+{
+	struct pool *pool = CONTAINER_OF(executor, struct pool, executor);
+	struct worker *worker;
+
+	if (eddy__loop_mine(pool->home) < 0)
+		return -EPERM;
+	if (A_LOAD(&job->state) != JOB_IDLE && A_LOAD(&job->state) != JOB_DONE)
+		return -EBUSY;
+	if (size > pool->options.slot_size)
+		return -EMSGSIZE;
+	for (EACH_WORKER(worker, pool)) {
+		if (!eddy__process_takes_more(worker, 0))
+			continue;
+		worker->reserved = job;
+		pool->reserved++;
+		job->executor = executor;
+		job->size = size;
+		worker->area = worker->tail % pool->options.depth;
+		job->arg = area_of(worker, worker->area);
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+void
+eddy_job_release(struct eddy_job *job)
+{
+	struct pool *pool = CONTAINER_OF(job->executor, struct pool, executor);
+	struct worker *worker = eddy__process_reserver(pool, job);
+
+	job->arg = NULL;
+	if (worker == NULL)
+		return;
+	worker->reserved = NULL;
+	pool->reserved--;
+	note_size(worker, job->size);
+	if (worker->state == KEPT)
+		eddy__process_release(pool, worker);
+	eddy__process_leave(pool, eddy__process_enter(pool));
 }

@@ -195,7 +195,8 @@ eddy__worker_main(int memfd, int bell, pid_t zygote, size_t size)
 		uint32_t i = head % depth;
 
 		wait_for_tail(channel, head);
-		run(&channel->slots[i], channel_area(channel, i, slot_size),
+		run(&channel->slots[i],
+		    channel_area(channel, channel->slots[i].area, slot_size),
 		    bell);
 		if (channel->tells_rss)
 			tell_rss(channel);

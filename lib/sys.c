@@ -209,6 +209,15 @@ eddy__unmap(const void *p, size_t size)
 	errno = saved;
 }
 
+void
+eddy__trim(void *p, size_t size)
+{
+	int saved = errno;
+
+	madvise(p, size, MADV_REMOVE);
+	errno = saved;
+}
+
 int
 eddy__memfd(const char *name, size_t size)
 {

@@ -35,6 +35,7 @@ int eddy__map(void **ret_p, int fd, size_t size); /* shared, read and write */
 /* A word that reads 1 here and 0 in forked children; getpid costs 220 ns. */
 int eddy__mark(const uint32_t **ret_mark);
 void eddy__unmap(const void *p, size_t size);
+void eddy__trim(void *p, size_t size); /* shared pages back to the system */
 int eddy__memfd(const char *name, size_t size); /* sealed at size */
 
 /* Bytes of memory that may be gone, as a debugger would read it. */

@@ -2583,6 +2583,168 @@ START_TEST(a_function_that_no_worker_has_is_refused)
 }
 END_TEST
 
+/* What travels. */
+
+struct parcel {
+	char request[8], both[8], answer[8];
+};
+
+static int
+open_parcel(void *arg)
+{
+	struct parcel *parcel = arg;
+	bool same = memcmp(parcel->request, "request", 8) == 0 &&
+	            memcmp(parcel->both, "both", 5) == 0;
+
+	memcpy(parcel->request, "spoilt", 7);
+	memcpy(parcel->both, "changed", 8);
+	memcpy(parcel->answer, "answer", 7);
+	return same;
+}
+
+START_TEST(bytes_may_travel_one_way_only)
+{
+	struct parcel parcel = {"request", "both", "old"};
+	struct eddy_long_job job = EDDY_LONG_JOB(open_parcel, &parcel, NULL);
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	job.in_only = sizeof(parcel.request);
+	job.out_only = sizeof(parcel.answer);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &job.job, rig.loop, on_other), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(eddy_job_rc(&job.job), 1);
+	ck_assert_str_eq(parcel.request, "request");
+	ck_assert_str_eq(parcel.both, "changed");
+	ck_assert_str_eq(parcel.answer, "answer");
+	job.in_only = sizeof(parcel) + 1;
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &job.job, rig.loop, on_other), -EINVAL);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(the_memory_of_a_large_job_is_given_back)
+{
+	enum { SIZE = 4 << 20 };
+	char *bytes = calloc(1, SIZE);
+	unsigned char *last, there = 0;
+	struct eddy_job job = {.fn = no_bytes, .arg = bytes, .size = SIZE};
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 1, .slot_size = SIZE);
+	rig_ready(&rig, 1);
+	last = (unsigned char *)find_channel() + CHANNEL_HEADER + SIZE - 4096;
+	ck_assert_int_eq(eddy_submit(rig.pool, &job, rig.loop, on_other), 0);
+	ck_assert_int_eq(mincore(last, 4096, &there), 0);
+	ck_assert_int_eq(there & 1, 1);
+	rig_until(&rig, mincore(last, 4096, &there) == 0 && (there & 1) == 0);
+	ck_assert_int_eq(job.result, 3);
+	rig_close(&rig);
+	free(bytes);
+}
+END_TEST
+
+START_TEST(a_reserved_worker_takes_bytes_in_place)
+{
+	struct eddy_job job = {.fn = count};
+	struct bytes *bytes;
+	struct call other;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2, .depth = 2);
+	rig_ready(&rig, 2);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, 1 << 20), -EMSGSIZE);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, sizeof(*bytes)), 0);
+	bytes = job.arg;
+	for (i = 0; i < 5; i++) {
+		*bytes = (struct bytes){1, 7, 0};
+		ck_assert_int_eq(
+		    eddy_submit(rig.pool, &job, rig.loop, on_other), 0);
+		ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, 1), -EBUSY);
+		call_start(&rig, &other, count, 0);
+		call_expect(&rig, &other, EDDY_RETURNED, 7);
+		ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+		ck_assert_int_eq(job.outcome, EDDY_RETURNED);
+		ck_assert_ptr_eq(job.arg, bytes);
+		ck_assert_int_eq(bytes->out, 15);
+	}
+	ck_assert_uint_eq(board->ran[1], 5);
+	eddy_job_release(&job);
+	ck_assert_ptr_null(job.arg);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_reserved_worker_is_nobody_elses)
+{
+	struct eddy_job jobs[3] = {{.fn = count}, {.fn = count}, {.fn = count}};
+	struct call call;
+	struct rig rig;
+	int i;
+
+	rig_open(&rig, .workers = 2);
+	rig_ready(&rig, 2);
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(eddy_job_reserve(rig.pool, &jobs[i], 64), 0);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &jobs[2], 64), -EAGAIN);
+	call_start(&rig, &call, count, 0);
+	rig_step(&rig);
+	ck_assert_int_eq(call.answers, 0);
+	eddy_job_release(&jobs[1]);
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	eddy_job_release(&jobs[0]);
+	rig_close(&rig);
+}
+END_TEST
+
+/* It dies before or after the submit; the memory stays until the release. */
+START_TEST(reserved_memory_outlives_its_worker)
+{
+	struct eddy_job job = {.fn = _i == 0 ? count : killed};
+	struct bytes *bytes;
+	struct rig rig;
+	int pid;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, sizeof(*bytes)), 0);
+	bytes = job.arg;
+	*bytes = (struct bytes){1, 7, 0};
+	if (_i == 0) {
+		ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &pid, 1), 1);
+		ck_assert_int_eq(kill(pid, SIGKILL), 0);
+		rig_until(&rig, eddy_process_pool_pids(rig.pool, NULL, 0) == 0);
+	}
+	ck_assert_int_eq(eddy_submit(rig.pool, &job, rig.loop, on_other), 0);
+	if (_i == 0) {
+		rig_step(&rig);
+		ck_assert_int_eq(job.outcome, EDDY_NONE);
+		ck_assert_int_eq(eddy_job_cancel(&job), 0);
+	}
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(job.outcome, _i == 0 ? EDDY_CANCELLED : EDDY_CRASHED);
+	ck_assert_int_eq(bytes->in, 7);
+	eddy_job_release(&job);
+	rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_pool_closes_with_workers_reserved)
+{
+	struct eddy_job job = {.fn = count};
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, 8), 0);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
 /* Replacing workers. */
 
 static int
@@ -2893,6 +3055,13 @@ main(int argc, char **argv)
 	    a_worker_does_max_jobs_and_no_more, a_worker_that_grew_is_replaced,
 	    a_worker_is_replaced_after_its_lifetime);
 	tcase_add_loop_test(tcase, a_run_limit_counts_from_the_start, 0, 2);
+	tcase = census_case(suite, "travel", 20);
+	census_add(tcase, bytes_may_travel_one_way_only,
+	    the_memory_of_a_large_job_is_given_back,
+	    a_reserved_worker_takes_bytes_in_place,
+	    a_reserved_worker_is_nobody_elses,
+	    a_pool_closes_with_workers_reserved);
+	tcase_add_loop_test(tcase, reserved_memory_outlives_its_worker, 0, 2);
 	census_add(census_case(suite, "want", 10),
 	    a_pool_recovers_from_want_of_descriptors,
 	    a_worker_whose_handle_was_lost_obeys_deadlines,

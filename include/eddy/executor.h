@@ -80,8 +80,10 @@ struct eddy_long_job {
 	/* Of process pools; others do not look at them. */
 	int64_t run_limit; /* ns from its start until it is stopped; 0: none */
 	struct eddy_worker_report *report; /* borrowed; NULL: not wanted */
-	int64_t latest;                    /* private: any thread */
-	struct eddy_post post;             /* private */
+	uint32_t in_only;  /* bytes at the front of arg that do not come back */
+	uint32_t out_only; /* at its end that do not go there */
+	int64_t latest;    /* private: any thread */
+	struct eddy_post post; /* private */
 };
 
 /* An initialiser, as EDDY_JOB. */

@@ -70,6 +70,16 @@ struct eddy_worker_report {
 int eddy_process_pool_open(struct eddy_executor **ret_executor,
     struct eddy_loop *home, const struct eddy_process_pool_options *options);
 
+/* Give job an idle worker, and size bytes in the memory of that as its arg, so
+ * that nothing is copied either way: fill them in, submit, and read the result
+ * there; then submit again, or release.  What a worker can still write is to be
+ * read once only, unless it is trusted.  -EAGAIN: no worker is idle.  Home thread
+ * of a loop of the caller's.  -EBUSY: the job is out. */
+int eddy_job_reserve(
+    struct eddy_executor *executor, struct eddy_job *job, uint32_t size);
+/* Before the close, and not while job is out.  Its arg is NULL then. */
+void eddy_job_release(struct eddy_job *job);
+
 /* The process ids of live workers, for people and tests: how many there are,
  * of which at most n are stored.  Home thread; any, if it is the pool's own. */
 int eddy_process_pool_pids(
