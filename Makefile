@@ -161,6 +161,8 @@ $(B)/bench_proc: $(call peers,proc,child socket) $(B)/bench/peers/floor.o
 $(B)/bench_post: $(call peers,post,raw $(posts))
 $(B)/bench_post: link += $(filter -l%,$(posts))
 $(B)/bench/peers/%_glib.o: ours += $(subst -I,-isystem ,$(glib_cc))
+$(B)/bench_io: $(call peers,io,raw $(timers))
+$(B)/bench_io: link += $(filter -l%,$(timers))
 $(B)/bench_task: $(call peers,task,floor $(tasks))
 $(B)/bench_task: link += $(filter -l%,$(tasks))
 $(B)/bench_start: $(patsubst %,$(B)/bench/peers/start_%.o,$(filter-out -l%,$(timers)))

@@ -60,7 +60,9 @@ begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
 	self->use.io.size = size < INT_MAX ? (unsigned)size : INT_MAX;
 	self->use.io.more = more;
 	if (!eddy_cancelled(self))
-		r = op->attempt(self, op);
+		r = sides == READS && eddy__watch_dry(self->loop, fd)
+		        ? EDDY_PENDING
+		        : op->attempt(self, op);
 	if (r != EDDY_PENDING)
 		return eddy_complete(self, r);
 	r = eddy__watch_wait(self->loop, &self->alarm.ready, fd, sides);
@@ -153,6 +155,15 @@ plain(struct eddy_task *task, const struct io_op *op)
 	return writes ? eddy__writev(fd, iov, n) : eddy__readv(fd, iov, n);
 }
 
+/* Is it a read that takes all it can? */
+static bool
+drains(const struct eddy_task *task, const struct io_op *op)
+{
+	return op->sides == READS &&
+	       (op->how == FULL ||
+		   (op->how == FLAGS && task->use.io.more == 0));
+}
+
 static int
 try_bytes(struct eddy_task *task, const struct io_op *op)
 {
@@ -160,6 +171,8 @@ try_bytes(struct eddy_task *task, const struct io_op *op)
 
 	if (r == -ENOTSOCK && op->how != ADDRESS)
 		r = plain(task, op);
+	else if (r > 0 && (unsigned)r < task->use.io.size && drains(task, op))
+		eddy__watch_drained(task->loop, task->use.io.fd);
 	return later(r);
 }
 

@@ -44,8 +44,9 @@ enum { LOOP_TIME, REAL_TIME };
 struct watched {
 	struct eddy_ready *waiters[2]; /* to read, to write; NULL: nobody */
 	uint32_t armed;                /* EPOLL* bits; 0: not in the epoll */
-	uint32_t generation;           /* of the last ADD; tags its events */
-	uint32_t doubt;                /* rounds until it is looked at */
+	uint16_t generation;           /* of the last ADD; tags its events */
+	uint8_t doubt;                 /* rounds until it is looked at */
+	uint8_t known;                 /* watch.c */
 };
 
 enum { CORK = 256 }; /* jobs: a lock for each so many */
@@ -247,5 +248,9 @@ int eddy__watch_wait(
     struct eddy_loop *loop, struct eddy_ready *waiter, int fd, unsigned sides);
 void eddy__watch_leave(
     struct eddy_loop *loop, struct eddy_ready *waiter, int fd);
+/* A read got less than it had room for.  dry: and so, until there is an event,
+ * the next would get EAGAIN. */
+void eddy__watch_drained(struct eddy_loop *loop, int fd);
+bool eddy__watch_dry(const struct eddy_loop *loop, int fd);
 
 #endif

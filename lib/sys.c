@@ -330,6 +330,19 @@ eddy__blocks(int fd)
 	return eddy__result(r < 0 ? r : (r & O_NONBLOCK) == 0, saved);
 }
 
+int
+eddy__is_stream(int fd)
+{
+	int type = 0, saved = errno;
+	socklen_t size = sizeof(type);
+
+	return eddy__result(
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0
+		? -1
+		: type == SOCK_STREAM,
+	    saved);
+}
+
 /* SIGPIPE is for the thread that writes: block it and take it back, but for one
  * that waited before. */
 int

@@ -92,7 +92,8 @@ int eddy__writev(int fd, const struct iovec *iov, int n);
 /* Block unless O_NONBLOCK is set. */
 int eddy__readv(int fd, const struct iovec *iov, int n);
 int eddy__accept(int fd, struct sockaddr *ret_from, unsigned *ret_size);
-int eddy__blocks(int fd); /* 1: it is not set */
+int eddy__blocks(int fd);    /* 1: it is not set */
+int eddy__is_stream(int fd); /* 1: SOCK_STREAM */
 
 /* Sleeping on a word; shared: between processes. */
 int eddy__futex_wait(

@@ -18,6 +18,11 @@
 
 enum {
 	UNASKED = EPOLLERR | EPOLLHUP,
+	/* What is known since the ADD: */
+	DRY = 1,     /* nothing to read, since the last event */
+	ENDED = 2,   /* there was an event without a next one */
+	STREAM = 4,  /* a read gets all there is, as of no datagrams */
+	OTHER = 8,   /* it need not */
 	ROUND = 512, /* entries a turn, at most a quarter of a millisecond */
 };
 
@@ -104,7 +109,7 @@ may_change(const struct eddy_loop *loop)
 static int
 make_room(struct eddy_loop *loop, uint32_t fd)
 {
-	uint32_t had = loop->watched_room, room = fd + fd / 2 + 16;
+	uint32_t had = loop->watched_room, room = fd + fd / 4 + 16;
 	struct watched *watched;
 
 	if (fd < had)
@@ -138,7 +143,10 @@ arm(const struct eddy_loop *loop, struct watched *entry, int fd,
 	if ((events & entry->armed & EPOLLET) != 0)
 		events |= entry->armed;
 	do {
-		entry->generation += add || again;
+		if (add || again) {
+			entry->generation++;
+			entry->known = 0;
+		}
 		tag = (uint64_t)entry->generation << 32 | ((uint32_t)fd + 1);
 		r = eddy__epoll_ctl(loop->epoll,
 		    add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, events, tag);
@@ -212,6 +220,9 @@ eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got)
 	if (entry->generation != tag >> 32)
 		return;
 	entry->doubt = 0;
+	entry->known &= (uint8_t)~DRY;
+	if ((got & (EPOLLRDHUP | UNASKED)) != 0)
+		entry->known |= ENDED;
 	tell(loop, entry, got);
 	/* A level that nobody waits for any more would come each turn. */
 	events = wanted_by_both(entry);
@@ -310,6 +321,30 @@ eddy__watch_leave(struct eddy_loop *loop, struct eddy_ready *waiter, int fd)
 {
 	seat(&loop->watched[fd], waiter, 0);
 	loop->watching--;
+}
+
+/* The end may be behind what was read: only its own event would tell, and not
+ * twice.  SCM_RIGHTS and urgent bytes may make a read short, too; then verify
+ * finds the rest. */
+void
+eddy__watch_drained(struct eddy_loop *loop, int fd)
+{
+	struct watched *entry = &loop->watched[fd];
+
+	if ((uint32_t)fd >= loop->watched_room ||
+	    (entry->armed & EPOLLIN) == 0 || (entry->known & ENDED) != 0)
+		return;
+	if ((entry->known & (STREAM | OTHER)) == 0)
+		entry->known |= eddy__is_stream(fd) == 1 ? STREAM : OTHER;
+	if ((entry->known & STREAM) != 0)
+		entry->known |= DRY;
+}
+
+bool
+eddy__watch_dry(const struct eddy_loop *loop, int fd)
+{
+	return (uint32_t)fd < loop->watched_room &&
+	       (loop->watched[fd].known & DRY) != 0;
 }
 
 /* Everybody who waits for fd hears that it is lost; a watch is only stopped. */

@@ -233,6 +233,57 @@ START_TEST(a_write_takes_what_fits_and_waits_for_room)
 }
 END_TEST
 
+/* A read that got less than it could is not repeated to hear EAGAIN; neither
+ * bytes nor the end that come then may be missed. */
+START_TEST(nothing_is_missed_after_a_short_read)
+{
+	struct one f = {.flags = 0};
+	int64_t began = eddy_now();
+
+	begin();
+	start(&f, read_, ends[0], 100);
+	feed("x");
+	step();
+	ck_assert_int_eq(f.rc, 1);
+	feed("y"); /* an event for nobody */
+	step();
+	ck_assert_int_eq(now(read_, ends[0], 100), 1);
+	start(&f, read_, ends[0], 100);
+	ck_assert(!eddy_done(&f.task));
+	feed("z");
+	if (_i == 0)
+		close(ends[1]); /* the end is told with the bytes */
+	step();
+	ck_assert_int_eq(f.rc, 1);
+	if (_i == 1)
+		close(ends[1]); /* after them, and to nobody */
+	if (_i == 1)
+		step();
+	start(&f, read_, ends[0], 100);
+	if (_i == 2)
+		close(ends[1]);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(f.rc, 0);
+	ck_assert_int_lt(eddy_now() - began, EDDY_S(1));
+	ends[1] = -1;
+	end();
+}
+END_TEST
+
+START_TEST(a_peek_leaves_what_it_saw)
+{
+	struct one f = {.flags = MSG_PEEK};
+
+	begin();
+	start(&f, recv_, ends[0], 100);
+	feed("x");
+	step();
+	ck_assert_int_eq(f.rc, 1);
+	ck_assert_int_eq(now(read_, ends[0], 100), 1);
+	end();
+}
+END_TEST
+
 START_TEST(flags_go_to_the_system_call)
 {
 	begin();
@@ -850,9 +901,10 @@ main(void)
 	TCase *two = census_case(suite, "two ways", 6);
 
 	census_add(census_case(suite, "bytes", 4),
-	    a_read_that_can_does_not_wait, flags_go_to_the_system_call,
-	    full_is_all_or_an_error, a_sigpipe_that_waits_still_waits,
-	    a_regular_file_is_for_jobs, poll_tells_what_is_there);
+	    a_read_that_can_does_not_wait, a_peek_leaves_what_it_saw,
+	    flags_go_to_the_system_call, full_is_all_or_an_error,
+	    a_sigpipe_that_waits_still_waits, a_regular_file_is_for_jobs,
+	    poll_tells_what_is_there);
 	tcase_add_loop_test(
 	    kinds, a_read_waits_for_bytes_and_then_for_the_end, 0, 3);
 	tcase_add_loop_test(
@@ -869,6 +921,7 @@ main(void)
 	    a_cancelled_read_leaves_the_bytes, a_read_in_time_is_not_late,
 	    an_event_ends_a_read);
 	tcase_add_loop_test(two, connect_and_accept_meet, 0, 2);
+	tcase_add_loop_test(kinds, nothing_is_missed_after_a_short_read, 0, 3);
 	tcase_add_loop_test(two, close_ends_what_waits, 0, 2);
 	tcase_add_loop_test(two, a_number_is_used_again_at_once, 0, 2);
 	tcase_add_loop_test(
