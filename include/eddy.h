@@ -20,6 +20,7 @@
 #include <eddy/offload.h>
 #include <eddy/stall.h>
 #include <eddy/blocking.h>
+#include <eddy/net.h>
 #include <eddy/trace.h>
 
 #endif

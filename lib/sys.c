@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,10 @@ CALL(timerfd, (void),
     timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))
 CALL(socketpair, (int ret_fds[2]),
     socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds))
+CALL(socket, (int family, int protocol),
+    socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol))
+CALL(stream_pair, (int ret_fds[2]), socketpair(AF_UNIX,
+    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ret_fds))
 CALL(fork, (void), fork())
 CALL(kill, (pid_t pid, int signal), kill(pid, signal))
 CALL(pidfd_open, (pid_t pid), syscall(SYS_pidfd_open, pid, 0))
@@ -131,6 +136,19 @@ CALL(waitid, (int type, int id, siginfo_t *ret_info, int options),
     RETRY(waitid((idtype_t)type, (id_t)id,
         memset(ret_info, 0, sizeof(*ret_info)), options)))
 /* clang-format on */
+
+int
+eddy__listen(int fd, const struct sockaddr *at, unsigned size, int backlog)
+{
+	int saved = errno, on = 1, off = 0;
+
+	if (at->sa_family != AF_UNIX)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (at->sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	return eddy__result(
+	    bind(fd, at, size) == 0 ? listen(fd, backlog) : -1, saved);
+}
 
 int
 eddy__pipe(int ret_fds[2], int ours)

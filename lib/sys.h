@@ -87,6 +87,10 @@ int eddy__sendto(int fd, const void *data, size_t size, int flags,
     const struct sockaddr *to, unsigned to_size);
 int eddy__recvmsg(int fd, const struct iovec *iov, int n);
 int eddy__sendmsg(int fd, const struct iovec *iov, int n);
+int eddy__socket(int family, int protocol); /* a stream, O_NONBLOCK */
+int eddy__stream_pair(int ret_fds[2]);
+/* Bind first; reuse the address, and of IPv6 be open to IPv4. */
+int eddy__listen(int fd, const struct sockaddr *at, unsigned size, int backlog);
 int eddy__connect(int fd, const struct sockaddr *to, unsigned size);
 int eddy__writev(int fd, const struct iovec *iov, int n);
 /* Block unless O_NONBLOCK is set. */
