@@ -27,6 +27,13 @@
 #endif
 #endif
 
+/* What exit(n) in a worker comes to: musl does not tell the code. */
+#ifdef __GLIBC__
+#define EXIT_CODE(n) (n)
+#else
+#define EXIT_CODE(n) 124
+#endif
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The checked fixture. */

@@ -4,7 +4,6 @@
 #include "procs.h"
 
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -33,7 +32,6 @@ static const struct lack {
     {"seals", SYS_fcntl, F_ADD_SEALS, EPERM, -EPERM},
     {"epoll_pwait2", SYS_epoll_pwait2, ANY, ENOSYS, 0},
     {"epoll_pwait2", SYS_epoll_pwait2, ANY, EPERM, 0},
-    {"signalfd", SYS_signalfd4, ANY, ENOSYS, -ENOSYS},
     {"timerfd_create", SYS_timerfd_create, ANY, ENOSYS, -ENOSYS},
     {"process_vm_readv", SYS_process_vm_readv, ANY, EPERM, 0},
 };

@@ -526,7 +526,7 @@ static const struct death {
     {fpe, EDDY_CRASHED, SIGFPE},
     {bus, EDDY_CRASHED, SIGBUS},
     {killed, EDDY_CRASHED, SIGKILL},
-    {leave, EDDY_EXITED, 5},
+    {leave, EDDY_EXITED, EXIT_CODE(5)},
     {leave_at_once, EDDY_EXITED, 6},
 };
 
@@ -619,7 +619,7 @@ START_TEST(handlers_of_the_host_do_not_run_in_workers)
 	board_open();
 	ck_assert_int_eq(atexit(handler), 0);
 	rig_open(&rig, .workers = 2);
-	expect(&rig, leave, EDDY_EXITED, 5);
+	expect(&rig, leave, EDDY_EXITED, EXIT_CODE(5));
 	expect(&rig, leave_at_once, EDDY_EXITED, 6);
 	rig_close(&rig);
 	ck_assert_uint_eq(board->handlers, 0);
@@ -1964,7 +1964,8 @@ fork_and_exit(void *arg)
 
 	if (pid == 0)
 		exit(3);
-	if (waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 3)
+	if (waitpid(pid, &status, 0) != pid ||
+	    WEXITSTATUS(status) != EXIT_CODE(3))
 		return -ECHILD;
 	return count(arg);
 }
@@ -2191,7 +2192,7 @@ START_TEST(what_is_printed_appears_once)
 	printf("after\n");
 	expect(&rig, print, EDDY_RETURNED, 7);
 	expect(&rig, killed, EDDY_CRASHED, SIGKILL);
-	expect(&rig, leave, EDDY_EXITED, 5);
+	expect(&rig, leave, EDDY_EXITED, EXIT_CODE(5));
 	rig_close(&rig);
 	fflush(stdout);
 	dup2(saved, 1);

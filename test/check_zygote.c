@@ -781,7 +781,7 @@ die_in_every_way(struct rig *rig)
 	for (i = 0; i < 10; i++) {
 		expect(rig, crash, EDDY_CRASHED, SIGSEGV);
 		expect(rig, give, EDDY_RETURNED, 7);
-		expect(rig, leave, EDDY_EXITED, 7);
+		expect(rig, leave, EDDY_EXITED, EXIT_CODE(7));
 	}
 }
 
