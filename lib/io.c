@@ -26,7 +26,7 @@ struct io_op {
 	enum { FLAGS, VECTOR, ADDRESS, FULL } how; /* what more is */
 };
 
-enum { FULL_TRIES = 16 }; /* system calls in a row, then others' turn */
+enum { TRIES = 16 }; /* in a row; then it is others' turn */
 
 static int
 leave(struct eddy_task *task, int rc)
@@ -48,6 +48,15 @@ wake(struct eddy_ready *ready, int rc)
 		leave(task, rc);
 }
 
+/* Is it a read that takes all it can? */
+static bool
+drains(const struct eddy_task *task, const struct io_op *op)
+{
+	return op->sides == READS &&
+	       (op->how == FULL ||
+		   (op->how == FLAGS && task->use.io.more == 0));
+}
+
 static eddy_async
 begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
     size_t size, uintptr_t more)
@@ -59,8 +68,10 @@ begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
 	self->use.io.data = (void *)(uintptr_t)data;
 	self->use.io.size = size < INT_MAX ? (unsigned)size : INT_MAX;
 	self->use.io.more = more;
+	if (op->how == FULL)
+		self->use.io.more = self->use.io.size;
 	if (!eddy_cancelled(self))
-		r = sides == READS && eddy__watch_dry(self->loop, fd)
+		r = drains(self, op) && eddy__watch_dry(self->loop, fd)
 		        ? EDDY_PENDING
 		        : op->attempt(self, op);
 	if (r != EDDY_PENDING)
@@ -92,46 +103,40 @@ look(int fd, short events)
 
 /* Bytes. */
 
-static int
-receive(struct eddy_task *task, const struct io_op *op)
+static struct sockaddr *
+name_of(const struct eddy_address *address)
 {
-	void *data = task->use.io.data;
-	size_t size = task->use.io.size;
-	uintptr_t more = task->use.io.more;
-	struct eddy_address *from = (void *)more;
-
-	if (op->how == VECTOR)
-		return eddy__recvmsg(task->use.io.fd, data, (int)size);
-	if (op->how != ADDRESS)
-		return eddy__recvfrom(task->use.io.fd, data, size,
-		    op->how == FLAGS ? (int)more : 0, NULL, NULL);
-	from->size = sizeof(from->name);
-	return eddy__recvfrom(task->use.io.fd, data, size, 0,
-	    (struct sockaddr *)&from->name, &from->size);
+	return address != NULL ? (struct sockaddr *)(uintptr_t)&address->name
+	                       : NULL;
 }
 
 static int
-transmit(struct eddy_task *task, const struct io_op *op)
+try_socket(struct eddy_task *task, const struct io_op *op)
 {
+	int fd = task->use.io.fd;
 	void *data = task->use.io.data;
 	size_t size = task->use.io.size;
 	uintptr_t more = task->use.io.more;
-	const struct eddy_address *to = (void *)more;
+	struct eddy_address *peer = op->how == ADDRESS ? (void *)more : NULL;
+	int flags = op->how == FLAGS ? (int)more : 0;
 
 	if (op->how == VECTOR)
-		return eddy__sendmsg(task->use.io.fd, data, (int)size);
-	if (op->how != ADDRESS)
-		return eddy__sendto(task->use.io.fd, data, size,
-		    op->how == FLAGS ? (int)more : 0, NULL, 0);
-	return eddy__sendto(task->use.io.fd, data, size, 0,
-	    (const struct sockaddr *)&to->name, to->size);
+		return op->sides == WRITES ? eddy__sendmsg(fd, data, (int)size)
+		                           : eddy__recvmsg(fd, data, (int)size);
+	if (op->sides == WRITES)
+		return eddy__sendto(fd, data, size, flags, name_of(peer),
+		    peer != NULL ? peer->size : 0);
+	if (peer == NULL)
+		return eddy__recvfrom(fd, data, size, flags, NULL, NULL);
+	peer->size = sizeof(peer->name);
+	return eddy__recvfrom(fd, data, size, 0, name_of(peer), &peer->size);
 }
 
 /* What is no socket.  Armed first, which fails for a regular file; and if its
  * mode would let it block, only when it is ready, and no more than a pipe that is
  * ready must take. */
 static int
-plain(struct eddy_task *task, const struct io_op *op)
+try_other(struct eddy_task *task, const struct io_op *op)
 {
 	bool vector = op->how == VECTOR, writes = op->sides == WRITES;
 	struct iovec one = {task->use.io.data, task->use.io.size};
@@ -155,22 +160,13 @@ plain(struct eddy_task *task, const struct io_op *op)
 	return writes ? eddy__writev(fd, iov, n) : eddy__readv(fd, iov, n);
 }
 
-/* Is it a read that takes all it can? */
-static bool
-drains(const struct eddy_task *task, const struct io_op *op)
-{
-	return op->sides == READS &&
-	       (op->how == FULL ||
-		   (op->how == FLAGS && task->use.io.more == 0));
-}
-
 static int
 try_bytes(struct eddy_task *task, const struct io_op *op)
 {
-	int r = op->sides == WRITES ? transmit(task, op) : receive(task, op);
+	int r = try_socket(task, op);
 
 	if (r == -ENOTSOCK && op->how != ADDRESS)
-		r = plain(task, op);
+		r = try_other(task, op);
 	else if (r > 0 && (unsigned)r < task->use.io.size && drains(task, op))
 		eddy__watch_drained(task->loop, task->use.io.fd);
 	return later(r);
@@ -181,7 +177,7 @@ try_full(struct eddy_task *task, const struct io_op *op)
 {
 	int tries, r;
 
-	for (tries = 0; tries < FULL_TRIES; tries++) {
+	for (tries = 0; tries < TRIES; tries++) {
 		r = try_bytes(task, op);
 		if (r < 0)
 			return r;
@@ -198,90 +194,13 @@ try_full(struct eddy_task *task, const struct io_op *op)
 	return r < 0 ? r : EDDY_PENDING;
 }
 
-/* An operation on bytes: FLAGS, VECTOR, ADDRESS or FULL. */
-#define BYTES(name, sides, how)                 \
-	static const struct io_op name##_op = { \
-	    {#name, leave}, how == FULL ? try_full : try_bytes, sides, how}
-
-BYTES(recv, READS, FLAGS);
-BYTES(send, WRITES, FLAGS);
-BYTES(readv, READS, VECTOR);
-BYTES(writev, WRITES, VECTOR);
-BYTES(recvfrom, READS, ADDRESS);
-BYTES(sendto, WRITES, ADDRESS);
-BYTES(read_full, READS, FULL);
-BYTES(write_full, WRITES, FULL);
-
-EDDY_ASYNC
-eddy_recv(struct eddy_task *self, int fd, void *data, size_t size, int flags)
-{
-	return begin(self, &recv_op, fd, data, size, (unsigned)flags);
-}
-
-EDDY_ASYNC
-eddy_send(
-    struct eddy_task *self, int fd, const void *data, size_t size, int flags)
-{
-	return begin(self, &send_op, fd, data, size, (unsigned)flags);
-}
-
-EDDY_ASYNC
-eddy_read(struct eddy_task *self, int fd, void *data, size_t size)
-{
-	return begin(self, &recv_op, fd, data, size, 0);
-}
-
-EDDY_ASYNC
-eddy_write(struct eddy_task *self, int fd, const void *data, size_t size)
-{
-	return begin(self, &send_op, fd, data, size, 0);
-}
-
-EDDY_ASYNC
-eddy_readv(struct eddy_task *self, int fd, const struct iovec *iov, int n)
-{
-	return begin(self, &readv_op, fd, iov, (size_t)n, 0);
-}
-
-EDDY_ASYNC
-eddy_writev(struct eddy_task *self, int fd, const struct iovec *iov, int n)
-{
-	return begin(self, &writev_op, fd, iov, (size_t)n, 0);
-}
-
-EDDY_ASYNC
-eddy_recvfrom(struct eddy_task *self, int fd, void *data, size_t size,
-    struct eddy_address *ret_from)
-{
-	return begin(self, &recvfrom_op, fd, data, size, (uintptr_t)ret_from);
-}
-
-EDDY_ASYNC
-eddy_sendto(struct eddy_task *self, int fd, const void *data, size_t size,
-    const struct eddy_address *to)
-{
-	return begin(self, &sendto_op, fd, data, size, (uintptr_t)to);
-}
-
-EDDY_ASYNC
-eddy_read_full(struct eddy_task *self, int fd, void *data, size_t size)
-{
-	return begin(self, &read_full_op, fd, data, size, size);
-}
-
-EDDY_ASYNC
-eddy_write_full(struct eddy_task *self, int fd, const void *data, size_t size)
-{
-	return begin(self, &write_full_op, fd, data, size, size);
-}
-
 /* Connections. */
 
 static int
 try_accept(struct eddy_task *task, const struct io_op *op)
 {
 	struct eddy_address *peer = task->use.io.data;
-	int fd = task->use.io.fd, r = 0;
+	int fd = task->use.io.fd, r = 0, tries = 0;
 
 	(void)op;
 	if (eddy__blocks(fd) != 0)
@@ -291,10 +210,9 @@ try_accept(struct eddy_task *task, const struct io_op *op)
 	if (peer != NULL)
 		peer->size = sizeof(peer->name);
 	do
-		r = eddy__accept(fd,
-		    peer != NULL ? (struct sockaddr *)&peer->name : NULL,
-		    peer != NULL ? &peer->size : NULL);
-	while (r == -ECONNABORTED);
+		r = eddy__accept(
+		    fd, name_of(peer), peer != NULL ? &peer->size : NULL);
+	while (r == -ECONNABORTED && tries++ < TRIES);
 	if (r >= 0)
 		eddy_forget(task->loop, r); /* the last one of this number */
 	return later(r);
@@ -305,7 +223,7 @@ try_connect(struct eddy_task *task, const struct io_op *op)
 {
 	const struct eddy_address *to = task->use.io.data;
 	int fd = task->use.io.fd;
-	int r = eddy__connect(fd, (const struct sockaddr *)&to->name, to->size);
+	int r = eddy__connect(fd, name_of(to), to->size);
 
 	if (r != -EINPROGRESS && r != -EALREADY)
 		return r;
@@ -323,23 +241,39 @@ try_poll(struct eddy_task *task, const struct io_op *op)
 	return look(task->use.io.fd, (short)task->use.io.size);
 }
 
-static const struct io_op accept_op = {
-    {"accept", leave}, try_accept, READS, FLAGS};
-static const struct io_op connect_op = {
-    {"connect", leave}, try_connect, WRITES, FLAGS};
+/* The operations: parameters, and what of them is data, size and more. */
+
+/* clang-format off */
+#define IO(name, attempt, sides, how, parameters, data, size, more)            \
+	static const struct io_op name##_op =                                  \
+	    {{#name, leave}, attempt, sides, how};                             \
+	EDDY_ASYNC eddy_##name parameters                                      \
+	{ return begin(self, &name##_op, fd, data, size, more); }
+#define FD  struct eddy_task *self, int fd
+#define IN  FD, void *data, size_t size
+#define OUT FD, const void *data, size_t size
+#define IOV FD, const struct iovec *iov, int n
+
+IO(read, try_bytes, READS, FLAGS, (IN), data, size, 0)
+IO(write, try_bytes, WRITES, FLAGS, (OUT), data, size, 0)
+IO(readv, try_bytes, READS, VECTOR, (IOV), iov, (size_t)n, 0)
+IO(writev, try_bytes, WRITES, VECTOR, (IOV), iov, (size_t)n, 0)
+IO(read_full, try_full, READS, FULL, (IN), data, size, 0)
+IO(write_full, try_full, WRITES, FULL, (OUT), data, size, 0)
+IO(recv, try_bytes, READS, FLAGS, (IN, int flags), data, size, (unsigned)flags)
+IO(send, try_bytes, WRITES, FLAGS, (OUT, int flags), data, size,
+    (unsigned)flags)
+IO(recvfrom, try_bytes, READS, ADDRESS, (IN, struct eddy_address *ret_from),
+    data, size, (uintptr_t)ret_from)
+IO(sendto, try_bytes, WRITES, ADDRESS, (OUT, const struct eddy_address *to),
+    data, size, (uintptr_t)to)
+IO(accept, try_accept, READS, FLAGS, (FD, struct eddy_address *ret_peer),
+    ret_peer, 0, 0)
+IO(connect, try_connect, WRITES, FLAGS, (FD, const struct eddy_address *to),
+    to, 0, 0)
+/* clang-format on */
+
 static const struct io_op poll_op = {{"poll", leave}, try_poll, 0, FLAGS};
-
-EDDY_ASYNC
-eddy_accept(struct eddy_task *self, int fd, struct eddy_address *ret_peer)
-{
-	return begin(self, &accept_op, fd, ret_peer, 0, 0);
-}
-
-EDDY_ASYNC
-eddy_connect(struct eddy_task *self, int fd, const struct eddy_address *to)
-{
-	return begin(self, &connect_op, fd, to, 0, 0);
-}
 
 EDDY_ASYNC
 eddy_poll(struct eddy_task *self, int fd, short events)

@@ -163,7 +163,7 @@ static void
 disarm(const struct eddy_loop *loop, struct watched *entry, int fd)
 {
 	eddy__epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, 0, 0);
-	entry->armed = 0;
+	entry->armed = entry->known = 0;
 }
 
 /* entry becomes that of fd, armed for its waiters and events besides; anew: and

@@ -20,8 +20,11 @@
 /* link: -Wl,--wrap=eddy__pidfd_kill,--wrap=eddy__ticker_open */
 /* link: -Wl,--wrap=eddy__timerfd,--wrap=eddy__signalfd,--wrap=eddy__dup */
 /* link: -Wl,--wrap=eddy__pipe,--wrap=eddy__spawn,--wrap=eddy__reap */
-/* link: -Wl,--wrap=eddy__pidfd_open */
+/* link: -Wl,--wrap=eddy__pidfd_open,--wrap=eddy__accept,--wrap=eddy__connect */
+/* link: -Wl,--wrap=eddy__recvfrom,--wrap=eddy__sendto,--wrap=eddy__writev */
+/* link: -Wl,--wrap=eddy__readv,--wrap=eddy__blocks,--wrap=eddy__is_stream */
 #include <eddy/child.h>
+#include <eddy/io.h>
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
@@ -34,8 +37,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,6 +169,21 @@ FAULT(pipe, (int ret_fds[2], int ours), (ret_fds, ours), EMFILE, ENFILE)
 FAULT(pidfd_open, (pid_t pid), (pid), EMFILE, ENOMEM)
 FAULT(spawn, (pid_t *ret_pid, const struct spawn *how), (ret_pid, how), EAGAIN,
     ENOMEM)
+FAULT(recvfrom, (int fd, void *data, size_t size, int flags,
+    struct sockaddr *ret_from, unsigned *ret_size),
+    (fd, data, size, flags, ret_from, ret_size), ENOMEM, ECONNRESET)
+FAULT(sendto, (int fd, const void *data, size_t size, int flags,
+    const struct sockaddr *to, unsigned to_size),
+    (fd, data, size, flags, to, to_size), ENOBUFS, EPIPE)
+FAULT(readv, (int fd, const struct iovec *iov, int n), (fd, iov, n), EIO, EIO)
+FAULT(writev, (int fd, const struct iovec *iov, int n), (fd, iov, n), EIO,
+    EPIPE)
+FAULT(accept, (int fd, struct sockaddr *ret_from, unsigned *ret_size),
+    (fd, ret_from, ret_size), EMFILE, ECONNABORTED)
+FAULT(connect, (int fd, const struct sockaddr *to, unsigned size),
+    (fd, to, size), ECONNREFUSED, EAGAIN)
+FAULT(blocks, (int fd), (fd), EINVAL, EINVAL)
+FAULT(is_stream, (int fd), (fd), ENOBUFS, ENOBUFS)
 FAULT(thread_create, (pthread_t *ret_thread, size_t stack, void *(*fn)(void *),
     void *arg), (ret_thread, stack, fn, arg), EAGAIN, ENOMEM)
 FAULT(thread_count, (void), (), ENOENT, EMFILE)
@@ -622,6 +642,113 @@ run_tasks(void)
 START_TEST(tasks_survive_each_fault)
 {
 	sweep("tasks", run_tasks);
+}
+END_TEST
+
+/* Descriptors: a connection, and a pipe that does not block. */
+
+enum { WORDS = 1 << 16 }; /* bytes, more than a pipe takes at once */
+
+struct talk {
+	struct eddy_task task;
+	enum { LISTEN, TALK, POUR, DRINK } role;
+	struct eddy_address address;
+	int fd, conn, rc;
+	char bytes[1000];
+};
+
+static char said[WORDS], heard[WORDS];
+
+static eddy_step
+talk(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct talk, f);
+	begun++;
+	if (f->role == LISTEN) {
+		EDDY_TRY(f->conn, eddy_accept(self, f->fd, &f->address));
+		EDDY_TRY(eddy_read_full(self, f->conn, heard, WORDS));
+		EDDY_TRY(eddy_write(self, f->conn, "!", 1));
+	} else if (f->role == TALK) {
+		EDDY_TRY(eddy_connect(self, f->fd, &f->address));
+		EDDY_TRY(eddy_write_full(self, f->fd, said, WORDS));
+		EDDY_TRY(eddy_read(self, f->fd, f->bytes, 1000));
+	} else if (f->role == POUR) {
+		EDDY_TRY(eddy_write_full(self, f->fd, said, WORDS));
+		EDDY_TRY(eddy_write_full(self, f->fd, said, WORDS));
+	} else {
+		do
+			EDDY_TRY(
+			    f->rc, eddy_timeout(self, EDDY_S(10),
+				       eddy_read(self, f->fd, f->bytes, 1000)));
+		while (f->rc > 0);
+	}
+	EDDY_FINALLY;
+	if (f->role == LISTEN && f->conn > 0)
+		eddy_close(self->loop, f->conn);
+	if (f->role == POUR)
+		eddy_close(self->loop, f->fd);
+	left++;
+	EDDY_END;
+}
+
+struct talks {
+	struct eddy_task task;
+	struct talk all[DRINK + 1];
+	int i;
+};
+
+static eddy_step
+talks(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct talks, f);
+	for (f->i = LISTEN; f->i <= DRINK; f->i++)
+		eddy_spawn(self, EDDY_INIT(&f->all[f->i], talk, .role = f->i,
+				     .fd = f->all[f->i].fd,
+				     .address = f->all[LISTEN].address));
+	EDDY_FINALLY;
+	eddy_close(self->loop, f->all[LISTEN].fd);
+	eddy_close(self->loop, f->all[TALK].fd);
+	eddy_close(self->loop, f->all[DRINK].fd);
+	EDDY_END;
+}
+
+static int
+run_talks(void)
+{
+	struct talks frame = {.i = 0};
+	struct talk *listener = &frame.all[LISTEN];
+	struct sockaddr_in *in = (struct sockaddr_in *)&listener->address.name;
+	int fds[2], r;
+
+	listener->fd = socket(AF_INET, SOCK_STREAM, 0);
+	frame.all[TALK].fd = socket(AF_INET, SOCK_STREAM, 0);
+	must(pipe2(fds, O_NONBLOCK) == 0);
+	frame.all[DRINK].fd = fds[0];
+	frame.all[POUR].fd = fds[1];
+	listener->address.size = sizeof(*in);
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(bind(listener->fd, (struct sockaddr *)in, sizeof(*in)) == 0);
+	must(getsockname(listener->fd, (struct sockaddr *)in,
+		 &listener->address.size) == 0);
+	must(listen(listener->fd, 1) == 0);
+	eddy_prepare(&frame.task, talks, "talks");
+	begun = left = 0;
+	r = eddy_run(&frame.task);
+	must(begun == left);
+	if (begun == 0) { /* not even a loop */
+		close(listener->fd);
+		close(frame.all[TALK].fd);
+		close(fds[0]);
+		close(fds[1]);
+	}
+	return r;
+}
+
+START_TEST(io_survives_each_fault)
+{
+	memset(said, 'x', WORDS);
+	sweep("io", run_talks);
 }
 END_TEST
 
@@ -1159,7 +1286,8 @@ main(void)
 	Suite *suite = suite_create("fault");
 
 	census_add(census_case(suite, "loop", 60), a_loop_survives_each_fault);
-	census_add(census_case(suite, "tasks", 60), tasks_survive_each_fault);
+	census_add(census_case(suite, "tasks", 60), tasks_survive_each_fault,
+	    io_survives_each_fault);
 	census_add(census_case(suite, "threads", 60),
 	    a_thread_pool_survives_each_fault, a_strand_survives_each_fault,
 	    offload_survives_each_fault, a_map_and_a_drain_survive_each_fault);
