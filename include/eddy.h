@@ -19,6 +19,7 @@
 #include <eddy/process_pool.h>
 #include <eddy/offload.h>
 #include <eddy/stall.h>
+#include <eddy/dump.h>
 #include <eddy/blocking.h>
 #include <eddy/net.h>
 #include <eddy/trace.h>

@@ -67,7 +67,7 @@ void
 eddy_copy_executor(struct eddy_executor *executor)
 {
 	static const struct eddy_executor_ops ops = {"copy", submit, cancel,
-	    close_executor, describe, eddy_executor_drained};
+	    close_executor, describe, eddy_executor_drained, NULL};
 
 	eddy_executor_init(executor, &ops);
 }

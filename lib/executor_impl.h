@@ -163,6 +163,9 @@ int eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job);
 int eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
     struct eddy_job *job, void (*run)(struct eddy_loop *, struct eddy_ready *));
 
+/* Of tasks that wait for a job; theirs is use.user[0]. */
+extern const struct eddy_op eddy__job_op, eddy__owned_op;
+
 /* eddy_job_end in the thread of loop: no detour through its own door. */
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
     enum eddy_outcome outcome, int result);

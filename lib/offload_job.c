@@ -19,7 +19,7 @@ give_up(struct eddy_task *task, int rc)
 	    job, job_expired(job) ? EDDY_EXPIRED : EDDY_CANCELLED);
 }
 
-static const struct eddy_op job_op = {"job", give_up};
+const struct eddy_op eddy__job_op = {"job", give_up};
 
 static void
 wake(struct eddy_loop *loop, struct eddy_ready *ready)
@@ -69,7 +69,7 @@ eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
 	}
 	self->use.user[0] = job;
 	if (deadline == 0)
-		return eddy__park(self, &job_op);
+		return eddy__park(self, &eddy__job_op);
 	return eddy__limit(
-	    self, deadline, REAL_TIME, eddy__park(self, &job_op));
+	    self, deadline, REAL_TIME, eddy__park(self, &eddy__job_op));
 }

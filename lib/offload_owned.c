@@ -71,7 +71,7 @@ give_up(struct eddy_task *task, int rc)
 	return eddy_unpark(task, rc);
 }
 
-static const struct eddy_op owned_op = {"job", give_up};
+const struct eddy_op eddy__owned_op = {"job", give_up};
 
 EDDY_ASYNC
 eddy_offload_owned_bytes(struct eddy_task *self, struct eddy_executor *executor,
@@ -104,5 +104,5 @@ eddy_offload_owned_bytes(struct eddy_task *self, struct eddy_executor *executor,
 		eddy__free(owned);
 		return eddy_complete(self, r);
 	}
-	return eddy__park(self, &owned_op);
+	return eddy__park(self, &eddy__owned_op);
 }

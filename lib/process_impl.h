@@ -153,6 +153,7 @@ struct errand {
 	int result;
 	struct eddy_executor_stats *stats;
 	int *pids;
+	struct eddy_worker *workers;
 	unsigned n;
 };
 void eddy__process_at_home(struct pool *pool, struct errand *errand);

@@ -292,6 +292,35 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 }
 
 static void
+workers_at_home(struct errand *errand)
+{
+	struct pool *pool = errand->pool;
+	struct worker *worker;
+	const struct eddy_job *job;
+
+	for (EACH_WORKER(worker, pool)) {
+		if (worker->pid <= 0 || (unsigned)errand->result++ >= errand->n)
+			continue;
+		job = worker->held != 0
+		          ? worker->jobs[worker->head % pool->options.depth]
+		          : NULL;
+		errand->workers[errand->result - 1] = (struct eddy_worker){
+		    worker->pid, job != NULL ? job_name(job) : NULL};
+	}
+}
+
+static unsigned
+workers(
+    struct eddy_executor *executor, struct eddy_worker *ret_workers, unsigned n)
+{
+	struct errand errand = {
+	    .fn = workers_at_home, .workers = ret_workers, .n = n};
+
+	eddy__process_at_home(pool_of(executor), &errand);
+	return (unsigned)errand.result;
+}
+
+static void
 list_at_home(struct errand *errand)
 {
 	struct pool *pool = errand->pool;
@@ -400,8 +429,8 @@ static int
 open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
     const struct eddy_process_pool_options *options)
 {
-	static const struct eddy_executor_ops ops = {
-	    "processes", submit, cancel, close_pool, describe, start_draining};
+	static const struct eddy_executor_ops ops = {"processes", submit,
+	    cancel, close_pool, describe, start_draining, workers};
 	int r = eddy__loop_mine(home);
 	struct pool *pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 

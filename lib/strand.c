@@ -301,7 +301,7 @@ eddy_strand_open(struct eddy_executor **ret_executor,
     struct eddy_executor *inner, unsigned queue_limit)
 {
 	static const struct eddy_executor_ops ops = {
-	    "strand", submit, cancel, close_strand, describe, drain};
+	    "strand", submit, cancel, close_strand, describe, drain, NULL};
 	struct strand *strand;
 
 	if (inner->inner != NULL)

@@ -7,7 +7,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "executor_impl.h"
 #include "task_impl.h"
+#include "text.h"
+
+/* A program that does not offload has no jobs to wait for. */
+#pragma weak eddy__job_op
+#pragma weak eddy__owned_op
 
 enum { INDENT = 2, DEEPEST = 60 }; /* columns */
 
@@ -17,33 +23,61 @@ name_of(const struct eddy_task *task)
 	return task->name != NULL ? task->name : "(unnamed)";
 }
 
+/* What it waits for: the job, or the operation by name. */
 static void
-print(const struct eddy_task *task, int depth, int fd)
+print_wait(struct text *text, const struct eddy_task *task)
+{
+	const struct eddy_job *job;
+	uint32_t state;
+
+	if (task->op == NULL ||
+	    (task->op != &eddy__job_op && task->op != &eddy__owned_op)) {
+		eddy__print(
+		    text, "%s", task->op != NULL ? task->op->name : "ready");
+		return;
+	}
+	job = task->use.user[0]; /* also of a struct owned_job */
+	state = A_LOAD(&job->state);
+	eddy__print(text, "job %s on %s, %s", job_name(job),
+	    job->executor->ops->name,
+	    state == JOB_RUNNING   ? "running"
+	    : state == JOB_WAITING ? "waits for room"
+	    : state == JOB_DONE    ? "done"
+				   : "queued");
+}
+
+static void
+print(struct text *text, const struct eddy_task *task, int depth)
 {
 	const struct eddy_site *at = task->at, *why = task->why;
-	const char *op = task->op != NULL ? task->op->name : "ready";
 	int indent = depth * INDENT < DEEPEST ? depth * INDENT : DEEPEST;
+	const struct eddy_alarm *alarm = &task->alarm;
+	int64_t left = alarm->deadline - eddy_loop_after(task->loop, 0);
 
-	dprintf(fd, "%*s%s: %s", indent, "", name_of(task), op);
+	eddy__print(text, "%*s%s: ", indent, "", name_of(task));
+	print_wait(text, task);
+	if (alarm->index != 0 && alarm->index != DUE)
+		eddy__print(text, ", %.3f s left", (double)left / 1e9);
 	if (at != NULL)
-		dprintf(fd, ", %s:%d %s: %s", at->file, at->line, at->func,
-		    at->text);
+		eddy__print(text, ", %s:%d %s: %s", at->file, at->line,
+		    at->func, at->text);
 	if (why != NULL)
-		dprintf(fd, " [cancelled: %s", why->text);
+		eddy__print(text, " [cancelled: %s", why->text);
 	if (why != NULL && why->file != NULL)
-		dprintf(fd, ", %s:%d %s", why->file, why->line, why->func);
-	dprintf(fd, why != NULL ? "]\n" : "\n");
+		eddy__print(
+		    text, ", %s:%d %s", why->file, why->line, why->func);
+	eddy__print(text, why != NULL ? "]\n" : "\n");
 }
 
 /* Without recursion: trees may be deep. */
 static void
-dump(const struct eddy_task *root, int fd)
+dump(struct text *text, const struct eddy_task *root)
 {
 	const struct eddy_task *task = root, *next;
 	int depth = 0;
 
 	while (task != NULL) {
-		print(task, depth, fd);
+		print(text, task, depth);
 		next = eddy__task_below(task);
 		depth += next != NULL;
 		while (next == NULL && task != root) {
@@ -61,11 +95,11 @@ void
 eddy_dump_tasks(const struct eddy_loop *loop, int fd)
 {
 	const struct eddy_task *root;
-	int saved = errno;
+	struct text text = {.fd = fd};
 
 	for (root = loop->roots; root != NULL; root = root->next)
-		dump(root, fd);
-	errno = saved;
+		dump(&text, root);
+	eddy__print_end(&text);
 }
 
 void

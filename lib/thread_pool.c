@@ -446,6 +446,23 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+static unsigned
+workers(
+    struct eddy_executor *executor, struct eddy_worker *ret_workers, unsigned n)
+{
+	struct pool *pool = pool_of(executor);
+	struct worker *worker;
+	unsigned count = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	for (worker = pool->all; worker != NULL; worker = worker->next)
+		if (count++ < n)
+			ret_workers[count - 1] = (struct eddy_worker){
+			    A_LOAD(&worker->tid), A_LOAD(&worker->name)};
+	pthread_mutex_unlock(&pool->lock);
+	return count;
+}
+
 /* Opening. */
 
 static int
@@ -498,7 +515,7 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
     const struct eddy_thread_pool_options *options)
 {
 	static const struct eddy_executor_ops ops = {
-	    "threads", submit, cancel, close_pool, describe, drain};
+	    "threads", submit, cancel, close_pool, describe, drain, workers};
 	struct pool *pool = eddy__alloc(sizeof(*pool));
 	int r = pool != NULL ? set_options(pool, options) : -ENOMEM;
 	const uint32_t *ours;

@@ -30,6 +30,7 @@ struct worker {
 	bool spare;       /* may leave when it finds nothing to do */
 	bool crowded;     /* no CPU to spare for waiting awake */
 	unsigned number;
+	int tid;    /* any thread: its id */
 	int ticker; /* signals this thread; -1: none */
 	void *state;
 	struct inside *inside;

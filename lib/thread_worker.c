@@ -439,6 +439,7 @@ start(struct worker *worker)
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	worker->thread = pthread_self();
+	A_STORE(&worker->tid, eddy__gettid());
 	snprintf(name, sizeof(name), "%.10s-%u",
 	    options->name != NULL ? options->name : "eddy",
 	    worker->number % 10000);

@@ -97,7 +97,7 @@ run_at_once(struct eddy_executor *executor, struct eddy_job *job)
 }
 
 static const struct eddy_executor_ops inline_ops = {
-    "inline", run_at_once, no_cancel, plain_close, describe_seven, NULL};
+    "inline", run_at_once, no_cancel, plain_close, describe_seven, NULL, NULL};
 
 /* Gives every job the outcome that the test asks for. */
 static enum eddy_outcome fate;
@@ -112,7 +112,7 @@ end_at_once(struct eddy_executor *executor, struct eddy_job *job)
 }
 
 static const struct eddy_executor_ops fate_ops = {
-    "fate", end_at_once, no_cancel, plain_close, describe_seven, NULL};
+    "fate", end_at_once, no_cancel, plain_close, describe_seven, NULL, NULL};
 
 /* A bounded queue that runs nothing by itself: the test does. */
 struct manual {
@@ -203,7 +203,7 @@ manual_describe(struct eddy_executor *executor, struct eddy_executor_stats *ret)
 }
 
 static const struct eddy_executor_ops manual_ops = {"manual", manual_submit,
-    manual_cancel, manual_close, manual_describe, NULL};
+    manual_cancel, manual_close, manual_describe, NULL, NULL};
 
 static void
 manual_init(struct manual *m, unsigned limit)
@@ -493,7 +493,7 @@ refuse_slowly(struct eddy_executor *executor, struct eddy_job *job)
 }
 
 static const struct eddy_executor_ops slow_ops = {
-    "slow", refuse_slowly, no_cancel, plain_close, describe_seven, NULL};
+    "slow", refuse_slowly, no_cancel, plain_close, describe_seven, NULL, NULL};
 
 struct refused {
 	struct eddy_executor executor;
@@ -961,7 +961,7 @@ close_slowly(struct eddy_executor *executor, int64_t duration)
 }
 
 static const struct eddy_executor_ops full_ops = {
-    "full", always_full, no_cancel, close_slowly, describe_seven, NULL};
+    "full", always_full, no_cancel, close_slowly, describe_seven, NULL, NULL};
 
 static void *
 close_it(void *arg)

@@ -1201,9 +1201,9 @@ picky_drain(struct eddy_executor *executor)
 }
 
 static const struct eddy_executor_ops picky_ops = {"picky", picky_submit,
-    picky_cancel, picky_close, picky_describe, picky_drain};
-static const struct eddy_executor_ops no_drain_ops = {
-    "picky", picky_submit, picky_cancel, picky_close, picky_describe, NULL};
+    picky_cancel, picky_close, picky_describe, picky_drain, NULL};
+static const struct eddy_executor_ops no_drain_ops = {"picky", picky_submit,
+    picky_cancel, picky_close, picky_describe, NULL, NULL};
 
 static void
 picky_init(struct picky *picky, const struct eddy_executor_ops *ops)

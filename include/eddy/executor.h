@@ -104,6 +104,12 @@ struct eddy_executor_stats {
 	unsigned abandoned;                /* still run, though given up */
 };
 
+/* Who works, for people: a worker that is there. */
+struct eddy_worker {
+	int id;          /* as a thread or process */
+	const char *job; /* the name of what it runs; NULL: it is idle */
+};
+
 /* Make an executor: embed struct eddy_executor first and fill the table.  Later
  * the executor calls eddy_job_begin, fn and eddy_job_end; and when its queue has
  * room for n jobs again eddy_executor_room, which submits those that wait (so it
@@ -123,6 +129,9 @@ struct eddy_executor_ops {
 	/* Call eddy_executor_drained once, when no job is left: from now on
 	 * none is submitted.  NULL: it cannot be drained. */
 	void (*drain)(struct eddy_executor *executor);
+	/* How many workers there are, and up to n of them.  NULL: unknown. */
+	unsigned (*workers)(struct eddy_executor *executor,
+	    struct eddy_worker *ret_workers, unsigned n);
 };
 
 /* All private but ops. */

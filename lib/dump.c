@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dump: a loop and an executor as text for people.
+ */
+#include <eddy/dump.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <eddy/signal.h>
+#include <eddy/watch.h>
+
+#include "loop_impl.h"
+#include "sys.h"
+#include "text.h"
+
+/* A program without tasks has none to dump. */
+#pragma weak eddy_dump_tasks
+
+enum { WORKERS = 64 }; /* that are listed */
+
+static void
+print_descriptors(struct text *text, const struct eddy_loop *loop)
+{
+	char link[32], path[192];
+	uint32_t fd;
+	int n;
+
+	for (fd = 0; fd < loop->watched_room; fd++) {
+		struct eddy_ready *const *waiters = loop->watched[fd].waiters;
+
+		if (waiters[0] == NULL && waiters[1] == NULL)
+			continue;
+		snprintf(link, sizeof(link), "/proc/self/fd/%u", fd);
+		n = eddy__readlink(link, path, sizeof(path) - 1);
+		path[n > 0 ? n : 0] = '\0';
+		eddy__print(text, "descriptor %u%s%s: %s%s\n", fd,
+		    n > 0 ? ", " : "", path, waiters[0] != NULL ? "read" : "",
+		    waiters[1] == NULL || waiters[1] == waiters[0] ? ""
+		    : waiters[0] != NULL                           ? ", write"
+								   : "write");
+	}
+}
+
+static void
+print_executor(struct text *text, struct eddy_executor *executor)
+{
+	struct eddy_executor_stats stats;
+	struct eddy_worker workers[WORKERS];
+	unsigned i, n = 0;
+
+	eddy_executor_stats(executor, &stats);
+	eddy__print(text,
+	    "%s: %u queued, %u running, %u workers; submitted %" PRIu64
+	    ", returned %" PRIu64 ", failed %" PRIu64 ", cancelled %" PRIu64
+	    ", expired %" PRIu64 "\n",
+	    executor->ops->name, stats.queued, stats.running, stats.workers,
+	    stats.submitted, stats.returned, stats.failed, stats.cancelled,
+	    stats.expired);
+	if (executor->ops->workers != NULL)
+		n = executor->ops->workers(executor, workers, WORKERS);
+	for (i = 0; i < n && i < WORKERS; i++)
+		eddy__print(text, "  worker %d: %s\n", workers[i].id,
+		    workers[i].job != NULL ? workers[i].job : "idle");
+	if (executor->inner != NULL)
+		print_executor(text, executor->inner);
+}
+
+int
+eddy_executor_dump(struct eddy_executor *executor, int fd)
+{
+	struct text text = {.fd = fd};
+
+	print_executor(&text, executor);
+	return eddy__print_end(&text);
+}
+
+int
+eddy_loop_dump(struct eddy_loop *loop, int fd)
+{
+	struct text text = {.fd = fd};
+	struct eddy_executor *used = loop->options.executor;
+	int r = eddy__loop_mine(loop);
+
+	if (r < 0)
+		return r;
+	eddy__print(&text,
+	    "loop: %u turns, %u timers, %u holds, %" PRIu64 " jobs out\n",
+	    A_LOAD(&loop->turns),
+	    loop->heaps[0].used - loop->heaps[0].gone + loop->heaps[1].used -
+		loop->heaps[1].gone,
+	    loop->holds, eddy__loop_jobs(loop));
+	r = eddy__print_end(&text);
+	if (r == 0 && eddy_dump_tasks != NULL)
+		eddy_dump_tasks(loop, fd);
+	print_descriptors(&text, loop);
+	if (used != NULL)
+		print_executor(&text, used);
+	if (loop->held != NULL && loop->held != used) /* as it has jobs there */
+		print_executor(&text, loop->held);
+	return eddy__print_end(&text);
+}
+
+/* On a signal: a signalfd of its own, in the background. */
+
+struct dumper {
+	struct attachment attachment;
+	struct eddy_watch watch;
+	uint64_t set, blocked; /* of signals, as eddy__signals_block */
+};
+
+static void
+on_signal(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (eddy__read(watch->fd, &info, sizeof(info)) == sizeof(info))
+		eddy_loop_dump(loop, STDERR_FILENO);
+}
+
+static int
+close_dumper(
+    struct eddy_loop *loop, struct attachment *attachment, int64_t duration)
+{
+	struct dumper *dumper = CONTAINER_OF(
+	    attachment, struct dumper, attachment);
+
+	(void)duration;
+	if (dumper->set == 0)
+		return 0;
+	eddy_watch_stop(loop, &dumper->watch);
+	eddy__close(dumper->watch.fd);
+	if (dumper->blocked != 0 && eddy__loop_mine(loop) == 0)
+		eddy__signals_block(dumper->blocked, false, &dumper->set);
+	return 0;
+}
+
+int
+eddy_dump_on_signal(struct eddy_loop *loop, int number)
+{
+	struct dumper *dumper;
+	uint64_t set, blocked = 0;
+	int r = eddy__loop_mine(loop), fd = -1;
+
+	if (r == 0 && (number < 1 || number > 64))
+		r = -EINVAL;
+	if (r < 0)
+		return r;
+	dumper = eddy__loop_attached(loop, close_dumper, sizeof(*dumper));
+	if (dumper == NULL || dumper->set != 0)
+		return dumper == NULL ? -ENOMEM : -EBUSY;
+	set = EDDY_SIGNAL(number);
+	r = eddy__signals_block(set, true, &blocked);
+	if (r == 0 && eddy__signals_elsewhere(set))
+		r = -EBUSY;
+	if (r == 0)
+		r = fd = eddy__signals_open(-1, set);
+	if (r >= 0) {
+		eddy_watch_init(
+		    &dumper->watch, fd, on_signal, EDDY_WATCH_BACKGROUND);
+		r = eddy_watch_start(loop, &dumper->watch, EPOLLIN);
+	}
+	if (r == 0) {
+		dumper->set = set;
+		dumper->blocked = blocked;
+		return 0;
+	}
+	if (fd >= 0)
+		eddy__close(fd);
+	eddy__signals_block(blocked, false, &blocked);
+	return r;
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: ISC */
+#include <eddy/dump.h>
+#include <eddy/offload.h>
+#include <eddy/process_pool.h>
+#include <eddy/strand.h>
+#include <eddy/thread_pool.h>
+#include <eddy/watch.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "census.h"
+
+static char text[65536]; /* the last dump */
+
+static void
+read_back(int fd)
+{
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	close(fd);
+}
+
+static void
+dump_loop(struct eddy_loop *loop)
+{
+	int fd = memfd_create("dump", MFD_CLOEXEC);
+
+	ck_assert_int_eq(eddy_loop_dump(loop, fd), 0);
+	read_back(fd);
+}
+
+static void
+dump_executor(struct eddy_executor *executor)
+{
+	int fd = memfd_create("dump", MFD_CLOEXEC);
+
+	ck_assert_int_eq(eddy_executor_dump(executor, fd), 0);
+	read_back(fd);
+}
+
+#define has(what)   ck_assert_msg(strstr(text, what) != NULL, "%s", text)
+#define lacks(what) ck_assert_msg(strstr(text, what) == NULL, "%s", text)
+
+/* Jobs that wait until the test lets them go. */
+
+static int gate[2];
+
+static int
+wait_at_gate(void *arg)
+{
+	while (*(char *)arg != 0)
+		pause(); /* until it is killed */
+	return read(gate[0], &(char){0}, 1) == 1 ? 0 : -EIO;
+}
+
+static void
+open_gate(int n)
+{
+	while (n-- > 0)
+		ck_assert_int_eq(write(gate[1], "x", 1), 1);
+}
+
+struct waiter {
+	struct eddy_task task;
+	struct eddy_executor *executor;
+	char arg;
+};
+
+static eddy_step
+waiter(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct waiter, f);
+	EDDY_TRY(eddy_offload(self, f->executor, wait_at_gate, &f->arg));
+	EDDY_END;
+}
+
+struct app {
+	struct eddy_task task;
+	struct waiter kids[3];
+	struct eddy_executor *executor;
+	char hang;
+	int i;
+};
+
+static eddy_step
+app(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct app, f);
+	for (f->i = 0; f->i < 3; f->i++)
+		eddy_spawn(self, EDDY_INIT(&f->kids[f->i], waiter,
+				     .executor = f->executor, .arg = f->hang));
+	EDDY_TRY(eddy_timeout(self, EDDY_S(1000), eddy_join_all(self)));
+	EDDY_END;
+}
+
+static void
+open_app(struct eddy_loop *loop, struct app *f, struct eddy_executor *executor,
+    bool hang)
+{
+	ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
+	EDDY_INIT(f, app, .executor = executor, .hang = hang);
+	ck_assert_int_eq(eddy_loop_spawn(loop, &f->task, NULL), 0);
+}
+
+/* Until so many jobs run. */
+static void
+await_running(
+    struct eddy_loop *loop, struct eddy_executor *executor, unsigned n)
+{
+	struct eddy_executor_stats stats = {.running = ~0u};
+
+	while (stats.running != n) {
+		ck_assert_int_ge(eddy_loop_step(loop, EDDY_MS(1)), 0);
+		eddy_executor_stats(executor, &stats);
+	}
+}
+
+static void
+close_all(struct eddy_loop *loop, struct eddy_executor *pool)
+{
+	open_gate(3);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(5)), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	close(gate[0]);
+	close(gate[1]);
+}
+
+START_TEST(tasks_tell_their_job_and_what_is_left)
+{
+	struct eddy_thread_pool_options options = {.workers_max = 2};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+	struct app frame;
+
+	ck_assert_int_eq(eddy_thread_pool_open(&pool, &options), 0);
+	open_app(loop, &frame, pool, false);
+	await_running(loop, pool, 2);
+	dump_loop(loop);
+	has("1 timers, 0 holds, 3 jobs out\n");
+	has("\napp: join all, 99"); /* of 1000 s */
+	has("\n  waiter: job waiter on threads, running, ");
+	has("\n  waiter: job waiter on threads, queued, ");
+	has("waiter: eddy_offload(self, f->executor, wait_at_gate, &f->arg)\n");
+	has("\nthreads: 1 queued, 2 running, 2 workers; submitted 3, ");
+	has(": waiter\n");
+	close_all(loop, pool);
+}
+END_TEST
+
+static void
+check_workers(struct eddy_executor *executor, const char *job, const char *name)
+{
+	struct eddy_worker workers[4] = {{.id = 0}};
+	unsigned i, found = 0;
+	char path[64];
+
+	ck_assert_uint_eq(executor->ops->workers(executor, NULL, 0), 2);
+	ck_assert_uint_eq(executor->ops->workers(executor, workers, 4), 2);
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), name, workers[i].id);
+		ck_assert_int_eq(access(path, F_OK), 0);
+		found += workers[i].job != NULL &&
+		         strcmp(workers[i].job, job) == 0;
+	}
+	ck_assert_uint_eq(found, 2);
+}
+
+START_TEST(a_thread_pool_tells_its_threads)
+{
+	struct eddy_thread_pool_options options = {.workers_max = 2};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+	struct app frame;
+
+	ck_assert_int_eq(eddy_thread_pool_open(&pool, &options), 0);
+	open_app(loop, &frame, pool, false);
+	await_running(loop, pool, 2);
+	check_workers(pool, "waiter", "/proc/self/task/%d");
+	close_all(loop, pool);
+}
+END_TEST
+
+START_TEST(a_process_pool_tells_its_processes)
+{
+	struct eddy_process_pool_options options = {.workers = 2, .depth = 1};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+	struct app frame;
+
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &options), 0);
+	open_app(loop, &frame, pool, true);
+	while (eddy_process_pool_pids(pool, NULL, 0) != 2)
+		ck_assert_int_ge(eddy_loop_step(loop, EDDY_MS(1)), 0);
+	await_running(loop, pool, 2);
+	dump_executor(pool);
+	has("processes: 1 queued, 2 running, 2 workers; ");
+	check_workers(pool, "waiter", "/proc/%d");
+	eddy_cancel(&frame.task);
+	close_all(loop, pool);
+}
+END_TEST
+
+START_TEST(a_strand_tells_what_it_stands_on)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool, *strand;
+	struct app frame;
+
+	ck_assert_int_eq(eddy_thread_pool_open(&pool, NULL), 0);
+	ck_assert_int_eq(eddy_strand_open(&strand, pool, 0), 0);
+	open_app(loop, &frame, strand, false);
+	await_running(loop, pool, 1);
+	dump_executor(strand);
+	has("strand: 2 queued, 1 running, 0 workers; submitted 3, ");
+	has("\nthreads: 0 queued, 1 running, 1 workers; submitted 1, ");
+	open_gate(3);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(eddy_executor_close(strand, EDDY_S(5)), 0);
+	close_all(loop, pool);
+}
+END_TEST
+
+static void
+on_watch(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
+{
+	(void)loop;
+	(void)watch;
+	(void)events;
+}
+
+START_TEST(watched_descriptors_are_listed)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_watch watch;
+	char line[64];
+	int ends[2];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	eddy_watch_init(&watch, ends[0], on_watch, 0);
+	ck_assert_int_eq(eddy_watch_start(loop, &watch, EPOLLIN), 0);
+	dump_loop(loop);
+	snprintf(line, sizeof(line), "\ndescriptor %d, pipe:[", ends[0]);
+	has(line);
+	ck_assert_int_eq(eddy_watch_stop(loop, &watch), 0);
+	dump_loop(loop);
+	lacks("descriptor");
+	close(ends[0]);
+	close(ends[1]);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+/* On a signal. */
+
+START_TEST(a_signal_dumps_and_does_not_hold_the_loop)
+{
+	struct eddy_loop *loop = census_loop();
+	int fd = memfd_create("stderr", MFD_CLOEXEC), saved = dup(2);
+	sigset_t before, after;
+	int i;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &before);
+	ck_assert_int_eq(eddy_dump_on_signal(loop, SIGUSR1), 0);
+	ck_assert_int_eq(eddy_dump_on_signal(loop, SIGUSR2), -EBUSY);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	dup2(fd, 2);
+	for (i = 0; i < 2; i++) {
+		kill(getpid(), SIGUSR1);
+		ck_assert_int_eq(eddy_loop_step(loop, 0), 0);
+	}
+	dup2(saved, 2);
+	close(saved);
+	read_back(fd);
+	has("loop: ");
+	ck_assert_ptr_nonnull(strstr(strstr(text, "loop: ") + 1, "loop: "));
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	pthread_sigmask(SIG_SETMASK, NULL, &after);
+	ck_assert_int_eq(
+	    sigismember(&before, SIGUSR1), sigismember(&after, SIGUSR1));
+}
+END_TEST
+
+static void *
+dump_elsewhere(void *loop)
+{
+	ck_assert_int_eq(eddy_loop_dump(loop, 2), -EPERM);
+	ck_assert_int_eq(eddy_dump_on_signal(loop, SIGUSR1), -EPERM);
+	return NULL;
+}
+
+START_TEST(what_is_wrong_is_refused)
+{
+	struct eddy_loop *loop = census_loop();
+	pthread_t thread;
+
+	ck_assert_int_eq(
+	    pthread_create(&thread, NULL, dump_elsewhere, loop), 0);
+	pthread_join(thread, NULL);
+	errno = EXDEV;
+	ck_assert_int_eq(eddy_loop_dump(loop, -1), -EBADF);
+	ck_assert_int_eq(eddy_dump_on_signal(loop, 0), -EINVAL);
+	ck_assert_int_eq(eddy_dump_on_signal(loop, 65), -EINVAL);
+	ck_assert_int_eq(errno, EXDEV);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("dump");
+
+	census_add(census_case(suite, "dump", 10),
+	    tasks_tell_their_job_and_what_is_left,
+	    a_thread_pool_tells_its_threads, a_process_pool_tells_its_processes,
+	    a_strand_tells_what_it_stands_on, watched_descriptors_are_listed,
+	    a_signal_dumps_and_does_not_hold_the_loop,
+	    what_is_wrong_is_refused);
+	return suite_main(suite);
+}
