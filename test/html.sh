@@ -122,7 +122,7 @@ function target(link, file,    part)
 {
 	if (link ~ /^#/)
 		return (file link) in exists ? link : ""
-	if (link in exists)
+	if (link in exists || link ~ /^https?:/)
 		return link
 	split(link, part, ".")
 	if (part[1] in page) {
