@@ -71,7 +71,7 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo check bench bench-size fuzz qemu lint models format \
+.PHONY: all help demo server check bench bench-size fuzz qemu lint models format \
 	tags compdb cov examples hosts consumer amalgamation dist man html install uninstall clean
 .SECONDARY:
 
@@ -81,6 +81,7 @@ help:
 	@sed -n 's/^#: //p' Makefile
 
 #: all          libeddy.a and eddy.pc (the default)
+#: server       bench/server.c as build/server
 #: demo         run the mixing demonstration; DIR=path TSV=file
 #: check        build and run all tests (needs Check); check-NAME: one suite
 #: bench        run the benchmarks; bench-NAME: one; QUICK=1: short;
@@ -147,6 +148,11 @@ demo: $(B)/demo
 $(B)/demo: $(B)/bench/demo.o $(B)/libeddy.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(link)
 
+server: $(B)/server
+
+$(B)/server: $(B)/bench/server.o $(B)/libeddy.a
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(link)
+
 $(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	    $(filter %.a,$^) $(link)
@@ -174,6 +180,9 @@ $(B)/check_%: $(B)/test/check_%.o $(B)/test/census.o $(B)/libeddy.a
 	    $(filter %.a,$^) \
 	    $(shell sed -n 's/^.* link: \(.*\) \*\/$$/\1/p' test/check_$*.c) \
 	    $$($(PKG_CONFIG) --libs check) $(link)
+
+# The program that it starts.
+$(B)/check_server: | $(B)/server
 
 $(B)/test/%.o: ours += -Itest $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 
