@@ -4,7 +4,7 @@
  * bytes to carry, and when it crashes; and how long does the host stand still
  * for a fork?  Each run is a process of its own: "bench_proc jobs" with the
  * fields of struct proc_load, "bench_proc crash" with those of struct
- * proc_host.  "bench_proc lone", "none", "bytes" or "host" is one part.
+ * proc_host.  "bench_proc lone", "none", "bytes", "host" or "beat" is one part.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +109,8 @@ lone(void)
 		load.peer = CPYTHON;
 		add_jobs("CPython", load);
 		bench_compare(title, cases, 10000);
+		if (load.place == FREE) /* not the same place for both */
+			continue;
 		bar(title, "eddy", "floor: slot, futex, eventfd", 1.5);
 		bar(title, "eddy, spinning off", "floor: slot, futex, eventfd",
 		    1.5);
@@ -197,21 +199,35 @@ host(void)
 	bench_compare("the host stands still", cases, 20);
 }
 
+static void
+beat(void)
+{
+	count = 0;
+	add_host("copied", "beat", 0, 0);
+	add_host("in place", "beat", 0, 1);
+	shares[1] = 1;
+	bench_compare("results of 8 MiB, late by (p99)", cases, 500);
+	bench_bar("8 MiB results, ms that a beat is late, p99, copied",
+	    cases[0].median / 1e6, 5);
+	bench_bar("8 MiB results, ms that a beat is late, p99, in place",
+	    cases[1].median / 1e6, 5);
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} parts[] = {
-	    {"lone", lone}, {"none", none}, {"bytes", bytes}, {"host", host}};
+	} parts[] = {{"lone", lone}, {"none", none}, {"bytes", bytes},
+	    {"host", host}, {"beat", beat}};
 	size_t i;
 
 	if (argc > 2)
 		return proc_child(argv);
 	self = argv[0];
 	python = system(PYTHON " -c pass && test -r " SCRIPT) == 0;
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 5; i++)
 		if (argc == 1 || strcmp(argv[1], parts[i].name) == 0)
 			parts[i].run();
 	return 0;

@@ -38,6 +38,9 @@ double proc_crash(void); /* from a crash to the end of the job behind it */
 double proc_open(void);  /* the loop stands still */
 double proc_write(void); /* the same, and then writes to 64 MiB */
 double proc_fork(void);
+/* How late a beat each ms is, beside n results of 8 MiB: the 99th percentile.
+ * late: they are read in place. */
+double proc_beat(void);
 
 /* Take memory and touch it. */
 char *proc_fill(long mib);

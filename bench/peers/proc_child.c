@@ -105,7 +105,8 @@ proc_child(char **argv)
 	    {"crash", proc_crash, &proc_host.mib},
 	    {"open", proc_open, &proc_host.mib},
 	    {"write", proc_write, &proc_host.mib},
-	    {"fork", proc_fork, &proc_host.mib}};
+	    {"fork", proc_fork, &proc_host.mib},
+	    {"beat", proc_beat, &proc_host.mib}};
 	size_t i, k;
 
 	for (i = 0; strcmp(runs[i].name, argv[1]) != 0; i++)

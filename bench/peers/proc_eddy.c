@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../bench.h"
 
@@ -177,4 +178,89 @@ double
 proc_write(void)
 {
 	return stand_still((size_t)64 << 20);
+}
+
+/* A beat each ms, beside a worker that answers 8 MiB, and has a CPU of its own. */
+
+enum { ANSWER = 8 << 20, ANSWERS = 2, BEATS = 1 << 20 };
+
+static int64_t delays[BEATS], due;
+static long beats, answers, asked;
+static struct eddy_timer beat;
+
+static int
+answer(void *arg)
+{
+	memset(arg, 1, ANSWER);
+	return 0;
+}
+
+static void
+on_beat(struct eddy_loop *l, struct eddy_timer *timer)
+{
+	if (beats < BEATS)
+		delays[beats++] = eddy_now() - due;
+	due += EDDY_MS(1);
+	bench_check(eddy_timer_start(l, timer, due), "timer");
+}
+
+static void
+on_answer(struct eddy_loop *l, struct eddy_job *job)
+{
+	bench_check(job->outcome == EDDY_RETURNED ? 0 : -1, "answer");
+	if (answers-- > 0)
+		bench_check(eddy_submit(pool, job, l, on_answer), "submit");
+	else if (--asked == 0)
+		eddy_timer_stop(l, &beat);
+}
+
+static void
+start_answers(void)
+{
+	static struct eddy_long_job jobs[ANSWERS];
+	bool in_place = proc_host.late != 0;
+	long i;
+
+	asked = in_place ? proc_load.workers : ANSWERS;
+	for (i = 0; i < asked; i++) {
+		struct eddy_job *job = &jobs[i].job;
+
+		*job = (struct eddy_job){.fn = answer, .size = ANSWER};
+		if (in_place) {
+			bench_check(
+			    eddy_job_reserve(pool, job, ANSWER), "reserve");
+		} else {
+			job->arg = proc_fill(ANSWER >> 20);
+			job->flags = EDDY_JOB_LONG;
+			jobs[i].out_only = ANSWER;
+		}
+		bench_check(eddy_submit(pool, job, loop, on_answer), "submit");
+	}
+}
+
+static int
+ascending(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+double
+proc_beat(void)
+{
+	bench_check(eddy_zygote_open(&zygote, 0), "zygote");
+	open_loop();
+	proc_load = (struct proc_load){
+	    .workers = 1, .depth = 2, .size = ANSWER};
+	open_pool();
+	wait_for_workers();
+	eddy_timer_init(&beat, on_beat);
+	due = eddy_after(EDDY_MS(1));
+	bench_check(eddy_timer_start(loop, &beat, due), "timer");
+	answers = proc_host.n;
+	start_answers();
+	bench_check(eddy_loop_run(loop), "run");
+	qsort(delays, (size_t)beats, sizeof(delays[0]), ascending);
+	return (double)delays[beats * 99 / 100];
 }
