@@ -34,12 +34,17 @@ ours := -std=c11 -D_GNU_SOURCE -Iinclude -Ilib $(WARN) -MMD -MP -pthread \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 link := -pthread $(if $(SAN),-fsanitize=$(SAN))
 
+# Only the cluster's demo, test and bench need it.
+gearman = $(shell echo '\#include <libgearman/gearman.h>' | \
+	$(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
+
 lib_o   := $(if $(ONE),$(B)/eddy.o, \
 	$(patsubst %.c,$(B)/%.o,$(sort $(wildcard lib/*.c))))
 # Those that put themselves between the files of lib/ need them apart.
 checks  := $(patsubst test/%.c,$(B)/%,$(sort $(if $(ONE), \
 	$(shell grep -LE ' link: |\.c"' test/check_*.c),$(wildcard test/check_*.c))))
-benches := $(patsubst bench/%.c,$(B)/%,$(sort $(wildcard bench/bench_*.c)))
+benches := $(patsubst bench/%.c,$(B)/%,$(sort $(filter-out \
+	$(if $(gearman),,bench/bench_cluster.c),$(wildcard bench/bench_*.c))))
 # What the benches have at their side, where it is installed; only they ask.
 ifneq ($(findstring bench,$(MAKECMDGOALS)),)
 include := \#include
@@ -71,8 +76,9 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo server check bench bench-size fuzz qemu lint models format \
-	tags compdb cov examples hosts consumer amalgamation dist man html install uninstall clean
+.PHONY: all help demo demo-cluster server check bench bench-size fuzz qemu lint \
+	models format tags compdb cov examples hosts consumer amalgamation dist \
+	man html install uninstall clean
 .SECONDARY:
 
 all: $(B)/libeddy.a $(B)/eddy.pc
@@ -83,6 +89,7 @@ help:
 #: all          libeddy.a and eddy.pc (the default)
 #: server       bench/server.c as build/server
 #: demo         run the mixing demonstration; DIR=path TSV=file
+#: demo-cluster the same through Gearman, too; SERVERS=host:port,...
 #: check        build and run all tests (needs Check); check-NAME: one suite
 #: bench        run the benchmarks; bench-NAME: one; QUICK=1: short;
 #:              BASE=dir: what has moved since; figures in build/bench/*.tsv
@@ -153,6 +160,16 @@ server: $(B)/server
 $(B)/server: $(B)/bench/server.o $(B)/libeddy.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(link)
 
+# The same with Gearman job servers, whose client library this alone needs.
+demo-cluster:
+	@$(if $(gearman),$(MAKE) -s $(B)/demo_cluster)
+	@bench/cluster.sh $(B)/demo_cluster $(if $(SERVERS),--servers $(SERVERS)) \
+	    $(if $(TSV),--tsv $(TSV)) $(DIR)
+
+$(B)/demo_cluster: $(B)/bench/demo.o $(B)/bench/cluster.o \
+    $(B)/bench/cluster_worker.o $(B)/libeddy.a
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lgearman $(link)
+
 $(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	    $(filter %.a,$^) $(link)
@@ -171,6 +188,8 @@ $(B)/bench_io: $(call peers,io,raw $(timers))
 $(B)/bench_io: link += $(filter -l%,$(timers))
 $(B)/bench_task: $(call peers,task,floor $(tasks))
 $(B)/bench_task: link += $(filter -l%,$(tasks))
+$(B)/bench_cluster: $(B)/bench/cluster.o $(B)/bench/cluster_worker.o
+$(B)/bench_cluster: link += -lgearman
 $(B)/bench_start: $(patsubst %,$(B)/bench/peers/start_%.o,$(filter-out -l%,$(timers)))
 $(B)/bench_start: link += $(filter -l%,$(timers))
 $(B)/bench_timer: link += $(filter -l%,$(timers))
@@ -191,6 +210,9 @@ $(B)/test/%.o: ours += -Itest $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 check: examples hosts $(checks)
 	@test/run.sh $(B) $(checks)
 
+$(B)/check_cluster: $(if $(gearman),$(B)/bench/cluster.o \
+	$(B)/bench/cluster_worker.o)
+$(B)/check_cluster: link += $(if $(gearman),-lgearman)
 $(B)/check_fuzz: $(B)/test/fuzz/fuzz_timers.o $(B)/test/fuzz/fuzz_tasks.o
 
 check-%: $(B)/check_%

@@ -6,8 +6,10 @@
  * heartbeat task wants to run each millisecond.  How late it is tells what the
  * jobs did to the loop.  The last pass adds a job that crashes and one that
  * hangs, and nobody else may notice.  --stall tells who blocks the loop.
+ * Built with cluster.c, it can go through job servers, too.
  *
- * usage: demo [--stall] [--tsv FILE] [DIR]
+ * usage: demo [--stall] [--tsv FILE] [--servers HOST:PORT,...] [DIR]
+ *        demo --worker HOST:PORT,...
  */
 #include <eddy.h>
 
@@ -24,6 +26,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "cluster.h"
+
+#pragma weak cluster_open
+#pragma weak cluster_serve
 
 #define DEFAULT_DIR "/usr/bin" /* every Debian machine has it, and big files */
 #define BEAT        EDDY_MS(1)
@@ -80,6 +87,9 @@ hang(void *arg)
 		;
 	return 0;
 }
+
+static const struct cluster_function functions[] = {
+    {"hash_file", hash_file, true}, {NULL, NULL, false}};
 
 /* What there is to do. */
 
@@ -307,12 +317,14 @@ run(struct eddy_task *self)
 	EDDY_END;
 }
 
-enum { WARM_UP, INLINE, THREADS, PROCESSES, HOSTILE, WAYS };
+enum { WARM_UP, INLINE, THREADS, PROCESSES, CLUSTER, HOSTILE, WAYS };
 
 struct app {
 	struct eddy_task task;
 	struct eddy_zygote *zygote;
 	struct eddy_executor *threads, *processes;
+	const char *servers; /* NULL: none */
+	struct cluster cluster;
 	struct eddy_stall_watch *stall; /* NULL: none */
 	unsigned cpus;
 	struct way ways[WAYS];
@@ -331,6 +343,13 @@ open_executors(struct app *f)
 	if (r == 0)
 		r = eddy_process_pool_open(
 		    &f->processes, f->task.loop, &processes);
+	if (r == 0 && f->servers != NULL) {
+		r = cluster_open(&f->cluster, f->task.loop,
+		    &(struct cluster_options){
+			.servers = f->servers, .table = functions});
+		f->ways[CLUSTER] = (struct way){"cluster", &f->cluster.executor,
+		    false, 2 * f->cpus, .files = 0};
+	}
 	f->ways[WARM_UP] = (struct way){
 	    "warm-up", f->threads, false, 2 * f->cpus, .files = 0};
 	f->ways[INLINE] = (struct way){"inline", NULL, false, 1, .files = 0};
@@ -343,6 +362,15 @@ open_executors(struct app *f)
 	return r;
 }
 
+/* Not all are there. */
+static int
+next_way(const struct way *ways, int i)
+{
+	while (++i < WAYS && ways[i].name == NULL)
+		;
+	return i;
+}
+
 static eddy_step
 app(struct eddy_task *self)
 {
@@ -351,7 +379,7 @@ app(struct eddy_task *self)
 	if (f->stall != NULL)
 		EDDY_TRY(eddy_complete(
 		    self, eddy_stall_start(self->loop, f->stall)));
-	for (f->i = 0; f->i < WAYS; f->i++)
+	for (f->i = 0; f->i < WAYS; f->i = next_way(f->ways, f->i))
 		EDDY_TRY(eddy_call(
 		    self, EDDY_INIT(&f->run, run, .way = &f->ways[f->i])));
 	EDDY_FINALLY;
@@ -359,6 +387,8 @@ app(struct eddy_task *self)
 		eddy_executor_close(f->threads, EDDY_S(5));
 	if (f->processes != NULL)
 		eddy_executor_close(f->processes, EDDY_S(5));
+	if (f->cluster.pool != NULL)
+		eddy_executor_close(&f->cluster.executor, EDDY_S(5));
 	EDDY_END;
 }
 
@@ -389,7 +419,7 @@ print_table(struct way *ways)
 	printf("                                     heartbeat late by, ms\n");
 	printf("%-10s %8s %8s %8s %8s %8s %8s\n", "way", "files/s", "MB/s",
 	    "seconds", "p50", "p99", "max");
-	for (i = INLINE; i < WAYS; i++) {
+	for (i = INLINE; i < WAYS; i = next_way(ways, i)) {
 		struct way *way = &ways[i];
 
 		printf("%-10s %8.0f %8.0f %8.2f %8.2f %8.2f %8.2f\n", way->name,
@@ -420,7 +450,7 @@ print_picture(const struct way *ways)
 	for (e = 0; e < n; e++)
 		printf("%5s ", labels[e]);
 	putchar('\n');
-	for (i = INLINE; i < WAYS; i++) {
+	for (i = INLINE; i < WAYS; i = next_way(ways, i)) {
 		const struct way *way = &ways[i];
 
 		printf("%-10s", way->name);
@@ -457,7 +487,7 @@ write_tsv(const char *path, const struct way *ways)
 		return -errno;
 	fprintf(out, "way\tfiles\tbytes\tseconds\tdigest\tbeat_p50_us\t"
 		     "beat_p99_us\tbeat_max_us\tfailed\n");
-	for (i = INLINE; i < WAYS; i++)
+	for (i = INLINE; i < WAYS; i = next_way(ways, i))
 		fprintf(out,
 		    "%s\t%u\t%" PRIu64 "\t%.6f\t%016" PRIx64
 		    "\t%u\t%u\t%u\t%u\n",
@@ -481,7 +511,7 @@ judge(const struct way *ways)
 	bool same = true, contained;
 	int i;
 
-	for (i = INLINE; i < WAYS; i++)
+	for (i = INLINE; i < WAYS; i = next_way(ways, i))
 		same = same && ways[i].digest == ways[INLINE].digest &&
 		       ways[i].files == ways[INLINE].files &&
 		       ways[i].failed == (i == HOSTILE ? 2 : 0);
@@ -534,8 +564,10 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
+	    {"servers", required_argument, NULL, 'c'},
 	    {"stall", no_argument, NULL, 's'},
-	    {"tsv", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
+	    {"tsv", required_argument, NULL, 't'},
+	    {"worker", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
 	static struct eddy_stall_watch stall = {.threshold = STALL};
 	static struct app f;
 	const char *dir, *why, *tsv = NULL;
@@ -547,13 +579,19 @@ main(int argc, char **argv)
 			tsv = optarg;
 		else if (c == 's')
 			f.stall = &stall;
+		else if (c == 'c' && cluster_open != NULL)
+			f.servers = optarg;
+		else if (c == 'w' && cluster_serve != NULL)
+			return complain(optarg,
+			    strerror(-cluster_serve(optarg, functions)));
 		else
-			return complain(
-			    "usage", "demo [--stall] [--tsv FILE] [DIR]");
+			return complain("usage",
+			    "demo [--stall] [--tsv FILE] [DIR]; --servers and "
+			    "--worker by make demo-cluster");
 	}
 	dir = optind < argc ? argv[optind] : DEFAULT_DIR;
 	EDDY_INIT(&f, app, .cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
-	    .stall = f.stall);
+	    .stall = f.stall, .servers = f.servers);
 	/* Early: before big allocations and the first thread. */
 	r = eddy_zygote_open(&f.zygote, 0);
 	if (r < 0)
@@ -564,7 +602,10 @@ main(int argc, char **argv)
 	if (why != NULL)
 		return complain(dir, why);
 	if (r < 0)
-		return complain("run", strerror(-r));
+		return complain(f.cluster.pool == NULL && f.servers != NULL
+				    ? f.servers
+				    : "run",
+		    strerror(-r));
 	r = report(&f, dir, tsv);
 	for (c = 0; c < WAYS; c++)
 		free(f.ways[c].beats);
