@@ -16,11 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	AT_ONCE = 16,
-	ATTEMPTS = 3,
-	RETRY = 100, /* ms between looks for a server that is down */
-};
+/* RETRY: ms between looks for a server that is down. */
+enum { AT_ONCE = 16, ATTEMPTS = 3, RETRY = 100 };
 #define SILENCE EDDY_S(30)
 
 struct remote {
@@ -272,8 +269,11 @@ int
 cluster_open(struct cluster *cluster, struct eddy_loop *home,
     const struct cluster_options *options)
 {
-	static const struct eddy_executor_ops ops = {
-	    "cluster", submit, cancel, close_cluster, describe, NULL};
+	static const struct eddy_executor_ops ops = {.name = "cluster",
+	    .submit = submit,
+	    .cancel = cancel,
+	    .close = close_cluster,
+	    .describe = describe};
 	struct eddy_thread_pool_options threads = {
 	    .workers_max = options->at_once != 0 ? options->at_once : AT_ONCE,
 	    .worker_open = open_line,
