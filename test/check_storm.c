@@ -192,7 +192,8 @@ START_TEST(a_storm_loses_no_job_and_runs_none_twice)
 	for (i = 0; i < 3; i++) {
 		open_history(part);
 		rig_open(&rig, .workers = WORKERS, .depth = depths[i],
-		    .grace = i == 1 ? EDDY_MS(1) : 0);
+		    .grace = i == 1 ? EDDY_MS(1) : 0,
+		    .max_jobs = i == 2 ? 50 : 0);
 		kills += storm(&rig, part, size.kills / 3 + 1, i + 1);
 		check_history(part, outcomes);
 		go_on(&rig);
@@ -209,6 +210,77 @@ START_TEST(a_storm_loses_no_job_and_runs_none_twice)
 		    (int)(outcomes[EDDY_CRASHED] + outcomes[EDDY_EXITED]),
 		    (int)outcomes[EDDY_EXPIRED], (int)outcomes[EDDY_CANCELLED],
 		    (int)outcomes[EDDY_LOST]);
+}
+END_TEST
+
+/* The same, of jobs in the memory of their workers, which outlives those. */
+
+struct lane {
+	struct eddy_job job; /* reserved while it has an arg */
+	int out;
+};
+
+static void
+on_lane(struct eddy_loop *loop, struct eddy_job *job)
+{
+	struct bytes *bytes = job->arg;
+	uint32_t n = bytes->number; /* readable, whatever happened */
+
+	(void)loop;
+	ck_assert_int_eq(((struct lane *)job)->out--, 1);
+	if (job->outcome != EDDY_RETURNED)
+		return;
+	ck_assert_uint_eq(A_LOAD(&board->ran[n]), 1);
+	ck_assert_int_eq(bytes->out, (int)n * 2 + 1);
+}
+
+static void
+start_lane(struct rig *rig, struct lane *lane, uint32_t n)
+{
+	*(struct bytes *)lane->job.arg = (struct bytes){n, (int)n, 0};
+	lane->job.fn = work;
+	lane->job.deadline = eddy_after(EDDY_MS(30 * SLOW));
+	lane->out = 1;
+	ck_assert_int_eq(
+	    eddy_submit(rig->pool, &lane->job, rig->loop, on_lane), 0);
+}
+
+START_TEST(a_storm_spares_the_memory_that_is_reserved)
+{
+	struct lane lanes[WORKERS + 1] = {{.out = 0}};
+	int i, r, killed = 0, n = 0, jobs = size.jobs / 10;
+	unsigned seed = 1;
+	struct rig rig;
+
+	open_history(1);
+	rig_open(&rig, .workers = WORKERS, .depth = 2);
+	while (n < jobs) {
+		struct lane *lane = &lanes[rand_r(&seed) % (WORKERS + 1)];
+
+		rig_step(&rig);
+		if (killed * 10 <= n)
+			killed += strike(&rig, &seed);
+		if (lane->out != 0)
+			continue;
+		if (lane->job.arg == NULL) {
+			r = eddy_job_reserve(
+			    rig.pool, &lane->job, sizeof(struct bytes));
+			ck_assert(r == 0 || r == -EAGAIN);
+		} else if (rand_r(&seed) % 4 == 0) {
+			eddy_job_release(&lane->job);
+		} else {
+			start_lane(&rig, lane, (uint32_t)n++);
+		}
+	}
+	for (i = 0; i <= WORKERS; i++) {
+		rig_until(&rig, lanes[i].out == 0);
+		if (lanes[i].job.arg != NULL)
+			eddy_job_release(&lanes[i].job);
+	}
+	for (i = 0; i < n; i++)
+		ck_assert_uint_le(board->ran[i], 1);
+	go_on(&rig);
+	rig_close(&rig);
 }
 END_TEST
 
@@ -455,6 +527,7 @@ main(int argc, char **argv)
 		size = (struct size){100000, 3000, 100, 200, 100000, 1000000};
 	census_add(census_case(suite, "storm", full ? 600 : 60),
 	    a_storm_loses_no_job_and_runs_none_twice,
+	    a_storm_spares_the_memory_that_is_reserved,
 	    a_storm_on_zygotes_loses_no_job,
 	    nothing_is_left_of_a_host_that_was_killed,
 	    ends_and_deadlines_race_for_one_outcome,
