@@ -8,6 +8,7 @@
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
 #include <eddy/strand.h>
+#include <eddy/sync.h>
 #include <eddy/thread_pool.h>
 
 #include <errno.h>
@@ -913,6 +914,64 @@ START_TEST(a_map_over_a_strand_runs_one_at_a_time)
 	run_out(&place);
 	ck_assert_int_eq(frame.rc, 0);
 	ck_assert_uint_eq(board->last, COUNT_OF(frame.tickets));
+	place_close(&place);
+}
+END_TEST
+
+/* A transaction of three jobs.  The strand is not held in between; a semaphore
+ * of 1 is. */
+
+static char log_of_steps[8];
+
+static int
+step(void *arg)
+{
+	strncat(log_of_steps, arg, 1);
+	return 0;
+}
+
+struct three {
+	struct eddy_task task;
+	struct eddy_executor *executor;
+	struct eddy_semaphore *held; /* or NULL */
+	char steps[4];
+	int i;
+};
+
+static eddy_step
+three(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct three, f);
+	if (f->held != NULL)
+		EDDY_TRY(eddy_semaphore_acquire(self, f->held));
+	for (f->i = 0; f->i < 3; f->i++)
+		EDDY_TRY(
+		    eddy_offload(self, f->executor, step, &f->steps[f->i]));
+	EDDY_FINALLY;
+	if (f->held != NULL)
+		eddy_semaphore_release(f->held);
+	EDDY_END;
+}
+
+START_TEST(a_strand_does_not_hold_across_awaits)
+{
+	struct eddy_semaphore mutex;
+	struct three frames[2];
+	struct place place;
+	int held, i;
+
+	place_open(&place, STRAND, 1, 0);
+	eddy_semaphore_init(&mutex, 1);
+	for (held = 0; held < 2; held++) {
+		log_of_steps[0] = '\0';
+		for (i = 0; i < 2; i++) {
+			EDDY_INIT(&frames[i], three, .executor = place.executor,
+			    .steps = "buc", .held = held != 0 ? &mutex : NULL);
+			spawn(place.loop, &frames[i].task);
+		}
+		run_out(&place);
+		ck_assert_str_eq(log_of_steps, held != 0 ? "bucbuc" : "bbuucc");
+	}
 	place_close(&place);
 }
 END_TEST
@@ -3858,6 +3917,7 @@ main(void)
 	    a_job_may_submit_to_its_own_strand, a_job_may_fill_its_own_strand,
 	    a_job_may_fill_its_own_strand_over_a_copy,
 	    a_strand_over_a_strand_is_einval, order_goes_before_urgency,
+	    a_strand_does_not_hold_across_awaits,
 	    a_map_over_a_strand_runs_one_at_a_time, a_strand_may_stand_for_null,
 	    a_job_of_a_strand_may_tell_its_progress,
 	    without_memory_open_says_so);
