@@ -5,6 +5,7 @@
 
 #include <eddy/base.h>
 #include <eddy/loop.h>
+#include <eddy/stats.h>
 #include <eddy/timer.h>
 #include <eddy/post.h>
 #include <eddy/watch.h>

@@ -14,6 +14,8 @@
 #include "executor_impl.h"
 #include "sys.h"
 
+enum { SAMPLE = 64 }; /* jobs, of which one is timed */
+
 /* Progress, on the side of the loop. */
 
 static void
@@ -138,6 +140,10 @@ prepare(struct eddy_executor *executor, struct eddy_job *job,
 	if (eddy__loop_inside(loop)) {
 		loop->submitted++;
 		hold(loop, executor);
+		if (loop->submitted % SAMPLE == 0 && loop->timed == NULL) {
+			loop->timed = job;
+			loop->timed_at = eddy_now();
+		}
 	} else {
 		A_ADD(&loop->door->accepted, 1);
 		eddy__executor_hold(executor);
@@ -166,6 +172,8 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 		return r;
 	if (eddy__loop_inside(door->loop)) {
 		door->loop->submitted--;
+		if (door->loop->timed == job)
+			door->loop->timed = NULL;
 		drop(door->loop, job->executor);
 		return r;
 	}
@@ -184,6 +192,10 @@ void
 eddy__job_forgotten(struct eddy_loop *loop, const struct eddy_job *job)
 {
 	loop->delivered++;
+	if (loop->timed == job) {
+		loop->timed = NULL;
+		histogram_add(&loop->stats.job, eddy_now() - loop->timed_at);
+	}
 	drop(loop, job->executor);
 }
 

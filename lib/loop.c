@@ -245,6 +245,15 @@ eddy__loop_next(struct eddy_loop *loop)
 	return next < loop->verify_at ? next : loop->verify_at;
 }
 
+/* The last batch is over, by now at least: told by whoever reads the clock next. */
+static void
+note_turn(struct eddy_loop *loop, int64_t now)
+{
+	if (loop->began != 0)
+		histogram_add(&loop->stats.turn, now - loop->began);
+	loop->began = 0;
+}
+
 /* How long this turn may sleep. */
 static int64_t
 patience(struct eddy_loop *loop, int64_t duration)
@@ -262,6 +271,7 @@ patience(struct eddy_loop *loop, int64_t duration)
 		return duration;
 	/* From the deadline anew each turn: no storm of EINTR postpones it. */
 	now = eddy_now();
+	note_turn(loop, now);
 	if (next <= now)
 		return 0;
 	return next - now < duration ? next - now : duration;
@@ -273,6 +283,8 @@ spin(struct eddy_loop *loop, int64_t duration)
 {
 	int64_t wait = patience(loop, duration);
 
+	if (wait != 0 && loop->began != 0)
+		note_turn(loop, eddy_now());
 	if (wait <= loop->spin.duration ||
 	    !(loop->heard || eddy__loop_jobs(loop)) ||
 	    !spin_may(&loop->spin, A_LOAD(&loop->door->cpu)))
@@ -307,6 +319,15 @@ make_room(const struct eddy_loop *loop)
 	if (loop->spin.duration != 0 && /* one CPU has no such queue */
 	    A_LOAD(&loop->door->refs) > (uint32_t)loop->spin.cpus)
 		eddy__yield();
+}
+
+static void
+note_lag(struct eddy_loop *loop)
+{
+	int64_t next = eddy__alarm_next(&loop->heaps[LOOP_TIME]);
+
+	if (next <= loop->now)
+		histogram_add(&loop->stats.lag, loop->now - next);
 }
 
 /* Sleep until something happens, then put what is ready in the pending list:
@@ -348,6 +369,9 @@ collect(struct eddy_loop *loop, int64_t duration)
 	real = loop->now = loop_time(loop);
 	if (loop->options.clock != NULL)
 		real = eddy_now();
+	else
+		note_lag(loop);
+	note_turn(loop, real);
 	if (loop->verify_at <= real)
 		eddy__watch_verify(loop);
 	eddy__alarm_collect(loop, &loop->heaps[LOOP_TIME], loop->now);
@@ -374,6 +398,8 @@ turn(struct eddy_loop *loop, int64_t duration)
 
 	if (r < 0)
 		return r;
+	if (!list_empty(&loop->pending) && loop->options.clock == NULL)
+		loop->began = loop->now;
 	list_splice(&loop->batch, &loop->pending);
 	loop->dispatching = true;
 	loop->into = &loop->batch;
@@ -409,6 +435,8 @@ static int
 leave(struct eddy_loop *loop, int r)
 {
 	loop->stopping = false;
+	if (loop->began != 0)
+		note_turn(loop, eddy_now());
 	eddy__loop_flush(loop, true);
 	if (loop->park != NULL)
 		loop->park(loop);

@@ -6,6 +6,7 @@
 #define EDDY_LOOP_IMPL_H
 
 #include <eddy/timer.h>
+#include <eddy/stats.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -131,6 +132,10 @@ struct eddy_loop {
 	int budget;      /* awaits that may yet complete at once in this step */
 	int main_result; /* run.c */
 
+	struct eddy_loop_stats stats; /* any thread reads */
+	const struct eddy_job *timed; /* is a sample; or NULL */
+	int64_t timed_at;             /* when it was submitted */
+	int64_t began; /* ns: a batch that was not counted yet; or 0 */
 	struct observer *stall, *trace; /* or NULL */
 	struct spin spin;
 	struct eddy_executor *held; /* job.c: the memory of, or NULL */
@@ -158,6 +163,16 @@ eddy__loop_inside(const struct eddy_loop *loop)
 
 /* When a wait must end, in real time. */
 int64_t eddy__loop_next(struct eddy_loop *loop);
+
+static inline void
+histogram_add(struct eddy_histogram *histogram, int64_t duration)
+{
+	int i = duration > 0 ? 64 - __builtin_clzll((uint64_t)duration) : 0;
+
+	A_STORE(&histogram->counts[i], A_LOAD(&histogram->counts[i]) + 1);
+	if (duration > A_LOAD(&histogram->max))
+		A_STORE(&histogram->max, duration);
+}
 
 /* last: the cork is not needed for a while. */
 static inline void

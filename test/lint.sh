@@ -14,7 +14,7 @@ have() { command -v "$1" >/dev/null 2>&1 || { echo "lint: skipped, no $1"; false
 layer() {
 	case $(basename "$1") in
 	base.* | sys* | quota.c | text.* | atomics.h | spin.h) echo 0 ;;
-	loop* | embed.c | timer.* | post.* | watch.* | door.h | list.h) echo 1 ;;
+	loop* | stats.* | embed.c | timer.* | post.* | watch.* | door.h | list.h) echo 1 ;;
 	task* | run.c | run_on.c | executor* | job* | copy_executor.c) echo 2 ;;
 	sync.* | mailbox.c | ring.h | signal.* | child.* | io.*) echo 3 ;;
 	thread_* | lane.h | strand.* | process_*) echo 4 ;;
