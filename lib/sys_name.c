@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int
@@ -38,7 +39,7 @@ eddy__names(const char *path, char **ret_names)
 	if (n >= 0)
 		*ret_names = text;
 	else
-		eddy__free(text);
+		free(text);
 	errno = saved;
 	return n;
 }

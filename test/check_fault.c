@@ -23,8 +23,15 @@
 /* link: -Wl,--wrap=eddy__pidfd_open,--wrap=eddy__accept,--wrap=eddy__connect */
 /* link: -Wl,--wrap=eddy__recvfrom,--wrap=eddy__sendto,--wrap=eddy__writev */
 /* link: -Wl,--wrap=eddy__readv,--wrap=eddy__blocks,--wrap=eddy__is_stream */
+/* link: -Wl,--wrap=eddy__create,--wrap=eddy__pread,--wrap=eddy__pwrite */
+/* link: -Wl,--wrap=eddy__fsync,--wrap=eddy__stat,--wrap=eddy__rename */
+/* link: -Wl,--wrap=eddy__unlink,--wrap=eddy__names,--wrap=eddy__socket */
+/* link: -Wl,--wrap=eddy__getaddrinfo,--wrap=eddy__getnameinfo */
+/* link: -Wl,--wrap=eddy__listen,--wrap=eddy__stream_pair */
+#include <eddy/blocking.h>
 #include <eddy/child.h>
 #include <eddy/io.h>
+#include <eddy/net.h>
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
@@ -40,6 +47,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,6 +55,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -182,6 +191,29 @@ FAULT(accept, (int fd, struct sockaddr *ret_from, unsigned *ret_size),
     (fd, ret_from, ret_size), EMFILE, ECONNABORTED)
 FAULT(connect, (int fd, const struct sockaddr *to, unsigned size),
     (fd, to, size), ECONNREFUSED, EAGAIN)
+FAULT(create, (const char *path, int flags, mode_t mode), (path, flags, mode),
+    EMFILE, ENOSPC)
+FAULT(pread, (int fd, void *data, size_t size, off_t offset),
+    (fd, data, size, offset), EIO, EIO)
+FAULT(pwrite, (int fd, const void *data, size_t size, off_t offset),
+    (fd, data, size, offset), ENOSPC, EIO)
+FAULT(fsync, (int fd), (fd), EIO, ENOSPC)
+FAULT(stat, (const char *path, struct stat *ret_stat), (path, ret_stat), ENOMEM,
+    ENOENT)
+FAULT(rename, (const char *from, const char *to), (from, to), ENOSPC, EROFS)
+FAULT(unlink, (const char *path), (path), EIO, EROFS)
+FAULT(names, (const char *path, char **ret_names), (path, ret_names), EMFILE,
+    ENOMEM)
+FAULT(getaddrinfo, (const char *host, const char *service,
+    const struct addrinfo *hints, struct addrinfo **ret_list),
+    (host, service, hints, ret_list), EAGAIN, ENOMEM)
+FAULT(getnameinfo, (const struct sockaddr *address, unsigned size, char *host,
+    char *service, int flags), (address, size, host, service, flags), EAGAIN,
+    ENOMEM)
+FAULT(socket, (int family, int protocol), (family, protocol), EMFILE, ENOBUFS)
+FAULT(listen, (int fd, const struct sockaddr *at, unsigned size, int backlog),
+    (fd, at, size, backlog), EADDRINUSE, ENOBUFS)
+FAULT(stream_pair, (int ret_fds[2]), (ret_fds), EMFILE, ENOMEM)
 FAULT(blocks, (int fd), (fd), EINVAL, EINVAL)
 FAULT(is_stream, (int fd), (fd), ENOBUFS, ENOBUFS)
 FAULT(thread_create, (pthread_t *ret_thread, size_t stack, void *(*fn)(void *),
@@ -1153,6 +1185,105 @@ START_TEST(signals_and_children_survive_each_fault)
 }
 END_TEST
 
+/* Files and names: the first error of all, after each of them. */
+
+struct visit {
+	struct eddy_task task;
+	char path[64], other[80], *names;
+	struct stat stat;
+	struct eddy_address address;
+	struct eddy_name name;
+	int fd, peer, pair[2], rc, first;
+};
+
+#define VISIT(op)                       \
+	do {                            \
+		EDDY_AWAIT(f->rc, op);  \
+		note(&f->first, f->rc); \
+	} while (0)
+
+static eddy_step
+visit_files(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct visit, f);
+	VISIT(eddy_open(self, f->path, O_RDWR | O_CREAT, 0600));
+	f->fd = f->rc;
+	if (f->fd >= 0) {
+		VISIT(eddy_pwrite(self, f->fd, "hello", 5, 0));
+		VISIT(eddy_pread(self, f->fd, f->other, 5, 0));
+		VISIT(eddy_fsync(self, f->fd));
+		close(f->fd);
+		snprintf(f->other, sizeof(f->other), "%s-2", f->path);
+		VISIT(eddy_stat(self, f->path, &f->stat));
+		VISIT(eddy_rename(self, f->path, f->other));
+		VISIT(eddy_unlink(self, f->rc < 0 ? f->path : f->other));
+	}
+	VISIT(eddy_readdir(self, "/proc/self/task", &f->names));
+	must((f->rc > 0) == (f->names != NULL));
+	free(f->names);
+	unlink(f->path); /* what a fault has left */
+	unlink(f->other);
+	EDDY_END;
+}
+
+static eddy_step
+visit_names(struct eddy_task *self)
+{
+	socklen_t size = sizeof(struct sockaddr_in);
+
+	EDDY_BEGIN(self, struct visit, f);
+	note(&f->first, eddy_net_pair(f->pair));
+	if (f->first == 0) {
+		close(f->pair[0]);
+		close(f->pair[1]);
+	}
+	VISIT(eddy_net_listen(self, "127.0.0.1", "0", 4));
+	f->fd = f->rc;
+	if (f->fd < 0)
+		EDDY_RETURN(0);
+	getsockname(f->fd, (struct sockaddr *)&f->address.name, &size);
+	f->address.size = size;
+	VISIT(eddy_getnameinfo(
+	    self, &f->address, NI_NUMERICHOST | NI_NUMERICSERV, &f->name));
+	if (f->rc == 0)
+		VISIT(eddy_net_connect(self, f->name.host, f->name.service));
+	if (f->rc > 0)
+		close(f->rc);
+	close(f->fd);
+	EDDY_END;
+}
+
+static int
+visit(eddy_task_fn *fn)
+{
+	struct visit f = {.fd = -1};
+	int r;
+
+	eddy_prepare(&f.task, fn, "visit");
+	snprintf(f.path, sizeof(f.path), "/tmp/eddy-fault-%d", (int)getpid());
+	r = eddy_run(&f.task);
+	return r < 0 ? r : f.first;
+}
+
+static int
+run_files(void)
+{
+	return visit(visit_files);
+}
+
+static int
+run_names(void)
+{
+	return visit(visit_names);
+}
+
+START_TEST(files_and_names_survive_each_fault)
+{
+	sweep("files", run_files);
+	sweep("names", run_names);
+}
+END_TEST
+
 /* Races, decided. */
 
 static struct board {
@@ -1299,6 +1430,7 @@ main(void)
 	census_add(census_case(suite, "deep", 60),
 	    a_deep_process_pool_survives_each_fault);
 	census_add(census_case(suite, "system", 60),
-	    signals_and_children_survive_each_fault);
+	    signals_and_children_survive_each_fault,
+	    files_and_names_survive_each_fault);
 	return suite_main(suite);
 }
