@@ -368,6 +368,8 @@ eddy__process_quarantine(struct worker *worker)
 void
 eddy__process_check(struct worker *worker)
 {
+	if (worker->due != 0 && worker->due <= eddy_now())
+		listen_to(worker); /* it is in time, and we are late? */
 	if (worker->due == 0 || worker->due > eddy_now()) {
 		eddy__process_wake_at(worker->pool, worker->due);
 		return;

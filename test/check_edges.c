@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 static struct board {
-	uint32_t ran;
+	uint32_t ran, gate;
 } * board;
 
 /* Death at each point of a job's way. */
@@ -89,6 +89,57 @@ START_TEST(death_at_each_point_has_its_outcome)
 	if (!crashes)
 		ck_assert_int_eq(call.bytes.out, _i * 2 + 1);
 	ck_assert_uint_eq(board->ran, 1);
+	rig_close(&rig);
+}
+END_TEST
+
+/* A loop that was blocked. */
+
+static int
+obey(void *arg)
+{
+	A_ADD(&board->ran, 1);
+	while (!eddy_job_stop_requested() && A_LOAD(&board->gate) == 0)
+		usleep(100);
+	return twice(arg);
+}
+
+static void
+block_loop(int64_t duration)
+{
+	int64_t until = eddy_now() + duration;
+
+	while (eddy_now() < until)
+		usleep(1000);
+}
+
+/* A worker has a second to pass by what was taken back, and takes less; the loop
+ * hears first that a deadline was over, and by then that second is, too. */
+START_TEST(what_was_passed_by_is_heard_by_a_late_loop)
+{
+	struct call taken, call, other;
+	struct rig rig;
+	pid_t pid;
+
+	board = share(sizeof(*board));
+	rig_open(&rig, .workers = 1, .depth = 2);
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &pid, 1), 1);
+	stop(pid);
+	call_start(&rig, &taken, obey, 0);
+	ck_assert_int_eq(eddy_job_cancel(&taken.job), 0);
+	call_start(&rig, &call, obey, 1);
+	ck_assert_int_eq(call_try(&rig, &other, twice, 0, EDDY_MS(1)), 0);
+	block_loop(EDDY_MS(5));
+	kill(pid, SIGCONT);
+	while (A_LOAD(&board->ran) == 0)
+		usleep(100);
+	block_loop(EDDY_MS(1100));
+	rig_step(&rig);
+	A_STORE(&board->gate, 1);
+	call_expect(&rig, &taken, EDDY_CANCELLED, 0);
+	call_expect(&rig, &other, EDDY_EXPIRED, 0);
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
 	rig_close(&rig);
 }
 END_TEST
@@ -246,6 +297,8 @@ main(void)
 
 	tcase_add_loop_test(census_case(suite, "death", 20),
 	    death_at_each_point_has_its_outcome, 0, POINTS);
+	census_add(census_case(suite, "late", 20),
+	    what_was_passed_by_is_heard_by_a_late_loop);
 	census_add(census_case(suite, "want", 20),
 	    a_limit_of_cpu_time_is_a_crash,
 	    a_pool_recovers_from_want_of_processes, a_slot_may_have_64_mib,
