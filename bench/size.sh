@@ -49,14 +49,17 @@ bar()
 
 compare eddy "$1/libeddy.a"
 eddy=$((bytes - empty))
+compare tasks "$1/libeddy.a" # of eddy, too
+tasks=$((bytes - empty))
 libev=
 ! compare libev -lev -lm || libev=$((bytes - empty))
 compare libevent -levent_core || :
 compare libuv -luv_a || :
 bar "static echo, bytes" "$eddy" 40000
+bar "the same, of tasks" "$tasks" 40000
 if [ -n "$libev" ]; then
-	bar "the same, beside libev" "$eddy" "$libev"
+	bar "static echo, beside libev" "$eddy" "$libev"
 else
-	printf 'bar\t%s\t-\t-\tskipped: no libev\n' 'the same, beside libev'
+	printf 'bar\t%s\t-\t-\tskipped: no libev\n' 'static echo, beside libev'
 fi
-[ "$eddy" -le 40000 ]
+[ "$eddy" -le 40000 ] && [ "$tasks" -le 40000 ]
