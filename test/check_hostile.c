@@ -277,6 +277,92 @@ START_TEST(a_worker_cannot_shrink_its_channel)
 }
 END_TEST
 
+/* Scribbling and forging: what the liar gets is up to it, but it comes, and the
+ * others do not notice. */
+
+static int
+scribble(void *arg)
+{
+	struct bytes *bytes = arg;
+	unsigned char *page = (unsigned char *)find_channel();
+	unsigned seed = bytes->number, i, from, n;
+
+	from = seed % 3 == 0 ? 0 : (unsigned)rand_r(&seed) % 512;
+	n = seed % 2 == 0 ? 4096 - from : (unsigned)rand_r(&seed) % 64;
+	for (i = 0; i < n; i++)
+		page[from + i] = (unsigned char)rand_r(&seed);
+	return 7;
+}
+
+/* number: which word gets which value. */
+static int
+forge(void *arg)
+{
+	static const uint32_t values[] = {0, 1, 2, 0x7fffffff, UINT32_MAX};
+	struct bytes *bytes = arg;
+	uint32_t number = bytes->number, *page = (uint32_t *)find_channel();
+
+	page[number / COUNT_OF(values)] = values[number % COUNT_OF(values)];
+	return 7;
+}
+
+static void
+endure(eddy_job_fn *fn, uint32_t n)
+{
+	struct call bad, good[3];
+	struct rig rig;
+	uint32_t i, k;
+
+	rig_open(&rig, .workers = 2, .depth = 1);
+	for (i = 0; i < n; i++) {
+		ck_assert_int_eq(
+		    call_try(&rig, &bad, fn, i, EDDY_MS(20 * SLOW)), 0);
+		for (k = 0; k < 3; k++)
+			call_start(&rig, &good[k], twice, k);
+		rig_until(&rig, bad.answers != 0);
+		ck_assert_int_eq(bad.answers, 1);
+		ck_assert_int_ne(bad.job.outcome, EDDY_NONE);
+		for (k = 0; k < 3; k++)
+			call_expect(&rig, &good[k], EDDY_RETURNED, 7);
+	}
+	rig_close(&rig);
+}
+
+START_TEST(a_host_survives_workers_that_scribble_over_their_channel)
+{
+	endure(scribble, 100 / SLOW);
+}
+END_TEST
+
+START_TEST(a_host_survives_each_word_of_the_channel_forged)
+{
+	const size_t words = offsetof(struct channel, slots[1]) / 4;
+
+	endure(forge, (uint32_t)words * 5 / SLOW);
+}
+END_TEST
+
+/* While the jobs of others are in the same channel. */
+START_TEST(a_deep_channel_survives_scribbling)
+{
+	struct call calls[10];
+	struct rig rig;
+	uint32_t i, k;
+
+	rig_open(&rig, .workers = 2, .depth = 8);
+	for (i = 0; i < 50 / SLOW; i++) {
+		for (k = 0; k < 10; k++)
+			ck_assert_int_eq(
+			    call_try(&rig, &calls[k], k == 3 ? scribble : twice,
+				i + 1, EDDY_MS(30)),
+			    0);
+		for (k = 0; k < 10; k++)
+			rig_until(&rig, calls[k].answers != 0);
+	}
+	rig_close(&rig);
+}
+END_TEST
+
 /* Bells. */
 
 static int __attribute__((noreturn)) spam(void *arg)
@@ -567,6 +653,10 @@ main(int argc, char **argv)
 	    a_claim_to_have_returned_holds_until_a_deadline,
 	    liars_do_not_make_the_pool_give_up,
 	    a_worker_cannot_shrink_its_channel);
+	census_add(census_case(suite, "scribbles", 40),
+	    a_host_survives_workers_that_scribble_over_their_channel,
+	    a_host_survives_each_word_of_the_channel_forged,
+	    a_deep_channel_survives_scribbling);
 	census_add(census_case(suite, "bells", 20),
 	    bells_for_nothing_cost_a_thousand_turns,
 	    bells_beside_jobs_cost_little);

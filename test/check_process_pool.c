@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "census.h"
-#include "process_channel.h"
+#include "channel.h"
 
 enum {
 	SLOW = CENSUS_TSAN || CENSUS_ASAN,
@@ -623,44 +623,6 @@ START_TEST(handlers_of_the_host_do_not_run_in_workers)
 	expect(&rig, leave_at_once, EDDY_EXITED, 6);
 	rig_close(&rig);
 	ck_assert_uint_eq(board->handlers, 0);
-}
-END_TEST
-
-/* What a job published before it died; stored as its worker would have. */
-static struct channel *
-find_channel(void)
-{
-	FILE *file = fopen("/proc/self/maps", "re");
-	char line[512];
-	void *start = NULL;
-
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (strstr(line, "rw-s") != NULL &&
-		    strstr(line, "memfd:") != NULL)
-			sscanf(line, "%p", &start);
-	if (file != NULL)
-		fclose(file);
-	return start;
-}
-
-static int
-done_and_dead(void *arg)
-{
-	struct channel *channel = find_channel();
-
-	count(arg);
-	channel->slots[0].result = 7;
-	A_RELEASE(&channel->slots[0].state, SLOT_DONE);
-	return raise(SIGKILL);
-}
-
-START_TEST(what_was_done_before_death_is_delivered)
-{
-	struct rig rig;
-
-	rig_open(&rig, .workers = 1);
-	expect(&rig, done_and_dead, EDDY_RETURNED, 7);
-	rig_close(&rig);
 }
 END_TEST
 
@@ -2206,135 +2168,6 @@ START_TEST(what_is_printed_appears_once)
 }
 END_TEST
 
-/* Hostile workers. */
-
-static int
-scribble(void *arg)
-{
-	struct bytes *bytes = arg;
-	unsigned char *page = (unsigned char *)find_channel();
-	unsigned seed = bytes->number, i, from, n;
-
-	if (page == NULL)
-		return -ENOENT;
-	from = seed % 3 == 0 ? 0 : (unsigned)rand_r(&seed) % 512;
-	n = seed % 2 == 0 ? 4096 - from : (unsigned)rand_r(&seed) % 64;
-	for (i = 0; i < n; i++)
-		page[from + i] = (unsigned char)rand_r(&seed);
-	return 7;
-}
-
-/* number: which word gets which value. */
-static int
-forge(void *arg)
-{
-	static const uint32_t values[] = {0, 1, 2, 0x7fffffff, UINT32_MAX};
-	struct bytes *bytes = arg;
-	uint32_t number = bytes->number, *page = (uint32_t *)find_channel();
-
-	if (page == NULL)
-		return -ENOENT;
-	page[number / COUNT_OF(values)] = values[number % COUNT_OF(values)];
-	return 7;
-}
-
-/* n hostile jobs beside good ones; what they get is up to them, but it comes,
- * and the good ones, in workers of their own, do not notice. */
-static void
-endure(eddy_job_fn *fn, int n, unsigned workers)
-{
-	struct call bad, good[3];
-	struct rig rig;
-	int i, k;
-
-	rig_open(&rig, .workers = workers, .depth = 1, .max_jobs = 1);
-	for (i = 0; i < n; i++) {
-		call_init(&bad, fn, (uint32_t)i);
-		bad.job.deadline = eddy_after(EDDY_MS(20 * (1 + SLOW * 4)));
-		call_submit(&rig, &bad);
-		for (k = 0; k < 3; k++)
-			call_start(&rig, &good[k], count, 0);
-		call_finish(&rig, &bad);
-		ck_assert_int_ne(bad.job.outcome, EDDY_NONE);
-		ck_assert_int_ne(bad.job.result, -ENOENT);
-		for (k = 0; k < 3; k++)
-			call_expect(&rig, &good[k], EDDY_RETURNED, 7);
-	}
-	rig_close(&rig);
-}
-
-START_TEST(a_host_survives_workers_that_scribble_over_their_channel)
-{
-	endure(scribble, SLOW ? 20 : 100, 2);
-}
-END_TEST
-
-START_TEST(a_host_survives_each_word_of_the_channel_forged)
-{
-	const size_t words = offsetof(struct channel, slots[1]) / 4;
-
-	endure(forge, (int)words * (SLOW ? 1 : 5), 2);
-}
-END_TEST
-
-/* While the jobs of others are in the same channel. */
-START_TEST(a_deep_channel_survives_scribbling)
-{
-	struct call calls[10];
-	struct rig rig;
-	int i, k;
-
-	rig_open(&rig, .workers = 2, .depth = 8);
-	for (i = 0; i < (SLOW ? 10 : 50); i++) {
-		for (k = 0; k < 10; k++) {
-			call_init(&calls[k], k == 3 ? scribble : count,
-			    (uint32_t)(i + 1));
-			calls[k].job.deadline = eddy_after(EDDY_MS(30));
-			call_submit(&rig, &calls[k]);
-		}
-		for (k = 0; k < 10; k++)
-			call_finish(&rig, &calls[k]);
-	}
-	rig_close(&rig);
-}
-END_TEST
-
-static int __attribute__((noreturn)) ring_for_ever(void *arg)
-{
-	uint64_t one = 1;
-	int fd;
-
-	(void)arg;
-	for (fd = 3; fcntl(fd, F_GETFD) < 0; fd++)
-		;
-	for (;;)
-		(void)!write(fd, &one, sizeof(one));
-}
-
-static void
-on_timer(struct eddy_loop *loop, struct eddy_timer *timer)
-{
-	(void)loop;
-	(void)timer;
-}
-
-START_TEST(a_worker_that_rings_for_ever_is_ended)
-{
-	struct eddy_timer timer;
-	struct call call;
-	struct rig rig;
-
-	rig_open(&rig, .workers = 1);
-	call_start(&rig, &call, ring_for_ever, 0);
-	eddy_timer_init(&timer, on_timer);
-	ck_assert_int_eq(
-	    eddy_timer_start(rig.loop, &timer, eddy_after(EDDY_MS(1))), 0);
-	rig_until(&rig, !eddy_timer_active(&timer));
-	call_expect(&rig, &call, EDDY_PROTOCOL, 0);
-	rig_close(&rig);
-}
-END_TEST
-
 /* Limits of one job, and what became of its worker. */
 
 /* A long job around the same bytes. */
@@ -2425,6 +2258,13 @@ START_TEST(a_job_that_is_run_elsewhere_has_no_report)
 	rig_close(&rig);
 }
 END_TEST
+
+static void
+on_timer(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	(void)loop;
+	(void)timer;
+}
 
 /* Behind another, for longer than it may run. */
 START_TEST(a_run_limit_counts_from_the_start)
@@ -2988,8 +2828,7 @@ main(int argc, char **argv)
 	census_add(tcase, each_way_to_die_is_told_and_spoils_no_bytes,
 	    a_worker_killed_from_outside_is_a_crash,
 	    an_idle_worker_that_dies_is_replaced,
-	    handlers_of_the_host_do_not_run_in_workers,
-	    what_was_done_before_death_is_delivered);
+	    handlers_of_the_host_do_not_run_in_workers);
 	tcase_add_loop_test(tcase, a_crash_costs_one_job, 0, 4);
 	tcase = census_case(suite, "limits", 20);
 	census_add(tcase, a_deadline_kills_what_runs,
@@ -3040,11 +2879,6 @@ main(int argc, char **argv)
 	    what_is_printed_appears_once);
 	tcase_add_loop_test(tcase,
 	    a_host_without_standard_descriptors_makes_clean_workers, 0, 8);
-	census_add(census_case(suite, "hostile", 40),
-	    a_host_survives_workers_that_scribble_over_their_channel,
-	    a_host_survives_each_word_of_the_channel_forged,
-	    a_deep_channel_survives_scribbling,
-	    a_worker_that_rings_for_ever_is_ended);
 	tcase = census_case(suite, "reports", 20);
 	census_add(tcase, a_report_tells_how_the_worker_ended,
 	    a_job_that_is_run_elsewhere_has_no_report,

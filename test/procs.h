@@ -9,7 +9,6 @@
 #include <eddy/process_pool.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,7 +20,7 @@
 #include <unistd.h>
 
 #include "census.h"
-#include "process_channel.h"
+#include "channel.h"
 
 /* How much slower processes are born and die here. */
 enum { SLOW = CENSUS_TSAN || CENSUS_ASAN ? 5 : 1 };
@@ -191,42 +190,6 @@ child_of(pid_t parent)
 		;
 	fclose(file);
 	return pid;
-}
-
-/* In a worker: what it shares with the host. */
-static inline struct channel *
-find_channel(void)
-{
-	FILE *file = fopen("/proc/self/maps", "re");
-	char line[512];
-	void *start = NULL;
-
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (strstr(line, "rw-s") != NULL &&
-		    strstr(line, "memfd:") != NULL)
-			sscanf(line, "%p", &start);
-	if (file != NULL)
-		fclose(file);
-	return start;
-}
-
-/* The only descriptor above 2. */
-static inline int
-bell(void)
-{
-	int fd = 3;
-
-	while (fcntl(fd, F_GETFD) < 0)
-		fd++;
-	return fd;
-}
-
-static inline void
-ring(int fd)
-{
-	uint64_t one = 1;
-
-	(void)!write(fd, &one, sizeof(one));
 }
 
 #endif
