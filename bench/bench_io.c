@@ -179,8 +179,10 @@ compare_dispatch(int n)
 bool
 io_echo(int fd)
 {
-	static char data[IO_BYTES];
-	ssize_t n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+	static char buffers[(PEERS + 1) * CLIENTS][IO_BYTES];
+	char
+	    *data = buffers[fd]; /* as a server needs that must wait to write */
+	ssize_t n = recv(fd, data, IO_BYTES, MSG_DONTWAIT);
 
 	if (n <= 0)
 		return n < 0 && errno == EAGAIN;
