@@ -19,10 +19,9 @@
 enum {
 	UNASKED = EPOLLERR | EPOLLHUP,
 	/* What is known since the ADD: */
-	DRY = 1,     /* nothing to read, since the last event */
+	STREAM = 1,  /* a read gets all there is; not so of datagrams */
 	ENDED = 2,   /* there was an event without a next one */
-	STREAM = 4,  /* a read gets all there is, as of no datagrams */
-	OTHER = 8,   /* it need not */
+	DRY = 4,     /* nothing to read, since the last event */
 	ROUND = 512, /* entries a turn, at most a quarter of a millisecond */
 };
 
@@ -145,7 +144,7 @@ arm(const struct eddy_loop *loop, struct watched *entry, int fd,
 	do {
 		if (add || again) {
 			entry->generation++;
-			entry->known = 0;
+			entry->known = eddy__is_stream(fd) == 1 ? STREAM : 0;
 		}
 		tag = (uint64_t)entry->generation << 32 | ((uint32_t)fd + 1);
 		r = eddy__epoll_ctl(loop->epoll,
@@ -331,12 +330,9 @@ eddy__watch_drained(struct eddy_loop *loop, int fd)
 {
 	struct watched *entry = &loop->watched[fd];
 
-	if ((uint32_t)fd >= loop->watched_room ||
-	    (entry->armed & EPOLLIN) == 0 || (entry->known & ENDED) != 0)
-		return;
-	if ((entry->known & (STREAM | OTHER)) == 0)
-		entry->known |= eddy__is_stream(fd) == 1 ? STREAM : OTHER;
-	if ((entry->known & STREAM) != 0)
+	if ((uint32_t)fd < loop->watched_room &&
+	    (entry->armed & EPOLLIN) != 0 &&
+	    (entry->known & (STREAM | ENDED)) == STREAM)
 		entry->known |= DRY;
 }
 

@@ -88,6 +88,7 @@ OP(accept_, eddy_accept(&f->task, f->fd, f->flags ? &f->address : NULL))
 OP(connect_, eddy_connect(&f->task, f->fd, &f->address))
 OP(poll_, eddy_poll(&f->task, f->fd, (short)f->flags))
 OP(read_timed, eddy_timeout(&f->task, EDDY_MS(1), read_(f)))
+OP(connect_timed, eddy_timeout(&f->task, EDDY_MS(1), connect_(f)))
 /* clang-format on */
 
 static struct eddy_loop *loop;
@@ -602,6 +603,56 @@ START_TEST(poll_tells_what_is_there)
 }
 END_TEST
 
+static int calls;
+
+static void
+on_level(struct eddy_loop *l, struct eddy_watch *watch, uint32_t events)
+{
+	(void)l;
+	ck_assert_uint_eq(events, EPOLLIN);
+	ck_assert_int_eq(read(watch->fd, other, 100), 1);
+	calls++;
+}
+
+/* Levels on one side and edges on the other: what the task has waited for does
+ * not come each turn from then on. */
+START_TEST(a_watch_and_a_task_share_a_descriptor)
+{
+	struct one f = {.flags = POLLOUT};
+	struct eddy_watch watch;
+	int64_t began;
+
+	begin();
+	eddy_watch_init(&watch, ends[0], on_level, 0);
+	ck_assert_int_eq(eddy_watch_start(loop, &watch, EPOLLIN), 0);
+	ck_assert_int_eq(now(read_, ends[0], 5), -EEXIST);
+	while (write(ends[0], space, BIG) > 0)
+		;
+	start(&f, poll_, ends[0], 0);
+	ck_assert(!eddy_done(&f.task));
+	ck_assert_int_gt(read(ends[1], other, BIG), 0);
+	step();
+	ck_assert_int_eq(f.rc, POLLOUT);
+	step();
+	began = eddy_now();
+	ck_assert_int_eq(eddy_loop_step(loop, EDDY_MS(2)), 1);
+	ck_assert_int_ge(eddy_now() - began, EDDY_MS(2));
+	feed("x");
+	step();
+	ck_assert_int_eq(calls, 1);
+	/* The task's turn, when the watch has left. */
+	start(&f, poll_, ends[0], 0);
+	ck_assert_int_eq(eddy_watch_stop(loop, &watch), 0);
+	f.flags = POLLIN;
+	start(&f, poll_, ends[0], 0);
+	feed("y");
+	step();
+	ck_assert_int_eq(f.rc, POLLIN);
+	ck_assert_int_eq(calls, 1);
+	end();
+}
+END_TEST
+
 /* Giving up. */
 
 START_TEST(a_second_reader_is_refused_and_a_writer_is_not)
@@ -657,6 +708,82 @@ START_TEST(a_read_in_time_is_not_late)
 	feed("x"); /* both are due: the result wins */
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	ck_assert_int_eq(f.rc, 1);
+	end();
+}
+END_TEST
+
+/* Time on a virtual clock does not wait for descriptors. */
+START_TEST(a_virtual_clock_jumps_over_a_read)
+{
+	struct eddy_clock clock = {0};
+	struct eddy_loop_options options = {.clock = &clock};
+	struct one f = {.flags = 0};
+
+	begin();
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	ck_assert_int_eq(eddy_loop_open(&loop, &options), 0);
+	start(&f, read_timed, ends[0], 100);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(f.rc, -ETIME);
+	ck_assert_int_eq(clock.now, EDDY_MS(1));
+	end();
+}
+END_TEST
+
+/* Whose queue is full, so that it gets no answer. */
+START_TEST(a_connect_is_given_up)
+{
+	struct one client = {.flags = 0};
+	int listener, fds[4], i;
+
+	begin();
+	client.address = local(SOCK_STREAM, &listener);
+	ck_assert_int_eq(listen(listener, 0), 0);
+	for (i = 0; i < 4; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		start(&client, connect_timed, fds[i], 0);
+		ck_assert_int_eq(eddy_loop_run(loop), 0);
+	}
+	ck_assert_int_eq(client.rc, -ETIME);
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(eddy_close(loop, fds[i]), 0);
+	close(listener);
+	end();
+}
+END_TEST
+
+struct rivals {
+	struct eddy_task task, reader, sleeper;
+	struct eddy_task *winner;
+	int rc;
+};
+
+static eddy_step
+rivals(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct rivals, f);
+	EDDY_START(
+	    self, &f->reader, eddy_read_full(&f->reader, ends[0], space, 2));
+	EDDY_START(self, &f->sleeper, eddy_sleep(&f->sleeper, EDDY_S(60)));
+	EDDY_AWAIT(f->rc, eddy_race(self, &f->winner));
+	EDDY_END;
+}
+
+START_TEST(a_read_wins_a_race)
+{
+	struct rivals f;
+
+	begin();
+	EDDY_INIT(&f, rivals);
+	ck_assert_int_eq(eddy_loop_spawn(loop, &f.task, NULL), 0);
+	step();
+	feed("a");
+	step();
+	ck_assert(!eddy_done(&f.task));
+	feed("b");
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(f.rc, 2);
+	ck_assert_ptr_eq(f.winner, &f.reader);
 	end();
 }
 END_TEST
@@ -904,7 +1031,7 @@ main(void)
 	    a_read_that_can_does_not_wait, a_peek_leaves_what_it_saw,
 	    flags_go_to_the_system_call, full_is_all_or_an_error,
 	    a_sigpipe_that_waits_still_waits, a_regular_file_is_for_jobs,
-	    poll_tells_what_is_there);
+	    poll_tells_what_is_there, a_watch_and_a_task_share_a_descriptor);
 	tcase_add_loop_test(
 	    kinds, a_read_waits_for_bytes_and_then_for_the_end, 0, 3);
 	tcase_add_loop_test(
@@ -919,7 +1046,8 @@ main(void)
 	census_add(census_case(suite, "giving up", 4),
 	    a_second_reader_is_refused_and_a_writer_is_not,
 	    a_cancelled_read_leaves_the_bytes, a_read_in_time_is_not_late,
-	    an_event_ends_a_read);
+	    a_virtual_clock_jumps_over_a_read, a_connect_is_given_up,
+	    a_read_wins_a_race, an_event_ends_a_read);
 	tcase_add_loop_test(two, connect_and_accept_meet, 0, 2);
 	tcase_add_loop_test(kinds, nothing_is_missed_after_a_short_read, 0, 3);
 	tcase_add_loop_test(two, close_ends_what_waits, 0, 2);

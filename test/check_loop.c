@@ -379,7 +379,9 @@ call_all(void *arg)
 	r[5] = eddy_watch_start(loop, &watch, EPOLLIN);
 	r[6] = eddy_watch_stop(loop, &watch);
 	r[7] = eddy_post_cancel(loop, &a.post);
-	r[8] = eddy_timer_active(&timer);
+	r[8] = eddy_close(loop, 0);
+	r[9] = eddy_forget(loop, 0);
+	r[10] = eddy_timer_active(&timer);
 	return NULL;
 }
 
@@ -399,9 +401,9 @@ call_all_elsewhere(struct eddy_loop *loop, struct letter *self)
 	int i;
 
 	in_thread(call_all, &answers);
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < 10; i++)
 		ck_assert_int_eq(answers.r[i], -EPERM);
-	ck_assert_int_eq(answers.r[8], 0);
+	ck_assert_int_eq(answers.r[10], 0);
 	if (self != NULL) { /* it runs */
 		in_thread(close_only, &answers);
 		ck_assert_int_eq(answers.r[0], -EBUSY);
