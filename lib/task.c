@@ -31,6 +31,7 @@ enum {
 	STARVED = 4096, /* no memory for that timer: as EXPIRED */
 	FOREIGN = 8192, /* somebody outside will end the wait: loop->foreign */
 	SUPERVISED = 16384,  /* its failure is no failure of the scope */
+	BOUNDED = 262144,    /* why is in a struct limit */
 	OVERDUE = 32768,     /* cancelled by its own deadline */
 	INTERRUPTED = 65536, /* an event ends the operation */
 	MISUSED = 131072,    /* a second event would have */
@@ -38,7 +39,7 @@ enum {
 	BUDGET = 256, /* awaits of one step that complete at once */
 };
 
-_Static_assert(sizeof(struct eddy_task) <= 192, "three cache lines");
+_Static_assert(sizeof(struct eddy_task) <= 168, "of 192 for a frame");
 
 static int cancel_callee(struct eddy_task *task, int rc);
 static int cancel_kids(struct eddy_task *task, int rc);
@@ -66,11 +67,19 @@ eddy_cancelled(const struct eddy_task *self)
 	       (self->flags & (FINAL | SHIELD)) == 0;
 }
 
+/* By the task itself, or for it while it takes a step. */
+static void
+again(struct eddy_task *task)
+{
+	task->alarm.ready.run = eddy__task_resume;
+	list_push(task->loop->into, &task->alarm.ready);
+}
+
 static void
 make_ready(struct eddy_task *task)
 {
-	task->alarm.ready.run = eddy__task_resume;
-	eddy__loop_push(task->loop, &task->alarm.ready);
+	again(task);
+	eddy__loop_stir(task->loop);
 }
 
 /* A timeout gave up.  Its own outcome wins; and as this is decided only when
@@ -102,7 +111,7 @@ eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 		task = task->fn(task).next;
 	} while (task != NULL && --loop->budget > 0);
 	if (task != NULL)
-		make_ready(task); /* others first */
+		again(task); /* others first */
 	loop->current = NULL;
 	loop->into = &loop->batch;
 }
@@ -154,7 +163,7 @@ eddy_complete(struct eddy_task *self, int rc)
 	if (--self->loop->budget > 0)
 		return (eddy_async){rc, NULL};
 	self->rc = rc;
-	make_ready(self);
+	again(self);
 	return (eddy_async){EDDY_PENDING, NULL};
 }
 
@@ -190,7 +199,6 @@ eddy_prepare(struct eddy_task *task, eddy_task_fn *fn, const char *name)
 	task->loop = NULL;
 	task->kids = NULL;
 	task->op = NULL;
-	task->limit = NULL;
 	task->rc = task->result = task->failure = 0;
 	task->flags = task->kid_count = task->resumes = 0;
 }
@@ -209,14 +217,13 @@ eddy_new_frame(size_t size, eddy_task_fn *fn, const char *name)
 }
 
 struct eddy_task *
-eddy_new_(const struct eddy_task *proto, size_t size)
+eddy_new_(const void *literal, size_t size, eddy_task_fn *fn, const char *name)
 {
-	struct eddy_task *task = eddy__alloc(size);
+	struct eddy_task *task = eddy_new_frame(size, fn, name);
 
-	if (task == NULL)
-		return NULL;
-	memcpy(task, proto, size);
-	task->flags |= OWNED;
+	if (task != NULL)
+		memcpy(task + 1, (const struct eddy_task *)literal + 1,
+		    size - sizeof(*task));
 	return task;
 }
 
@@ -258,10 +265,15 @@ start(struct eddy_loop *loop, struct eddy_task *task, unsigned flags)
 	return 0;
 }
 
-static unsigned
-inherited(const struct eddy_task *scope)
+/* Who starts below a cancelled task is cancelled, too. */
+static void
+inherit(struct eddy_task *task, struct eddy_task *parent)
 {
-	return eddy_cancelled(scope) ? CANCELLED : 0;
+	task->up.parent = parent;
+	if (!eddy_cancelled(parent))
+		return;
+	task->flags |= CANCELLED;
+	task->why = parent->why;
 }
 
 static int
@@ -273,11 +285,10 @@ adopt(struct eddy_task *scope, struct eddy_task *child, unsigned flags)
 		return -EINVAL;
 	if ((scope->flags & (LEAVING | DONE)) != 0)
 		return -ECANCELED;
-	r = start(scope->loop, child, flags | inherited(scope));
+	r = start(scope->loop, child, flags);
 	if (r < 0)
 		return r;
-	child->why = scope->why;
-	child->up.parent = scope;
+	inherit(child, scope);
 	link_task(&scope->kids, child);
 	scope->kid_count++;
 	return 0;
@@ -334,14 +345,11 @@ eddy_loop_spawn(
 EDDY_ASYNC
 eddy_call(struct eddy_task *self, struct eddy_task *callee)
 {
-	int r = callee == NULL
-	            ? -ENOMEM
-	            : start(self->loop, callee, CALLED | inherited(self));
+	int r = callee != NULL ? start(self->loop, callee, CALLED) : -ENOMEM;
 
 	if (r < 0)
 		return eddy_complete(self, eddy__task_refuse(callee, r));
-	callee->why = self->why;
-	callee->up.parent = self;
+	inherit(callee, self);
 	self->op = &call_op;
 	self->use.callee = callee;
 	return (eddy_async){EDDY_PENDING, callee};
@@ -420,6 +428,21 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 
 /* Cancelling. */
 
+/* The bound of a whole scope: takes the place of why, which it holds. */
+struct limit {
+	struct eddy_site why;
+	struct eddy_timer timer;
+	struct eddy_task *task;
+};
+
+static struct limit *
+limit_of(const struct eddy_task *task)
+{
+	return (task->flags & BOUNDED) != 0
+	           ? CONTAINER_OF(task->why, struct limit, why)
+	           : NULL;
+}
+
 struct eddy_task *
 eddy__task_below(const struct eddy_task *task)
 {
@@ -443,7 +466,10 @@ give_up(struct eddy_task *task, const struct eddy_site *why)
 	if ((task->flags & (FINAL | DONE | CANCELLED)) != 0)
 		return NULL;
 	task->flags |= CANCELLED;
-	task->why = why;
+	if ((task->flags & BOUNDED) != 0)
+		limit_of(task)->why = *why;
+	else
+		task->why = why;
 	if ((task->flags & SHIELD) != 0 || task->op == NULL)
 		return task->kids;
 	if (task->op == &call_op)
@@ -692,13 +718,6 @@ eddy_race(struct eddy_task *self, struct eddy_task **ret_winner)
 	return eddy__park(self, &race_op);
 }
 
-/* The bound of a whole scope. */
-
-struct limit {
-	struct eddy_timer timer;
-	struct eddy_task *task;
-};
-
 static void
 on_limit(struct eddy_loop *loop, struct eddy_timer *timer)
 {
@@ -714,7 +733,7 @@ on_limit(struct eddy_loop *loop, struct eddy_timer *timer)
 int
 eddy_deadline_set(struct eddy_task *self, int64_t deadline)
 {
-	struct limit *limit = self->limit;
+	struct limit *limit = limit_of(self);
 
 	if ((self->flags & (STARTED | DONE)) != STARTED)
 		return -EINVAL;
@@ -724,7 +743,10 @@ eddy_deadline_set(struct eddy_task *self, int64_t deadline)
 			return -ENOMEM;
 		limit->task = self;
 		limit->timer.fn = on_limit;
-		self->limit = limit;
+		if (self->why != NULL)
+			limit->why = *self->why;
+		self->why = &limit->why;
+		self->flags |= BOUNDED;
 	}
 	if (deadline == EDDY_FOREVER)
 		return eddy_timer_stop(self->loop, &limit->timer);
@@ -734,11 +756,13 @@ eddy_deadline_set(struct eddy_task *self, int64_t deadline)
 static void
 end_limit(struct eddy_task *self)
 {
-	struct limit *limit = self->limit;
+	struct limit *limit = limit_of(self);
 
+	if (limit == NULL)
+		return;
 	eddy_timer_stop(self->loop, &limit->timer);
 	eddy__free(limit);
-	self->limit = NULL;
+	self->why = NULL;
 	if ((self->flags & OVERDUE) != 0 && self->result == -ECANCELED)
 		self->result = -ETIME;
 }
@@ -763,8 +787,7 @@ eddy_end_(struct eddy_task *self)
 	bool owned = (self->flags & OWNED) != 0;
 	eddy_step step = {NULL};
 
-	if (self->limit != NULL)
-		end_limit(self);
+	end_limit(self);
 	self->flags |= DONE;
 	if ((self->flags & CALLED) != 0) {
 		step.next = self->up.parent;
@@ -786,7 +809,7 @@ EDDY_ASYNC
 eddy_yield(struct eddy_task *self)
 {
 	self->rc = eddy_cancelled(self) ? -ECANCELED : 0;
-	make_ready(self);
+	again(self);
 	return (eddy_async){EDDY_PENDING, NULL};
 }
 

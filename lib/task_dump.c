@@ -61,6 +61,8 @@ print(struct text *text, const struct eddy_task *task, int depth)
 	if (at != NULL)
 		eddy__print(text, ", %s:%d %s: %s", at->file, at->line,
 		    at->func, at->text);
+	if (why != NULL && why->text == NULL)
+		why = NULL; /* only bounded */
 	if (why != NULL)
 		eddy__print(text, " [cancelled: %s", why->text);
 	if (why != NULL && why->file != NULL)

@@ -93,7 +93,12 @@ FILENAME ~ /\.h$/ && (/\\$/ || continued) {
 	next
 }
 
-FILENAME ~ /\.h$/ {
+FILENAME ~ /\.h$/ && /^[{}]$/ { # of an inline function
+	body = /\{/
+	text = ""
+}
+
+FILENAME ~ /\.h$/ && !body {
 	line = $0
 	here = ""
 	while (line != "") {

@@ -53,16 +53,19 @@ struct eddy_op {
 	int (*cancel)(struct eddy_task *task, int rc);
 };
 
-/* All private but fn, at, loop, op, use, resumes, result, kid_count, name, why. */
+/* All private but fn, at, loop, op, use, resumes, result, kid_count, name, why.
+ * What a yield touches comes last, beside the user's own. */
 struct eddy_task {
-	struct eddy_alarm alarm;     /* private; its ready also resumes us */
-	eddy_task_fn *fn;
-	const struct eddy_site *at;  /* the last await */
-	/* The second cache line; a step touches little beyond it. */
-	struct eddy_loop *loop;
-	unsigned flags;
-	int rc;                      /* of the last await */
-	const struct eddy_op *op;    /* what it waits for */
+	struct eddy_task *kids;
+	union {
+		struct eddy_task *parent; /* scope or caller */
+		eddy_task_done_fn *done;  /* of a root */
+	} up;
+	struct eddy_task *next, *prev;
+	uint32_t kid_count;
+	int failure;                 /* the first among the children */
+	const char *name;            /* borrowed; the function's by default */
+	const struct eddy_site *why; /* it was cancelled, if there is a text */
 	union {
 		struct eddy_task *callee, **winner;
 		uint32_t keep;
@@ -75,19 +78,15 @@ struct eddy_task {
 		} io;
 		void *user[3];       /* free for the operation's maker */
 	} use;
+	const struct eddy_op *op;    /* what it waits for */
+	struct eddy_alarm alarm;     /* its ready also resumes us */
+	eddy_task_fn *fn;
+	const struct eddy_site *at;  /* the last await */
+	struct eddy_loop *loop;
+	unsigned flags;
+	int rc;                      /* of the last await */
 	uint32_t resumes;            /* steps taken so far */
 	int result;                  /* of the task, once it is done */
-	struct eddy_task *kids;
-	union {
-		struct eddy_task *parent; /* scope or caller */
-		eddy_task_done_fn *done;  /* of a root */
-	} up;
-	struct eddy_task *next, *prev;
-	int failure;                 /* the first among the children */
-	uint32_t kid_count;
-	void *limit;                 /* private: of eddy_deadline_set */
-	const char *name;            /* borrowed; the function's by default */
-	const struct eddy_site *why; /* who cancelled it, and the reason */
 };
 
 /* clang-format off */
@@ -192,13 +191,13 @@ struct eddy_task {
  * Above 16 KiB they do not compile: use eddy_prepare, eddy_new_frame. */
 #define EDDY_INIT(...) EDDY_INIT_(__VA_ARGS__, )
 #define EDDY_INIT_(ptr, name, ...) \
-	(*(ptr) = (struct name){ EDDY_FRAME_(name), __VA_ARGS__ }, \
-	    EDDY_SMALL_(name), eddy_self_(&(ptr)->task))
+	((void)sizeof(*(ptr) = *(struct name *)0), eddy_init_(ptr, \
+	    EDDY_FRAME_(name, __VA_ARGS__), sizeof(struct name), name, #name))
 #define EDDY_NEW(...) EDDY_NEW_(__VA_ARGS__, )
-#define EDDY_NEW_(name, ...) (EDDY_SMALL_(name), eddy_new_( \
-	&((struct name){ EDDY_FRAME_(name), __VA_ARGS__ }).task, \
-	sizeof(struct name)))
-#define EDDY_FRAME_(name_) .task = { .fn = name_, .name = #name_ }
+#define EDDY_NEW_(name, ...) eddy_new_( \
+	EDDY_FRAME_(name, __VA_ARGS__), sizeof(struct name), name, #name)
+#define EDDY_FRAME_(name, ...) (EDDY_SMALL_(name), \
+	&(const struct name){ .task = { .flags = 0 }, __VA_ARGS__ })
 #define EDDY_SMALL_(name) ((void)sizeof(struct { \
 	EDDY_STATIC_ASSERT_(sizeof(struct name) <= 16384, \
 	    "frame over 16 KiB: use eddy_prepare or eddy_new_frame"); int x; }))
@@ -308,16 +307,24 @@ int eddy_unpark(struct eddy_task *task, int rc);
 
 /* For the macros. */
 static inline struct eddy_task *
-eddy_self_(struct eddy_task *task) /* a value that may go unused */
+eddy_init_(void *frame, const void *literal, size_t size, eddy_task_fn *fn,
+    const char *name)
 {
-	return task;
+	const size_t head = sizeof(struct eddy_task);
+
+	/* Without its task, which eddy_prepare fills with less ado. */
+	__builtin_memcpy((char *)frame + head, (const char *)literal + head,
+	    size - head);
+	eddy_prepare((struct eddy_task *)frame, fn, name);
+	return (struct eddy_task *)frame;
 }
+struct eddy_task *eddy_new_(
+    const void *literal, size_t size, eddy_task_fn *fn, const char *name);
 bool eddy_leave_children_(struct eddy_task *self);
 eddy_step eddy_end_(struct eddy_task *self);
 int eddy_slot_(struct eddy_task *scope, struct eddy_task *t,
     const struct eddy_site *site);
 int eddy_started_(struct eddy_task *t, eddy_async op);
-struct eddy_task *eddy_new_(const struct eddy_task *proto, size_t size);
 
 EDDY_HEADER_END_
 
