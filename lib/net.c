@@ -24,7 +24,7 @@ struct attempt {
 	struct eddy_task task;
 	struct search *search;
 	struct eddy_address to;
-	int fd, rc;
+	int protocol, fd, rc;
 };
 
 /* Either of the two below. */
@@ -35,8 +35,8 @@ struct search {
 	struct sockaddr_un path;
 	struct addrinfo *list;
 	int backlog, rc;
-	struct addrinfo *next[2]; /* of the first one's family, of others */
-	unsigned turn, started, running;
+	struct addrinfo *next; /* to be tried */
+	unsigned started, running;
 	struct eddy_event ended; /* an attempt */
 	int fd, error;
 	bool won;
@@ -119,57 +119,57 @@ static eddy_step
 attempt(struct eddy_task *self)
 {
 	EDDY_BEGIN(self, struct attempt, f);
-	EDDY_AWAIT(f->rc, eddy_connect(self, f->fd, &f->to));
-	if (f->rc == 0 && f->search->fd < 0) {
+	f->rc = f->fd = eddy__socket(f->to.name.ss_family, f->protocol);
+	if (f->fd >= 0)
+		EDDY_AWAIT(f->rc, eddy_connect(self, f->fd, &f->to));
+	if (f->rc == 0 && f->search->fd < 0)
 		f->search->fd = f->fd;
-	} else {
+	else if (f->fd >= 0)
 		eddy_close(self->loop, f->fd);
+	if (f->rc < 0)
 		f->search->error = f->rc;
-	}
 	f->search->running--;
 	eddy_event_set(&f->search->ended);
 	EDDY_END;
 }
 
-static struct addrinfo *
-skip(struct addrinfo *at, int family, bool same)
+/* Behind each address the next one of another family, if there is one. */
+static void
+interleave(struct addrinfo *at)
 {
-	while (at != NULL && (at->ai_family == family) != same)
-		at = at->ai_next;
-	return at;
+	struct addrinfo **link, *other;
+
+	for (; at != NULL; at = at->ai_next) {
+		link = &at->ai_next;
+		while (*link != NULL && (*link)->ai_family == at->ai_family)
+			link = &(*link)->ai_next;
+		other = *link;
+		if (other == NULL)
+			return;
+		*link = other->ai_next;
+		other->ai_next = at->ai_next;
+		at->ai_next = other;
+	}
 }
 
 static bool
 more(const struct search *f)
 {
-	return f->started < CANDIDATES &&
-	       (f->next[0] != NULL || f->next[1] != NULL);
+	return f->next != NULL && f->started < CANDIDATES;
 }
 
-/* Try the next address, of the other family if there is one. */
 static void
 begin(struct search *f)
 {
-	struct attempt *a = &f->attempts[f->started];
-	struct addrinfo *at;
+	struct attempt *a = &f->attempts[f->started++];
 
-	if (f->next[f->turn] == NULL)
-		f->turn = !f->turn;
-	at = f->next[f->turn];
-	f->next[f->turn] = skip(at->ai_next, first(f)->ai_family, f->turn == 0);
-	f->turn = !f->turn;
-	a->fd = eddy__socket(at->ai_family, at->ai_protocol);
-	if (a->fd < 0) {
-		f->error = a->fd;
-		eddy_event_set(&f->ended); /* the next one */
-		return;
-	}
 	a->search = f;
-	memcpy(&a->to.name, at->ai_addr, at->ai_addrlen);
-	a->to.size = at->ai_addrlen;
-	eddy_prepare(&a->task, attempt, "attempt");
-	f->started++;
+	a->protocol = f->next->ai_protocol;
+	memcpy(&a->to.name, f->next->ai_addr, f->next->ai_addrlen);
+	a->to.size = f->next->ai_addrlen;
+	f->next = f->next->ai_next;
 	f->running++;
+	eddy_prepare(&a->task, attempt, "attempt");
 	(void)eddy_spawn(&f->task, &a->task); /* cannot fail here */
 }
 
@@ -180,8 +180,8 @@ do_connect(struct eddy_task *self)
 
 	EDDY_BEGIN(self, struct search, f);
 	EDDY_TRY(look_up(self, f, 0));
-	f->next[0] = first(f);
-	f->next[1] = skip(first(f), first(f)->ai_family, false);
+	f->next = first(f);
+	interleave(f->next);
 	eddy_event_init(&f->ended);
 	while (f->fd < 0 && (more(f) || f->running != 0)) {
 		eddy_event_clear(&f->ended);

@@ -44,34 +44,22 @@ eddy__names(const char *path, char **ret_names)
 	return n;
 }
 
+/* What is not here is EAI_NONAME, EAI_SERVICE, or like them. */
 static int
 name_error(int error, int saved)
 {
-	int system = errno;
+	static const int errors[][2] = {{0, 0}, {EAI_MEMORY, ENOMEM},
+	    {EAI_AGAIN, EAGAIN}, {EAI_FAIL, EIO}, {EAI_FAMILY, EAFNOSUPPORT},
+	    {EAI_SOCKTYPE, ESOCKTNOSUPPORT}, {EAI_BADFLAGS, EINVAL},
+	    {EAI_OVERFLOW, EOVERFLOW}};
+	int r = error == EAI_SYSTEM ? -errno : -ENOENT;
+	size_t i;
 
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+		if (errors[i][0] == error)
+			r = -errors[i][1];
 	errno = saved;
-	switch (error) {
-	case 0:
-		return 0;
-	case EAI_SYSTEM:
-		return -system;
-	case EAI_MEMORY:
-		return -ENOMEM;
-	case EAI_AGAIN:
-		return -EAGAIN;
-	case EAI_FAIL:
-		return -EIO;
-	case EAI_FAMILY:
-		return -EAFNOSUPPORT;
-	case EAI_SOCKTYPE:
-		return -ESOCKTNOSUPPORT;
-	case EAI_BADFLAGS:
-		return -EINVAL;
-	case EAI_OVERFLOW:
-		return -EOVERFLOW;
-	default: /* EAI_NONAME, EAI_SERVICE, and what is like them */
-		return -ENOENT;
-	}
+	return r;
 }
 
 int
