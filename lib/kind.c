@@ -4,6 +4,7 @@
  */
 #include <eddy/executor.h>
 #include <eddy/post.h>
+#include <eddy/signal.h>
 #include <eddy/task.h>
 #include <eddy/watch.h>
 
@@ -13,6 +14,7 @@
 #pragma weak eddy__timer_fire
 #pragma weak eddy__watch_fire
 #pragma weak eddy__post_fire
+#pragma weak eddy__signal_fire
 #pragma weak eddy__job_deliver
 #pragma weak eddy__task_resume
 #pragma weak eddy__task_ring
@@ -29,6 +31,7 @@ static const struct kind kinds[] = {
     KIND(eddy__timer_fire, "timer", struct eddy_timer, alarm.ready, fn),
     KIND(eddy__watch_fire, "watch", struct eddy_watch, ready, fn),
     KIND(eddy__post_fire, "post", struct eddy_post, ready, fn),
+    KIND(eddy__signal_fire, "signal", struct eddy_signal, ready, fn),
     KIND(eddy__job_deliver, "job", struct eddy_job, ready, to),
 };
 

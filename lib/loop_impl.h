@@ -185,6 +185,7 @@ eddy__loop_flush(struct eddy_loop *loop, bool last)
 /* What the nodes of handles have as run. */
 typedef void loop_run_fn(struct eddy_loop *loop, struct eddy_ready *ready);
 loop_run_fn eddy__timer_fire, eddy__watch_fire, eddy__post_fire;
+loop_run_fn eddy__signal_fire;
 loop_run_fn eddy__job_deliver, eddy__task_resume, eddy__task_ring;
 struct kind {
 	loop_run_fn *run;

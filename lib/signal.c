@@ -25,8 +25,8 @@ struct signals {
 	uint64_t blocked;          /* in the loop thread, by us */
 };
 
-static void
-fire(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__signal_fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_signal *signal = CONTAINER_OF(
 	    ready, struct eddy_signal, ready);
@@ -141,7 +141,8 @@ find(struct eddy_loop *loop, struct signals **ret_signals)
 void
 eddy_signal_init(struct eddy_signal *signal, eddy_signal_fn *fn)
 {
-	*signal = (struct eddy_signal){.ready.run = fire, .fn = fn};
+	*signal = (struct eddy_signal){
+	    .ready.run = eddy__signal_fire, .fn = fn};
 	list_init(&signal->waiters);
 }
 
