@@ -110,6 +110,15 @@ update(struct eddy_loop *loop, struct signals *s)
 	return r < 0 ? r : 0;
 }
 
+static void
+quit(struct eddy_signal *signal)
+{
+	list_remove(&signal->node);
+	list_remove(&signal->ready);
+	signal->set = signal->got = 0;
+	waiters_wake(&signal->waiters, -ECANCELED);
+}
+
 static int
 close_signals(
     struct eddy_loop *loop, struct attachment *attachment, int64_t duration)
@@ -118,7 +127,8 @@ close_signals(
 	    attachment, struct signals, attachment);
 
 	(void)duration;
-	list_init(&s->started);
+	while (!list_empty(&s->started))
+		quit(CONTAINER_OF(s->started.next, struct eddy_signal, node));
 	return update(loop, s);
 }
 
@@ -178,10 +188,7 @@ eddy_signal_stop(struct eddy_loop *loop, struct eddy_signal *signal)
 
 	if (r < 0 || signal->set == 0)
 		return r;
-	list_remove(&signal->node);
-	list_remove(&signal->ready);
-	signal->set = signal->got = 0;
-	waiters_wake(&signal->waiters, -ECANCELED);
+	quit(signal);
 	update(loop, s); /* to want less cannot fail */
 	return 0;
 }

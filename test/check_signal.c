@@ -194,6 +194,13 @@ START_TEST(the_mask_is_restored_when_the_last_one_goes)
 	ear_start(loop, &first, BOTH);
 	close_loop(loop);
 	ck_assert(!blocked(SIGUSR1));
+	/* A loop that is closed has stopped them all. */
+	loop = census_loop();
+	ck_assert_int_eq(eddy_signal_start(loop, &first.signal, BOTH), 0);
+	send(SIGUSR1);
+	step(loop);
+	ck_assert_int_eq(first.calls, 1);
+	close_loop(loop);
 }
 END_TEST
 
