@@ -95,6 +95,7 @@ begin(struct watcher *w)
 		return;
 	}
 	eddy__stall_identify(w);
+	eddy__stall_ask(w);
 	w->noticed = true;
 	if (!same(w))
 		return; /* it has just ended: that may be half of two things */
@@ -227,7 +228,9 @@ eddy_stall_start(struct eddy_loop *loop, struct eddy_stall_watch *watch)
 	w->watch = watch;
 	w->threshold = watch->threshold != 0 ? watch->threshold : THRESHOLD;
 	w->pause = pause_for(w->threshold);
-	r = eddy__thread_create(&w->thread, 0, watch_loop, w);
+	r = eddy__stall_prepare(w);
+	if (r == 0)
+		r = eddy__thread_create(&w->thread, 0, watch_loop, w);
 	if (r < 0) {
 		eddy__free(w);
 		return r;

@@ -10,6 +10,8 @@
 
 #include "loop_impl.h"
 
+enum { STALL_FRAMES = 64 };
+
 struct watcher {
 	struct observer observer;
 	struct eddy_loop *loop;
@@ -31,6 +33,8 @@ struct watcher {
 	int64_t told_until; /* the time that the reports so far are worth */
 	struct eddy_stall stall; /* the last */
 	int64_t user, system;    /* of its thread when the stall was seen */
+	uint32_t answer;         /* any thread: frames and 1; futex */
+	void *frames[STALL_FRAMES];
 	char name[64], func[64], file[192], operation[192];
 	char path[192], wchan[64];
 };
@@ -42,5 +46,9 @@ void eddy__stall_begins(struct watcher *w);
 int eddy__stall_times(struct watcher *w);
 int eddy__stall_inspect(struct watcher *w);
 void eddy__stall_identify(struct watcher *w);
+
+/* stall_frames.c: the frames, if the watch wants them. */
+int eddy__stall_prepare(struct watcher *w);
+void eddy__stall_ask(struct watcher *w);
 
 #endif

@@ -258,6 +258,7 @@ void
 eddy_stall_print(const struct eddy_stall *stall, int fd)
 {
 	struct text text = {.fd = fd};
+	int i;
 
 	eddy__print(&text, "eddy: stall%s %" PRId64 " ms: %s",
 	    stall->over ? " over after" : "ed for",
@@ -273,5 +274,8 @@ eddy_stall_print(const struct eddy_stall *stall, int fd)
 		print_wait(&text, stall);
 	eddy__print(&text, "user %" PRId64 " ms, system %" PRId64 " ms\n",
 	    stall->user / EDDY_MS(1), stall->system / EDDY_MS(1));
+	for (i = 0; i < stall->frame_count && !stall->over; i++)
+		eddy__print(
+		    &text, "  %s\n", locate((uintptr_t)stall->frames[i]).text);
 	eddy__print_end(&text);
 }

@@ -74,6 +74,8 @@ CALL(peek, (const void *from, void *to, size_t size),
     process_vm_readv(getpid(), &(struct iovec){to, size}, 1,
         &(struct iovec){(void *)(uintptr_t)from, size}, 1, 0))
 CALL(gettid, (void), syscall(SYS_gettid))
+CALL(tgkill, (pid_t tid, int signal),
+    syscall(SYS_tgkill, getpid(), tid, signal))
 CALL(close, (int fd), close(fd))
 CALL(create, (const char *path, int flags, mode_t mode),
     RETRY(open(path, flags | O_CLOEXEC, mode)))

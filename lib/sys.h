@@ -107,6 +107,7 @@ void eddy__futex_wake(uint32_t *word, int n, bool shared);
 /* Processes and threads. */
 pid_t eddy__getpid(void);
 pid_t eddy__gettid(void);
+int eddy__tgkill(pid_t tid, int signal); /* of this process */
 pid_t eddy__fork(void);
 int eddy__pidfd_open(pid_t pid);
 int eddy__pidfd_kill(int pidfd, int signal);
@@ -151,7 +152,7 @@ unsigned eddy__quota(unsigned cpus);                   /* quota.c: or fewer */
 int eddy__set_affinity(const void *cpus, size_t size); /* of this thread */
 /* A signal that only makes system calls fail with EINTR, and a timer that sends
  * it to this thread every interval (ns; 0: stop) until told otherwise. */
-int eddy__catch_signal(int signal);
+int eddy__catch_signal(int signal, void (*handler)(int));
 int eddy__ticker_open(int *ret_ticker, int signal);
 int eddy__ticker_set(int ticker, int64_t interval);
 int eddy__ticker_close(int ticker);

@@ -70,13 +70,16 @@ on_signal(int signal)
 }
 
 int
-eddy__catch_signal(int signal)
+eddy__catch_signal(int signal, void (*handler)(int))
 {
 	struct sigaction action = {.sa_handler = on_signal};
 	int saved = errno;
 
 	if (signal < SIGRTMIN || signal > SIGRTMAX)
 		return -EINVAL;
+	if (handler != NULL)
+		action = (struct sigaction){
+		    .sa_handler = handler, .sa_flags = SA_RESTART};
 	return eddy__result(sigaction(signal, &action, NULL), saved);
 }
 

@@ -487,7 +487,7 @@ set_options(struct pool *pool, const struct eddy_thread_pool_options *options)
 	if (own->queue_limit > LIMIT_MAX)
 		return -EINVAL;
 	return own->interrupt_signal != 0
-	           ? eddy__catch_signal(own->interrupt_signal)
+	           ? eddy__catch_signal(own->interrupt_signal, NULL)
 	           : 0;
 }
 

@@ -107,7 +107,7 @@ static void
 note(struct observer *observer, enum loop_note what, int thread,
     const struct eddy_job *job)
 {
-	struct event event = {.at = eddy_now(), .what = what, .id = job};
+	struct event event = {.at = eddy_now(), .what = (int)what, .id = job};
 
 	event.thread = thread != 0 ? thread : eddy__gettid();
 	event.kind = job != NULL ? "job" : "stall";

@@ -242,7 +242,8 @@ on_long(struct eddy_loop *loop, struct eddy_timer *timer)
 START_TEST(a_stall_is_an_instant)
 {
 	struct eddy_loop *loop = census_loop();
-	struct eddy_stall_watch watch = {EDDY_MS(10), on_stall, NULL};
+	struct eddy_stall_watch watch = {
+	    .threshold = EDDY_MS(10), .fn = on_stall};
 	struct eddy_timer timer;
 
 	ck_assert_int_eq(pipe2(told, O_CLOEXEC), 0);

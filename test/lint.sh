@@ -51,9 +51,9 @@ nm -g --defined-only "$build/libeddy.a" 2>/dev/null |
     awk 'NF == 3 && $2 ~ /[TDBRVW]/ { print $3 }' | sort -u >"$build/symbols"
 grep -v '^eddy_' "$build/symbols" && wrong "names without the prefix"
 grep -v '^eddy__' "$build/symbols" | diff -u test/symbols.txt - || wrong "test/symbols.txt differs"
-# The job of this thread, what it hands over, and a worker's mark of forked copies.
+# The job of this thread, what it hands over, who asks for frames, and a worker's mark of forked copies.
 nm "$build/libeddy.a" | awk 'NF == 3 && $2 ~ /[BbC]/ { print $3 }' |
-    grep -vx 'inside\|forked\|handing' && wrong "state outside of objects"
+    grep -vx 'inside\|forked\|handing\|asking' && wrong "state outside of objects"
 
 # All as one file: names that clash beyond what test/amalgamate.sh mends.
 sh test/amalgamate.sh "$build/one" && $CC -std=c11 -Wall -Wextra -Werror \

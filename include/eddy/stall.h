@@ -34,6 +34,8 @@ struct eddy_stall {
 	const char *syscall_name; /* of the common ones */
 	const char *path;         /* of the descriptor that call is about */
 	const char *wchan;        /* the kernel function it waits in */
+	void **frames;            /* return addresses, innermost first */
+	int frame_count;
 	int64_t user, system; /* CPU time in this stall, ns in 10-ms ticks */
 };
 
@@ -45,12 +47,17 @@ typedef void eddy_stall_fn(const struct eddy_stall *stall);
 struct eddy_stall_watch {
 	int64_t threshold; /* ns; 0: 100 ms */
 	eddy_stall_fn *fn; /* NULL: a line on stderr */
-	void *state;       /* private; NULL: stopped */
+	/* With both: frames are those that backtrace, as backtrace(3), fills in
+	 * within a handler of signal, a real-time one that is used for nothing
+	 * else, in the loop thread. */
+	int (*backtrace)(void **frames, int n);
+	int signal;
+	void *state; /* private; NULL: stopped */
 };
 
 /* Watch loop, which borrows watch until the stop or the loop's close.  Starts a
  * thread.  -EBUSY: it is watched, or watch is in use; -EINVAL: threshold is
- * negative.  Loop thread. */
+ * negative, or signal none to use.  Loop thread. */
 int eddy_stall_start(struct eddy_loop *loop, struct eddy_stall_watch *watch);
 
 /* Stop watching; waits for a hook that is being called.  0 also when it was
