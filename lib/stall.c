@@ -95,7 +95,6 @@ begin(struct watcher *w)
 		return;
 	}
 	eddy__stall_identify(w);
-	eddy__stall_ask(w);
 	w->noticed = true;
 	if (!same(w))
 		return; /* it has just ended: that may be half of two things */
@@ -108,6 +107,7 @@ begin(struct watcher *w)
 		return;
 	w->stall.unreported = w->unreported;
 	w->unreported = 0;
+	eddy__stall_ask(w); /* last: it may end what the thread waits in */
 	tell(w);
 }
 
