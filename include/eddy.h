@@ -16,6 +16,7 @@
 #include <eddy/child.h>
 #include <eddy/io.h>
 #include <eddy/executor.h>
+#include <eddy/transform.h>
 #include <eddy/thread_pool.h>
 #include <eddy/process_pool.h>
 #include <eddy/offload.h>

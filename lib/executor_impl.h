@@ -10,7 +10,7 @@
 #ifndef EDDY_EXECUTOR_IMPL_H
 #define EDDY_EXECUTOR_IMPL_H
 
-#include <eddy/executor.h>
+#include <eddy/transform.h>
 
 #include "atomics.h"
 #include "list.h"
@@ -87,6 +87,7 @@ struct inside {
 	void *state;           /* of this worker */
 	struct report *report; /* in a worker process */
 	int bell;
+	struct eddy_descriptors *fds; /* of the job, there */
 };
 
 /* A job of offload_owned.c, which may be given up while it runs. */
@@ -229,6 +230,9 @@ void eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job);
 
 /* This thread does not run job any more, if it did. */
 void eddy__job_leave(const struct eddy_job *job);
+
+/* job_transform.c: the function of each transform. */
+int eddy__transform_run(void *arg);
 
 /* This thread is a worker; or this process, with report for the job it runs.
  * Its place for the job that it runs, if any. */

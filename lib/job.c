@@ -34,6 +34,8 @@ prepare_progress(struct eddy_job *job)
 	struct eddy_long_job *long_job = long_job_of(job);
 
 	long_job->progress = 0;
+	if (long_job->fds != NULL)
+		long_job->fds->out_count = 0;
 	eddy_post_init(&long_job->post, fire_progress);
 }
 

@@ -146,6 +146,40 @@ eddy__worker_enter(void *state, struct report *report, int bell)
 	return &inside;
 }
 
+/* Of the job that runs here, or NULL. */
+static struct eddy_descriptors *
+descriptors(void)
+{
+	struct eddy_job *job = inside.job;
+
+	if (inside.report != NULL)
+		return inside.fds;
+	return job != NULL && (job_flags(job) & EDDY_JOB_LONG) != 0
+	           ? long_job_of(job)->fds
+	           : NULL;
+}
+
+int
+eddy_job_fd(unsigned i)
+{
+	const struct eddy_descriptors *fds = descriptors();
+
+	return fds != NULL && i < fds->in_count ? fds->in[i] : -EINVAL;
+}
+
+int
+eddy_job_return_fd(int fd)
+{
+	struct eddy_descriptors *fds = descriptors();
+
+	if (fds == NULL || fd < 0)
+		return -EINVAL;
+	if (fds->out_count == EDDY_DESCRIPTORS)
+		return -ENOSPC;
+	fds->out[fds->out_count++] = fd;
+	return 0;
+}
+
 void *
 eddy_worker_state(void)
 {

@@ -20,7 +20,11 @@
 enum {
 	DEPTH_MAX = 8,
 	CHANNEL_HEADER = 4096, /* struct channel; then depth areas */
-	EXIT_NO_BELL = 121,    /* the job closed our eventfd */
+	FD_CHANNEL = 0,
+	FD_BELL,
+	FD_MAIL,            /* a socket, with EDDY_PASS_DESCRIPTORS */
+	FD_COUNT,           /* that a new worker gets */
+	EXIT_NO_BELL = 121, /* the job closed our eventfd */
 	EXIT_INIT = 122,
 	EXIT_NO_CHANNEL = 123,
 	EXIT_CALLED = 124, /* exit() in a job, code unknown (musl) */
@@ -29,11 +33,18 @@ enum {
 enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_RUNNING, SLOT_DONE, SLOT_TAKEN };
 
 struct slot {
-	uint32_t state;       /* both */
-	int32_t result;       /* worker */
-	uint64_t fn;          /* host */
-	uint32_t area;        /* host: which has its bytes */
-	struct report report; /* both */
+	uint32_t state;        /* both */
+	int32_t result;        /* worker */
+	uint64_t fn;           /* host */
+	uint32_t area;         /* host: which has its bytes */
+	uint32_t is_transform; /* host */
+	uint32_t passes;       /* host: fn may ask for, and return, some */
+	uint32_t fds_in;       /* host: how many are in the mail */
+	uint32_t fds_out;      /* worker: the same */
+	uint32_t big;          /* worker: the last of them has the output */
+	uint64_t in_size;      /* host: of a transform */
+	uint64_t out_size;     /* worker: of a transform */
+	struct report report;  /* both */
 };
 
 struct channel {
@@ -62,10 +73,17 @@ channel_area(struct channel *channel, uint32_t i, size_t slot_size)
 	return (char *)channel + CHANNEL_HEADER + i * slot_size;
 }
 
+/* Where the output of a transform starts, behind its input: a line further on. */
+static inline size_t
+transform_offset(size_t in_size)
+{
+	return (in_size + 63) & ~(size_t)63;
+}
+
 enum zygote_op { Z_READY, Z_POOL, Z_SPAWN, Z_SPAWNED, Z_FAILED, Z_EXITED };
 
 struct zygote_message {
-	uint32_t op, index;
+	uint32_t op, index, fds; /* fds: how many come with it */
 	uint64_t generation;
 	size_t size;
 	int32_t pid, error, code, status; /* code, status: as in siginfo_t */
@@ -73,8 +91,7 @@ struct zygote_message {
 };
 
 /* Worker and zygote. */
-_Noreturn void eddy__worker_main(
-    int memfd, int bell, pid_t zygote, size_t size);
+_Noreturn void eddy__worker_main(const int *fds, pid_t zygote, size_t size);
 void eddy__die_with(pid_t parent); /* or at once, if it is gone */
 
 /* The host: a link is a pool's own socket to its zygote. */

@@ -41,7 +41,8 @@ become(struct worker *worker, enum worker_state state, int64_t limit)
 void
 eddy__process_clear(struct pool *pool, struct worker *worker)
 {
-	*worker = (struct worker){.pool = pool, .pidfd = -1, .bell.fd = -1};
+	*worker = (struct worker){
+	    .pool = pool, .pidfd = -1, .mail = -1, .bell.fd = -1};
 }
 
 void
@@ -54,6 +55,8 @@ eddy__process_release(struct pool *pool, struct worker *worker)
 		eddy__close(worker->bell.fd);
 	if (worker->pidfd >= 0)
 		eddy__close(worker->pidfd);
+	if (worker->mail >= 0)
+		eddy__close(worker->mail);
 	pool->stats.workers -= worker->pid != 0;
 	eddy__process_clear(pool, worker);
 	if (last.reserved != NULL) {
@@ -125,19 +128,31 @@ spawn(struct pool *pool, struct worker *worker)
 	struct zygote_message order = {.op = Z_SPAWN,
 	    .index = (uint32_t)(worker - pool->workers),
 	    .generation = ++pool->generation,
+	    .fds = 2,
 	    .size = pool->channel_size};
-	int fds[2] = {make_channel(pool, worker), eddy__eventfd()};
-	int r = fds[0] < 0 ? fds[0] : fds[1];
+	int mails[2] = {-1, -1};
+	int fds[FD_COUNT] = {make_channel(pool, worker), eddy__eventfd()};
+	int r = fds[FD_CHANNEL] < 0 ? fds[FD_CHANNEL] : fds[FD_BELL];
 
-	eddy_watch_init(&worker->bell, fds[1], on_bell, EDDY_WATCH_BACKGROUND);
+	if (r >= 0 && (pool->options.flags & EDDY_PASS_DESCRIPTORS) != 0) {
+		r = eddy__socketpair(mails);
+		worker->mail = mails[0];
+		fds[FD_MAIL] = mails[1];
+		order.fds = FD_COUNT;
+	}
+	eddy_watch_init(
+	    &worker->bell, fds[FD_BELL], on_bell, EDDY_WATCH_BACKGROUND);
 	/* Edge-triggered and never read, as the loop's own. */
 	if (r >= 0)
 		r = eddy_watch_start(
 		    pool->home, &worker->bell, EPOLLIN | EPOLLET);
 	if (r >= 0)
-		r = eddy__send(pool->link, &order, sizeof(order), fds, 2);
-	if (fds[0] >= 0)
-		eddy__close(fds[0]);
+		r = eddy__send(
+		    pool->link, &order, sizeof(order), fds, (int)order.fds);
+	if (fds[FD_CHANNEL] >= 0)
+		eddy__close(fds[FD_CHANNEL]);
+	if (mails[1] >= 0)
+		eddy__close(mails[1]);
 	worker->generation = pool->generation;
 	if (r < 0) {
 		eddy__process_release(pool, worker);
@@ -447,15 +462,14 @@ eddy__process_hear(struct pool *pool)
 {
 	bool first = eddy__process_enter(pool);
 	struct zygote_message news;
-	int fds[2], r;
+	int pidfd, r;
 
 	while (pool->link >= 0) {
-		r = eddy__recv(
-		    pool->link, &news, sizeof(news), fds, MSG_DONTWAIT);
+		r = eddy__recv(pool->link, &news, sizeof(news), &pidfd, 1);
 		if (r == -EAGAIN)
 			break;
 		if (r == (int)sizeof(news))
-			hear(pool, &news, fds[0]);
+			hear(pool, &news, pidfd);
 		else
 			lose_zygote(pool);
 	}

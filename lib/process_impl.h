@@ -39,6 +39,7 @@ struct worker {
 	uint64_t generation;
 	pid_t pid;
 	int pidfd; /* -1: none yet */
+	int mail;  /* -1: none */
 	struct channel *channel;
 	struct eddy_job *jobs[DEPTH_MAX]; /* by slot; NULL: taken back */
 	unsigned held;                    /* of them */
@@ -159,6 +160,14 @@ struct errand {
 void eddy__process_at_home(struct pool *pool, struct errand *errand);
 int eddy__process_home_open(struct pool *pool);
 void eddy__process_home_close(struct pool *pool, bool child);
+
+/* process_parcel.c.  unpack: -EPROTO where that cannot be true. */
+int eddy__process_may_send(const struct pool *pool, struct eddy_job *job);
+size_t eddy__process_size_of(struct eddy_job *job); /* on its way there */
+void *eddy__process_area(const struct worker *worker, uint32_t i);
+int eddy__process_pack(struct worker *worker, uint32_t i, struct eddy_job *job);
+int eddy__process_unpack(
+    struct worker *worker, uint32_t i, struct eddy_job *job);
 
 /* process_transfer.c */
 /* Give memory back that a large job has needed. */

@@ -60,14 +60,11 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	bool home = eddy__loop_mine(pool->home) == 0;
 	struct eddy_long_job *part = long_part(job);
 	struct worker *worker;
+	int r;
 
-	if (part != NULL &&
-	    (part->in_only > job->size || part->out_only > job->size))
-		return -EINVAL;
-	if (job->size > pool->options.slot_size)
-		return -EMSGSIZE;
-	if (!eddy__zygote_has(pool->zygote, (uintptr_t)job->fn))
-		return -EFAULT;
+	r = eddy__process_may_send(pool, job);
+	if (r < 0)
+		return r;
 	if (home && (pool->closing || A_LOAD(&pool->draining) != 0))
 		return -ESHUTDOWN;
 	if (A_LOAD(&pool->broken) != 0)

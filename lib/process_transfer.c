@@ -17,13 +17,6 @@ enum { LARGE = 256 << 10 }; /* bytes; the pages of less are left */
 	EDDY_S(1) /* without a large job; faulting costs 1 ms a MiB */
 #define PASS_DURATION EDDY_S(1) /* for a worker to see what was taken back */
 
-static void *
-area_of(const struct worker *worker, uint32_t i)
-{
-	return channel_area(
-	    worker->channel, i, worker->pool->options.slot_size);
-}
-
 /* After a change of tail or quit: wake it if it sleeps or is about to. */
 void
 eddy__process_wake(struct channel *channel)
@@ -50,31 +43,6 @@ start_clock(struct worker *worker)
 	}
 }
 
-/* Are its bytes in the memory of the worker anyway? */
-static bool
-in_place(const struct worker *worker, const struct eddy_job *job)
-{
-	return worker->reserved == job &&
-	       job->arg == area_of(worker, worker->area);
-}
-
-/* Bytes go to the worker (in) or come back. */
-static void
-copy(struct worker *worker, uint32_t i, struct eddy_job *job, bool in)
-{
-	struct eddy_long_job *part = long_part(job);
-	uint32_t skip = part == NULL ? 0 : in ? part->out_only : part->in_only;
-	char *area = area_of(worker, i), *arg = job->arg;
-	uint32_t n = job->size - skip;
-
-	if (n == 0 || in_place(worker, job))
-		return;
-	if (in)
-		memcpy(area, arg, n);
-	else
-		memcpy(arg + skip, area + skip, n);
-}
-
 static void
 note_size(struct worker *worker, size_t size)
 {
@@ -97,7 +65,7 @@ eddy__process_trim(struct worker *worker)
 	} else if (worker->held != 0) {
 		note_size(worker, LARGE); /* look again */
 	} else {
-		eddy__trim(area_of(worker, 0),
+		eddy__trim(eddy__process_area(worker, 0),
 		    pool->options.slot_size * pool->options.depth);
 		worker->large_at = 0;
 	}
@@ -110,11 +78,13 @@ eddy__process_put(struct worker *worker, struct eddy_job *job)
 	uint32_t i = worker->tail % pool->options.depth;
 	struct slot *slot = &worker->channel->slots[i];
 	struct eddy_long_job *part = long_part(job);
+	int r = eddy__process_pack(worker, i, job);
 
-	copy(worker, i, job, true);
-	note_size(worker, job->size);
-	slot->fn = (uintptr_t)job->fn;
-	slot->area = in_place(worker, job) ? worker->area : i;
+	if (r < 0) {
+		eddy__process_end_job(pool, job, EDDY_LOST, r);
+		return;
+	}
+	note_size(worker, eddy__process_size_of(job));
 	A_STORE(&slot->report.wanted,
 	    part != NULL && part->on_progress != NULL && job->door != NULL);
 	A_STORE(&slot->report.count, 0);
@@ -216,7 +186,7 @@ deliver(struct worker *worker, uint32_t i)
 {
 	struct slot *slot = &worker->channel->slots[i];
 	struct eddy_job *job = worker->jobs[i];
-	int result;
+	int result, r;
 
 	if (A_ACQUIRE(&slot->state) != SLOT_DONE)
 		return false;
@@ -224,9 +194,12 @@ deliver(struct worker *worker, uint32_t i)
 	if (result < LOWEST_RESULT)
 		return false;
 	hear_report(worker, i);
-	copy(worker, i, job, false);
+	r = eddy__process_unpack(worker, i, job);
+	if (r == -EPROTO)
+		return false;
 	eddy__process_take(worker, i);
-	eddy__process_end_job(worker->pool, job, EDDY_RETURNED, result);
+	eddy__process_end_job(worker->pool, job,
+	    r < 0 ? EDDY_LOST : EDDY_RETURNED, r < 0 ? r : result);
 	return true;
 }
 
@@ -285,6 +258,8 @@ eddy_job_reserve(
 		return -EPERM;
 	if (A_LOAD(&job->state) != JOB_IDLE && A_LOAD(&job->state) != JOB_DONE)
 		return -EBUSY;
+	if (job->fn == eddy__transform_run)
+		return -EINVAL;
 	if (size > pool->options.slot_size)
 		return -EMSGSIZE;
 	for (EACH_WORKER(worker, pool)) {
@@ -295,7 +270,7 @@ eddy_job_reserve(
 		job->executor = executor;
 		job->size = size;
 		worker->area = worker->tail % pool->options.depth;
-		job->arg = area_of(worker, worker->area);
+		job->arg = eddy__process_area(worker, worker->area);
 		return 0;
 	}
 	return -EAGAIN;

@@ -6,9 +6,11 @@
  * die with the zygote, and runs slots in order until told to quit.  Death is
  * its only other answer.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,7 +18,19 @@
 #include "process_channel.h"
 #include "sys.h"
 
-enum { HIGH = 4096 }; /* beyond what jobs count through to close and dup2 */
+enum {
+	HIGH = 4096, /* beyond what jobs count through to close and dup2 */
+	NO_MEMFD = -1,
+	NO_MAIL = -2,
+};
+
+struct self {
+	struct channel *channel;
+	struct inside *inside;
+	size_t slot_size;
+	int fds[FD_COUNT];              /* FD_MAIL: perhaps -1 */
+	struct eddy_descriptors passed; /* with the job that runs */
+};
 
 static bool forked; /* in a process that a job forked */
 
@@ -56,29 +70,35 @@ eddy__die_with(pid_t parent)
 		_exit(0); /* it died before */
 }
 
-/* Only the bell stays, as a number that the limit keeps out of a job's reach
- * where the hard limit allows it. */
-static int
-keep_only(int bell)
+/* Only these stay, as numbers that the limit keeps out of a job's reach where the
+ * hard limit allows it. */
+static void
+keep_only(int *fds, unsigned n)
 {
 	struct rlimit limit, more;
-	int high;
+	int high, low, top;
+	unsigned i;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	more = limit;
-	more.rlim_cur = limit.rlim_cur < HIGH ? limit.rlim_cur + 1 : HIGH + 1;
+	more.rlim_cur = (limit.rlim_cur < HIGH ? limit.rlim_cur : HIGH) + n;
 	if (more.rlim_cur > limit.rlim_cur)
 		setrlimit(RLIMIT_NOFILE, &more);
-	high = fcntl(bell, F_DUPFD_CLOEXEC, (int)more.rlim_cur - 1);
+	for (i = 0; i < n; i++) {
+		high = fcntl(fds[i], F_DUPFD_CLOEXEC, (int)(more.rlim_cur - n));
+		if (high < 0)
+			high = fcntl(
+			    fds[i], F_DUPFD_CLOEXEC, (int)(limit.rlim_cur - n));
+		fds[i] = high >= 0 ? high : fds[i];
+	}
 	setrlimit(RLIMIT_NOFILE, &limit);
-	if (high < 0)
-		high = fcntl(bell, F_DUPFD_CLOEXEC, (int)limit.rlim_cur - 1);
-	if (high < 0)
-		high = bell;
-	if (high > STDERR_FILENO + 1)
-		eddy__close_range(STDERR_FILENO + 1, (unsigned)high - 1);
-	eddy__close_range((unsigned)high + 1, ~0u);
-	return high;
+	low = fds[0] < fds[n - 1] ? fds[0] : fds[n - 1];
+	top = fds[0] < fds[n - 1] ? fds[n - 1] : fds[0];
+	if (low > STDERR_FILENO + 1)
+		eddy__close_range(STDERR_FILENO + 1, (unsigned)low - 1);
+	if (top > low + 1)
+		eddy__close_range((unsigned)low + 1, (unsigned)top - 1);
+	eddy__close_range((unsigned)top + 1, ~0u);
 }
 
 static void
@@ -90,22 +110,112 @@ unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void
-run(struct slot *slot, void *area, int bell)
-{
-	uint32_t queued = SLOT_QUEUED;
-	int r;
+/* Descriptors and outputs. */
 
-	if (!A_CAS(&slot->state, &queued, SLOT_RUNNING))
-		return; /* taken back */
-	eddy__worker_enter(eddy_worker_state(), &slot->report, bell);
-	r = ((eddy_job_fn *)(uintptr_t)slot->fn)(area);
-	if (forked)
-		_exit(0); /* a child of the job fell through: not its channel */
-	unblock_signals();
-	fflush(stdout); /* or it is lost when the next job crashes */
-	slot->result = r;
-	A_RELEASE(&slot->state, SLOT_DONE);
+static void
+close_all(const int *fds, unsigned n)
+{
+	while (n-- > 0)
+		if (fds[n] >= 0)
+			eddy__close(fds[n]);
+}
+
+/* Beyond the slot: memory that the host will map. */
+static int
+grow(struct eddy_output *output, size_t room)
+{
+	bool first = output->fd == NO_MEMFD;
+	void *data = output->data;
+	int fd, r;
+
+	if (output->fd == NO_MAIL)
+		return -EMSGSIZE;
+	fd = first ? eddy__memfd_open("eddy-output") : output->fd;
+	r = fd < 0
+	        ? fd
+	        : eddy__memfd_grow(fd, &data, first ? 0 : output->room, room);
+	if (r < 0) {
+		if (first && fd >= 0)
+			eddy__close(fd);
+		return r;
+	}
+	if (first && output->size != 0)
+		memcpy(data, output->data, output->size);
+	output->fd = fd;
+	output->data = data;
+	output->room = room;
+	return 0;
+}
+
+/* In the slot, the output is behind the input. */
+static int
+transform(struct self *self, struct slot *slot, char *area, int *ret_memfd)
+{
+	eddy_transform_fn *fn = (eddy_transform_fn *)(uintptr_t)slot->fn;
+	size_t in = slot->in_size, offset = transform_offset(in);
+	struct eddy_output output = {.data = area + offset,
+	    .room = self->slot_size > offset ? self->slot_size - offset : 0,
+	    .grow = grow,
+	    .fd = self->fds[FD_MAIL] >= 0 ? NO_MEMFD : NO_MAIL};
+	int r = fn((struct eddy_span){area, in}, &output), sealed;
+
+	slot->out_size = output.size;
+	if (output.fd < 0 || forked)
+		return r;
+	eddy__unmap(output.data, output.room);
+	sealed = eddy__memfd_seal(output.fd, output.size);
+	*ret_memfd = output.fd;
+	return sealed < 0 ? sealed : r;
+}
+
+/* What the job returns, besides its bytes; r, or why it could not. */
+static int
+send_back(struct self *self, struct slot *slot, int memfd, int r)
+{
+	unsigned n = self->passed.out_count;
+	int sent = 0, fds[FDS_MAX];
+
+	memcpy(fds, self->passed.out, n * sizeof(*fds));
+	if (memfd >= 0)
+		fds[n++] = memfd;
+	if (n != 0)
+		sent = eddy__send(self->fds[FD_MAIL], "", 1, fds, (int)n);
+	close_all(fds, n);
+	slot->fds_out = sent < 0 ? 0 : n;
+	slot->big = memfd >= 0;
+	return sent < 0 ? sent : r;
+}
+
+static void
+run(struct self *self, struct slot *slot)
+{
+	char *area = channel_area(self->channel, slot->area, self->slot_size);
+	struct eddy_descriptors *passed = &self->passed;
+	uint32_t queued = SLOT_QUEUED;
+	int r, memfd = -1;
+	char byte;
+
+	passed->out_count = 0;
+	passed->in_count = A_LOAD(&slot->fds_in);
+	if (passed->in_count > EDDY_DESCRIPTORS)
+		_exit(EXIT_NO_CHANNEL); /* a job has spoilt it */
+	if (passed->in_count != 0)      /* also of one that was taken back */
+		eddy__recv(self->fds[FD_MAIL], &byte, 1, passed->in,
+		    (int)passed->in_count);
+	if (A_CAS(&slot->state, &queued, SLOT_RUNNING)) {
+		self->inside->report = &slot->report;
+		self->inside->fds = slot->passes ? passed : NULL;
+		r = slot->is_transform
+		        ? transform(self, slot, area, &memfd)
+		        : ((eddy_job_fn *)(uintptr_t)slot->fn)(area);
+		if (forked)
+			_exit(0); /* a child of the job fell through */
+		unblock_signals();
+		fflush(stdout); /* or it is lost when the next one crashes */
+		slot->result = send_back(self, slot, memfd, r);
+		A_RELEASE(&slot->state, SLOT_DONE);
+	}
+	close_all(passed->in, passed->in_count);
 }
 
 static void
@@ -148,8 +258,9 @@ wait_for_tail(struct channel *channel, uint32_t head)
 }
 
 static void
-initialise(struct channel *channel, int bell, pid_t zygote)
+initialise(struct self *self, pid_t zygote)
 {
+	struct channel *channel = self->channel;
 	open_fn *worker_open = (open_fn *)(uintptr_t)channel->open;
 	sandbox_fn *sandbox = (sandbox_fn *)(uintptr_t)channel->sandbox;
 	void *state = NULL, *init = NULL;
@@ -159,50 +270,46 @@ initialise(struct channel *channel, int bell, pid_t zygote)
 		init = channel_area(channel, 0, channel->slot_size);
 	if (worker_open != NULL)
 		r = worker_open(init, &state);
-	eddy__worker_enter(state, NULL, bell);
+	self->inside = eddy__worker_enter(state, NULL, self->fds[FD_BELL]);
 	eddy__die_with(zygote); /* again: setresuid(2) has cleared it */
 	if (r >= 0 && sandbox != NULL)
 		r = sandbox(init);
 	channel->error = r < 0 ? r : 0;
 	A_RELEASE(&channel->ready, r >= 0);
-	eddy__ring(bell);
+	eddy__ring(self->fds[FD_BELL]);
 	if (r < 0)
 		_exit(EXIT_INIT);
 }
 
 _Noreturn void
-eddy__worker_main(int memfd, int bell, pid_t zygote, size_t size)
+eddy__worker_main(const int *fds, pid_t zygote, size_t size)
 {
+	struct self self = {.fds = {-1, fds[FD_BELL], fds[FD_MAIL]}};
 	struct channel *channel;
-	void *memory;
 	uint32_t head, depth;
-	size_t slot_size;
+	void *memory;
 
 	eddy__die_with(zygote);
 	setpgid(0, 0); /* a job's children die with it, as a group */
 	prctl(PR_SET_NAME, "eddy-worker");
-	if (eddy__map(&memory, memfd, size) < 0)
+	if (eddy__map(&memory, fds[FD_CHANNEL], size) < 0)
 		_exit(EXIT_NO_CHANNEL);
-	channel = memory;
+	self.channel = channel = memory;
+	self.slot_size = channel->slot_size;
 	depth = channel->depth;
-	slot_size = channel->slot_size;
-	bell = keep_only(bell);
+	keep_only(&self.fds[FD_BELL], self.fds[FD_MAIL] >= 0 ? 2 : 1);
 	unblock_signals();
 	GUARD_EXIT();
 	pthread_atfork(NULL, NULL, on_fork);
-	initialise(channel, bell, zygote);
+	initialise(&self, zygote);
 	for (head = 0;; head++) {
-		uint32_t i = head % depth;
-
 		wait_for_tail(channel, head);
-		run(&channel->slots[i],
-		    channel_area(channel, channel->slots[i].area, slot_size),
-		    bell);
+		run(&self, &channel->slots[head % depth]);
 		if (channel->tells_rss)
 			tell_rss(channel);
 		A_RELEASE(&channel->head, head + 1);
 		/* Always: one that is stopped here must not freeze others. */
-		if (eddy__ring(bell) < 0)
+		if (eddy__ring(self.fds[FD_BELL]) < 0)
 			_exit(EXIT_NO_BELL);
 	}
 }

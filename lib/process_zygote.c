@@ -60,10 +60,10 @@ wait_until_ready(int socket)
 {
 	struct pollfd fd = {.fd = socket, .events = POLLIN};
 	struct zygote_message ready;
-	int fds[2], r = eddy__poll(&fd, 1, DURATION);
+	int r = eddy__poll(&fd, 1, DURATION);
 
 	if (r > 0)
-		r = eddy__recv(socket, &ready, sizeof(ready), fds, 0);
+		r = eddy__recv(socket, &ready, sizeof(ready), NULL, 0);
 	return r > 0 ? ready.error : r < 0 ? r : -ECHILD;
 }
 
@@ -200,8 +200,11 @@ struct server {
 static void
 tell(struct server *server, const struct zygote_message *message, int fd)
 {
-	eddy__send(
-	    server->fds[ORDERS].fd, message, sizeof(*message), &fd, fd >= 0);
+	struct pollfd host = {.fd = server->fds[ORDERS].fd, .events = POLLOUT};
+
+	while (eddy__send(host.fd, message, sizeof(*message), &fd, fd >= 0) ==
+	       -EAGAIN)
+		eddy__poll(&host, 1, EDDY_FOREVER);
 }
 
 /* A dead child still pins its ids: kill its group, then reap and report.
@@ -251,12 +254,12 @@ spawn(struct server *server, struct zygote_message *order, const int *fds)
 
 	if (children != NULL)
 		server->children = children;
-	if (children != NULL && fds[1] < 0)
+	if (children != NULL && fds[order->fds - 1] < 0)
 		pid = -EMFILE; /* lost on the way: our limit */
 	else if (children != NULL)
 		pid = eddy__fork();
 	if (pid == 0)
-		eddy__worker_main(fds[0], fds[1], server->self, order->size);
+		eddy__worker_main(fds, server->self, order->size);
 	if (pid > 0) {
 		setpgid(pid, pid); /* it does too; whoever comes first */
 		pidfd = eddy__pidfd_open(pid);
@@ -285,10 +288,10 @@ become_server(struct server *server, int orders)
 static bool
 obey(struct server *server)
 {
-	int orders = server->fds[ORDERS].fd, fds[2], i;
+	int orders = server->fds[ORDERS].fd, fds[FD_COUNT], i;
 	struct zygote_message order;
 
-	if (eddy__recv(orders, &order, sizeof(order), fds, 0) !=
+	if (eddy__recv(orders, &order, sizeof(order), fds, FD_COUNT) !=
 	    (int)sizeof(order))
 		return false;
 	if (order.op == Z_SPAWN) {
@@ -299,7 +302,7 @@ obey(struct server *server)
 		become_server(server, fds[0]);
 		return true;
 	}
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < FD_COUNT; i++)
 		if (fds[i] >= 0)
 			eddy__close(fds[i]);
 	return true;

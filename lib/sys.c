@@ -243,7 +243,7 @@ eddy__memfd(const char *name, size_t size)
 {
 	enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 	int saved = errno, r;
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = eddy__memfd_open(name);
 
 	if (fd >= 0 && (ftruncate(fd, (off_t)size) < 0 ||
 			   fcntl(fd, F_ADD_SEALS, SEALS) < 0)) {
@@ -251,7 +251,67 @@ eddy__memfd(const char *name, size_t size)
 		eddy__close(fd);
 		return r;
 	}
-	return eddy__result(fd, saved);
+	return fd;
+}
+
+int
+eddy__memfd_open(const char *name)
+{
+	int saved = errno;
+
+	return eddy__result(
+	    memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), saved);
+}
+
+int
+eddy__memfd_grow(int fd, void **p, size_t old_size, size_t size)
+{
+	int saved = errno;
+	void *new = MAP_FAILED;
+
+	if (ftruncate(fd, (off_t)size) == 0)
+		new = old_size == 0
+		          ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+				fd, 0)
+		          : mremap(*p, old_size, size, MREMAP_MAYMOVE);
+	if (new != MAP_FAILED)
+		*p = new;
+	return eddy__result(new == MAP_FAILED ? -1 : 0, saved);
+}
+
+enum {
+	FINAL = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL,
+};
+
+int
+eddy__memfd_seal(int fd, size_t size)
+{
+	int saved = errno, r = ftruncate(fd, (off_t)size);
+
+	return eddy__result(r < 0 ? r : fcntl(fd, F_ADD_SEALS, FINAL), saved);
+}
+
+int
+eddy__memfd_check(int fd, size_t size)
+{
+	int saved = errno, seals = fcntl(fd, F_GET_SEALS);
+	struct stat stat;
+	bool good = seals >= 0 && (seals & FINAL) == FINAL &&
+	            fstat(fd, &stat) == 0 && size <= (size_t)stat.st_size;
+
+	errno = saved;
+	return good ? 0 : -EPROTO;
+}
+
+int
+eddy__view(void **ret_p, int fd, size_t size)
+{
+	int saved = errno;
+	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (p != MAP_FAILED)
+		*ret_p = p;
+	return eddy__result(p == MAP_FAILED ? -1 : 0, saved);
 }
 
 int
@@ -402,7 +462,7 @@ eddy__connect(int fd, const struct sockaddr *to, unsigned size)
 
 union control {
 	struct cmsghdr header;
-	char bytes[CMSG_SPACE(2 * sizeof(int))];
+	char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
 };
 
 int
@@ -422,11 +482,12 @@ eddy__send(int fd, const void *data, size_t size, const int *fds, int n)
 		control.header.cmsg_len = (socklen_t)CMSG_LEN(bytes);
 		memcpy(CMSG_DATA(&control.header), fds, bytes);
 	}
-	return eddy__result(RETRY(sendmsg(fd, &message, MSG_NOSIGNAL)), saved);
+	return eddy__result(
+	    RETRY(sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)), saved);
 }
 
 int
-eddy__recv(int fd, void *data, size_t size, int *ret_fds, int flags)
+eddy__recv(int fd, void *data, size_t size, int *ret_fds, int n)
 {
 	union control control;
 	struct iovec iov = {data, size};
@@ -435,15 +496,23 @@ eddy__recv(int fd, void *data, size_t size, int *ret_fds, int flags)
 	    .msg_control = &control,
 	    .msg_controllen = sizeof(control)};
 	struct cmsghdr *header;
-	int saved = errno;
-	ssize_t n = RETRY(recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags));
+	int saved = errno, got[FDS_MAX], i, count = 0;
+	ssize_t r = RETRY(
+	    recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
 
-	ret_fds[0] = ret_fds[1] = -1;
-	header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-	if (header != NULL && header->cmsg_type == SCM_RIGHTS)
-		memcpy(
-		    ret_fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
-	return eddy__result(n, saved);
+	header = r > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	if (header != NULL && header->cmsg_type == SCM_RIGHTS) {
+		count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(got, CMSG_DATA(header), (size_t)count * sizeof(int));
+	}
+	for (i = 0; i < n; i++)
+		ret_fds[i] = i < count ? got[i]
+		             : r > 0 && (message.msg_flags & MSG_CTRUNC) != 0
+		                 ? -EMFILE
+		                 : -1;
+	for (; i < count; i++)
+		close(got[i]);
+	return eddy__result(r, saved);
 }
 
 int

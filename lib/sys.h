@@ -75,10 +75,18 @@ int eddy__ring(int eventfd); /* add one; saturated is rung */
 int eddy__timerfd(void);
 int eddy__timerfd_set(int timerfd, int64_t when); /* absolute; FOREVER: never */
 int eddy__socketpair(int ret_fds[2]);             /* SOCK_SEQPACKET */
-/* One message with at most 2 descriptors.  recv: bytes, 0 at the end; missing
- * descriptors are -1. */
+/* One message with n descriptors, at most FDS_MAX; -EAGAIN: not now.  recv: bytes,
+ * 0 at the end; descriptors that are missing are -1, or -EMFILE. */
+enum { FDS_MAX = 17 };
 int eddy__send(int fd, const void *data, size_t size, const int *fds, int n);
-int eddy__recv(int fd, void *data, size_t size, int *ret_fds, int flags);
+int eddy__recv(int fd, void *data, size_t size, int *ret_fds, int n);
+/* Memory that grows; then sealed at size, for ever.  check: it is, and has so
+ * much?  view: to be read only. */
+int eddy__memfd_open(const char *name);
+int eddy__memfd_grow(int fd, void **p, size_t old_size, size_t size);
+int eddy__memfd_seal(int fd, size_t size);
+int eddy__memfd_check(int fd, size_t size);
+int eddy__view(void **ret_p, int fd, size_t size);
 
 /* Never block on a socket, and never raise SIGPIPE. */
 int eddy__recvfrom(int fd, void *data, size_t size, int flags,

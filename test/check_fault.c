@@ -17,6 +17,7 @@
 /* link: -Wl,--wrap=eddy__socketpair,--wrap=eddy__send,--wrap=eddy__recv */
 /* link: -Wl,--wrap=eddy__futex_wait,--wrap=eddy__fork,--wrap=eddy__waitid */
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__thread_count */
+/* link: -Wl,--wrap=eddy__view */
 /* link: -Wl,--wrap=eddy__pidfd_kill,--wrap=eddy__ticker_open */
 /* link: -Wl,--wrap=eddy__timerfd,--wrap=eddy__signalfd,--wrap=eddy__dup */
 /* link: -Wl,--wrap=eddy__pipe,--wrap=eddy__spawn,--wrap=eddy__reap */
@@ -40,6 +41,7 @@
 #include <eddy/strand.h>
 #include <eddy/thread_pool.h>
 #include <eddy/timer.h>
+#include <eddy/transform.h>
 #include <eddy/watch.h>
 
 #include <dirent.h>
@@ -169,8 +171,8 @@ FAULT(epoll_wait, (int epoll, struct epoll_event *events, int n,
 FAULT(socketpair, (int ret_fds[2]), (ret_fds), EMFILE, ENOMEM)
 FAULT(send, (int fd, const void *data, size_t size, const int *fds, int n),
     (fd, data, size, fds, n), ENOMEM, ENOBUFS)
-FAULT(recv, (int fd, void *data, size_t size, int *ret_fds, int flags),
-    (fd, data, size, ret_fds, flags), ENOMEM, ENOMEM)
+FAULT(recv, (int fd, void *data, size_t size, int *ret_fds, int n),
+    (fd, data, size, ret_fds, n), ENOMEM, ENOMEM)
 FAULT(fork, (void), (), EAGAIN, ENOMEM)
 FAULT(signalfd, (int fd, const sigset_t *set), (fd, set), EMFILE, ENOMEM)
 FAULT(dup, (int fd, int above), (fd, above), EMFILE, EINVAL)
@@ -232,6 +234,8 @@ void __real_eddy__free(void *p);
 void __wrap_eddy__free(void *p);
 int __real_eddy__map(void **ret_p, int fd, size_t size);
 int __wrap_eddy__map(void **ret_p, int fd, size_t size);
+int __real_eddy__view(void **ret_p, int fd, size_t size);
+int __wrap_eddy__view(void **ret_p, int fd, size_t size);
 int __real_eddy__mark(const uint32_t **ret_mark);
 int __wrap_eddy__mark(const uint32_t **ret_mark);
 void __real_eddy__unmap(const void *p, size_t size);
@@ -298,6 +302,17 @@ __wrap_eddy__map(void **ret_p, int fd, size_t size)
 
 	if (error == 0)
 		error = -__real_eddy__map(ret_p, fd, size);
+	account(error == 0);
+	return -error;
+}
+
+int
+__wrap_eddy__view(void **ret_p, int fd, size_t size)
+{
+	int error = strike("view", ENOMEM, ENFILE);
+
+	if (error == 0)
+		error = -__real_eddy__view(ret_p, fd, size);
 	account(error == 0);
 	return -error;
 }
@@ -1109,10 +1124,70 @@ run_homeless(void)
 	return first;
 }
 
+/* An output in the slot, and one that comes as a descriptor. */
+static int
+write_some(struct eddy_span in, struct eddy_output *output)
+{
+	size_t size = *(const size_t *)in.data;
+	void *data;
+	int r = eddy_output_reserve(output, size, &data);
+
+	return r < 0 ? r : eddy_output_commit(output, size);
+}
+
+static void
+on_transform(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	must(job->outcome != EDDY_NONE);
+}
+
+static int
+use_transforms(struct eddy_loop *loop, struct eddy_executor *pool)
+{
+	static const size_t sizes[] = {10, 100000};
+	struct eddy_transform transform;
+	int first = 0;
+	size_t i;
+
+	for (i = 0; i < COUNT_OF(sizes) && first == 0; i++) {
+		eddy_transform_init(
+		    &transform, write_some, &sizes[i], sizeof(sizes[i]));
+		note(&first, eddy_submit(pool, &transform.long_job.job, loop,
+				 on_transform));
+		must(eddy_loop_run(loop) == 0);
+		if (first == 0)
+			note(&first, eddy_job_rc(&transform.long_job.job));
+		eddy_transform_release(&transform);
+	}
+	return first;
+}
+
+static int
+run_transforms(void)
+{
+	struct eddy_process_pool_options options = {
+	    .workers = 1, .flags = EDDY_PASS_DESCRIPTORS};
+	struct eddy_executor *pool;
+	struct eddy_loop *loop;
+	int first = eddy_loop_open(&loop, NULL);
+
+	if (first < 0)
+		return first;
+	note(&first, eddy_process_pool_open(&pool, loop, &options));
+	if (first == 0) {
+		note(&first, use_transforms(loop, pool));
+		note(&first, eddy_executor_close(pool, EDDY_S(10)));
+	}
+	must(eddy_loop_close(loop) == 0);
+	return first;
+}
+
 START_TEST(opening_a_process_pool_survives_each_fault)
 {
 	sweep("open and close", run_own_zygote);
 	sweep("open and close without a home", run_homeless);
+	sweep("transforms", run_transforms);
 }
 END_TEST
 

@@ -15,7 +15,7 @@ layer() {
 	case $(basename "$1") in
 	base.* | sys* | quota.c | text.* | atomics.h | spin.h) echo 0 ;;
 	loop* | stats.* | embed.c | timer.* | post.* | watch.* | door.h | list.h) echo 1 ;;
-	task* | run.c | run_on.c | executor* | job* | copy_executor.c) echo 2 ;;
+	task* | run.c | run_on.c | executor* | job* | transform.h | copy_executor.c) echo 2 ;;
 	sync.* | mailbox.c | ring.h | signal.* | child.* | io.*) echo 3 ;;
 	thread_* | lane.h | strand.* | process_*) echo 4 ;;
 	offload* | blocking.* | net.* | map.c | drain.c | dump.* | stall* | trace.* | kind.c | eddy.h) echo 5 ;;

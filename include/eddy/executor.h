@@ -71,6 +71,14 @@ struct eddy_job {
 
 struct eddy_worker_report; /* process_pool.h */
 
+/* Descriptors that go with a job. */
+#define EDDY_DESCRIPTORS 16
+struct eddy_descriptors {
+	unsigned in_count, out_count;
+	int in[EDDY_DESCRIPTORS];  /* lent to the job while it runs */
+	int out[EDDY_DESCRIPTORS]; /* what it returned: the caller closes */
+};
+
 /* A job that tells how far it is; on_progress gets the latest, on job's loop. */
 struct eddy_long_job {
 	struct eddy_job job; /* with EDDY_JOB_LONG */
@@ -82,8 +90,10 @@ struct eddy_long_job {
 	struct eddy_worker_report *report; /* borrowed; NULL: not wanted */
 	uint32_t in_only;  /* bytes at the front of arg that do not come back */
 	uint32_t out_only; /* at its end that do not go there */
-	int64_t latest;    /* private: any thread */
-	struct eddy_post post; /* private */
+	/* Of any executor. */
+	struct eddy_descriptors *fds; /* borrowed; or NULL */
+	int64_t latest;               /* private: any thread */
+	struct eddy_post post;        /* private */
 };
 
 /* An initialiser, as EDDY_JOB. */
@@ -206,6 +216,13 @@ void *eddy_worker_state(void);
 /* Inside a job of a struct eddy_long_job: on_progress will see value or a later
  * one (and perhaps one of them twice) before the outcome.  -EINVAL: not inside such a job. */
 int eddy_job_progress(int64_t value);
+
+/* Inside a job: descriptor i of those that go with it, lent until it returns; or
+ * -EINVAL. */
+int eddy_job_fd(unsigned i);
+/* Inside a job: return fd with it.  Takes fd, if 0.  -ENOSPC; -EINVAL: the job
+ * was submitted without descriptors. */
+int eddy_job_return_fd(int fd);
 
 /* Inside a job on a thread: have stop(arg) called in the thread of whoever asks
  * this job to stop, once, while the job still runs (its end waits for stop to

@@ -27,14 +27,18 @@ int eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags);
 /* End it and whatever it still has.  -EBUSY while a pool uses it. */
 int eddy_zygote_close(struct eddy_zygote *zygote);
 
+/* Jobs may take descriptors along and return some, and the outputs of transforms
+ * exceed a slot: for one more socket for each worker. */
+#define EDDY_PASS_DESCRIPTORS 2u
+
 struct eddy_process_pool_options {
 	struct eddy_zygote *zygote; /* borrowed; NULL: the pool forks its own */
-	unsigned flags;             /* for its own zygote: EDDY_FORK_THREADED */
-	unsigned workers;           /* 0: CPUs of this process, or its quota */
-	unsigned depth;             /* jobs a worker holds, 1 to 8; 0: 2.  1 for
+	unsigned flags;       /* EDDY_FORK_THREADED, for its own zygote; and: */
+	unsigned workers;     /* 0: CPUs of this process, or its quota */
+	unsigned depth;       /* jobs a worker holds, 1 to 8; 0: 2.  1 for
 	                         untrusted code */
-	unsigned queue_limit;       /* jobs that wait; 0: 65536 */
-	size_t slot_size;           /* most bytes a job has; 0: 64 KiB */
+	unsigned queue_limit; /* jobs that wait; 0: 65536 */
+	size_t slot_size;     /* most bytes a job has; 0: 64 KiB */
 	/* In each new worker before its first job, and when it is told to leave
 	 * (not when it is killed); < 0: it cannot be had.  May be NULL. */
 	int (*worker_open)(void *init, void **ret_state);

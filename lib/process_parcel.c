@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * process_parcel: what goes along with a job, there and back: its bytes, the
+ * input and output of a transform, descriptors.
+ *
+ * What a worker sends back may be anything: numbers are fetched once and
+ * checked, and an output is mapped only if nobody can change it any more.
+ */
+#include <eddy/process_pool.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "process_impl.h"
+
+static struct eddy_transform *
+transform_of(struct eddy_job *job)
+{
+	return job->fn == eddy__transform_run
+	           ? CONTAINER_OF(job, struct eddy_transform, long_job.job)
+	           : NULL;
+}
+
+size_t
+eddy__process_size_of(struct eddy_job *job)
+{
+	struct eddy_transform *transform = transform_of(job);
+
+	return transform != NULL ? transform->in.size : job->size;
+}
+
+static uintptr_t
+function_of(struct eddy_job *job)
+{
+	struct eddy_transform *transform = transform_of(job);
+
+	return transform != NULL ? (uintptr_t)transform->fn
+	                         : (uintptr_t)job->fn;
+}
+
+int
+eddy__process_may_send(const struct pool *pool, struct eddy_job *job)
+{
+	struct eddy_long_job *part = long_part(job);
+	const struct eddy_descriptors *fds = part != NULL ? part->fds : NULL;
+
+	if (!eddy__zygote_has(pool->zygote, function_of(job)))
+		return -EFAULT;
+	if (eddy__process_size_of(job) > pool->options.slot_size)
+		return -EMSGSIZE;
+	if (fds != NULL && (pool->options.flags & EDDY_PASS_DESCRIPTORS) == 0)
+		return -ENOTSUP;
+	if ((fds != NULL && fds->in_count > EDDY_DESCRIPTORS) ||
+	    (part != NULL &&
+		(part->in_only > job->size || part->out_only > job->size)))
+		return -EINVAL;
+	return 0;
+}
+
+void *
+eddy__process_area(const struct worker *worker, uint32_t i)
+{
+	return channel_area(
+	    worker->channel, i, worker->pool->options.slot_size);
+}
+
+/* Are its bytes in the memory of the worker anyway? */
+static bool
+in_place(const struct worker *worker, const struct eddy_job *job)
+{
+	return worker->reserved == job &&
+	       job->arg == eddy__process_area(worker, worker->area);
+}
+
+/* Bytes go to the worker (in) or come back. */
+static void
+copy(struct worker *worker, uint32_t i, struct eddy_job *job, bool in)
+{
+	struct eddy_long_job *part = long_part(job);
+	uint32_t skip = part == NULL ? 0 : in ? part->out_only : part->in_only;
+	char *area = eddy__process_area(worker, i), *arg = job->arg;
+	uint32_t n = job->size - skip;
+
+	if (n == 0 || in_place(worker, job))
+		return;
+	if (in)
+		memcpy(area, arg, n);
+	else
+		memcpy(arg + skip, area + skip, n);
+}
+
+int
+eddy__process_pack(struct worker *worker, uint32_t i, struct eddy_job *job)
+{
+	struct slot *slot = &worker->channel->slots[i];
+	struct eddy_transform *transform = transform_of(job);
+	struct eddy_long_job *part = long_part(job);
+	struct eddy_descriptors *fds = part != NULL ? part->fds : NULL;
+	int r = 0;
+
+	copy(worker, i, job, true);
+	if (transform != NULL && transform->in.size != 0)
+		memcpy(eddy__process_area(worker, i), transform->in.data,
+		    transform->in.size);
+	slot->fn = function_of(job);
+	slot->area = in_place(worker, job) ? worker->area : i;
+	slot->is_transform = transform != NULL;
+	slot->in_size = eddy__process_size_of(job);
+	slot->passes = fds != NULL;
+	slot->fds_in = fds != NULL ? fds->in_count : 0;
+	slot->fds_out = slot->big = 0;
+	if (slot->passes && fds->in_count != 0)
+		r = eddy__send(
+		    worker->mail, "", 1, fds->in, (int)fds->in_count);
+	return r < 0 ? r : 0;
+}
+
+/* An output of that size: in the slot it is copied, or it could change yet. */
+static int
+take_output(struct worker *worker, uint32_t i, struct eddy_transform *transform,
+    size_t size, int memfd)
+{
+	size_t offset = transform_offset(transform->in.size);
+	size_t slot_size = worker->pool->options.slot_size;
+	void *data = NULL;
+	int r = 0;
+
+	if (size != 0 && memfd >= 0) {
+		r = eddy__memfd_check(memfd, size);
+		if (r == 0)
+			r = eddy__view(&data, memfd, size);
+	} else if (size != 0) {
+		if (offset > slot_size || size > slot_size - offset)
+			return -EPROTO;
+		data = eddy__alloc(size);
+		if (data == NULL)
+			return -ENOMEM;
+		memcpy(
+		    data, (char *)eddy__process_area(worker, i) + offset, size);
+	}
+	if (r == 0) {
+		transform->out = (struct eddy_span){data, size};
+		transform->mapped = memfd >= 0 ? size : 0;
+	}
+	return r;
+}
+
+/* The n descriptors that the worker says it sent. */
+static int
+receive(struct worker *worker, int *fds, uint32_t n)
+{
+	char byte;
+
+	if (n == 0)
+		return 0;
+	if (eddy__recv(worker->mail, &byte, 1, fds, (int)n) != 1)
+		return -EPROTO;
+	return fds[n - 1] >= 0 ? 0 : fds[n - 1] == -EMFILE ? -EMFILE : -EPROTO;
+}
+
+int
+eddy__process_unpack(struct worker *worker, uint32_t i, struct eddy_job *job)
+{
+	struct slot *slot = &worker->channel->slots[i];
+	struct eddy_transform *transform = transform_of(job);
+	struct eddy_long_job *part = long_part(job);
+	uint32_t n = A_LOAD(&slot->fds_out), k, mine = 0;
+	bool big = transform != NULL && A_LOAD(&slot->big) != 0 && n != 0;
+	int r, fds[FDS_MAX];
+
+	if (n > FDS_MAX || n - big > EDDY_DESCRIPTORS)
+		return -EPROTO;
+	for (k = 0; k < n; k++)
+		fds[k] = -1;
+	r = receive(worker, fds, n);
+	if (r == 0 && transform != NULL)
+		r = take_output(worker, i, transform, A_LOAD(&slot->out_size),
+		    big ? fds[n - 1] : -1);
+	if (r == 0 && part != NULL && part->fds != NULL) {
+		mine = part->fds->out_count = n - big;
+		memcpy(part->fds->out, fds, mine * sizeof(*fds));
+	}
+	for (k = mine; k < n; k++)
+		if (fds[k] >= 0)
+			eddy__close(fds[k]);
+	if (r == 0)
+		copy(worker, i, job, false);
+	return r;
+}
