@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 
+#include <eddy/transform.h>
+
 #include <eddy/timer.h>
 
 static struct board {
@@ -501,9 +503,10 @@ flip_beside(void *init, void **ret_state)
 
 enum { WINDOW = 16, PATIENCE = 5 * SLOW };
 
-/* Of all sorts: some tell how far they are, and carry bytes one way. */
+/* Of all sorts: plain; one that tells how far it is, and has bytes that go one
+ * way; one with an output, in its slot or beyond. */
 struct flipped {
-	struct eddy_long_job job;
+	struct eddy_transform job;
 	struct bytes bytes;
 	int answers;
 };
@@ -511,8 +514,15 @@ struct flipped {
 static void
 on_flipped(struct eddy_loop *loop, struct eddy_job *job)
 {
+	struct flipped *f = CONTAINER_OF(job, struct flipped, job.long_job.job);
+	const volatile char *data = f->job.out.data;
+	size_t i;
+
 	(void)loop;
-	CONTAINER_OF(job, struct flipped, job.job)->answers++;
+	for (i = 0; i < f->job.out.size; i++)
+		(void)data[i]; /* nobody can take it away */
+	eddy_transform_release(&f->job);
+	f->answers++;
 }
 
 static void
@@ -529,20 +539,40 @@ tell(void *arg)
 	return twice(arg);
 }
 
+static int
+put_out(struct eddy_span in, struct eddy_output *output)
+{
+	uint32_t number = ((const struct bytes *)in.data)->number;
+	size_t size = number % 2 ? 100 : 100 << 10;
+	void *data;
+	int r = eddy_output_reserve(output, size, &data);
+
+	if (r == 0)
+		memset(data, (int)number, size);
+	return r == 0 ? eddy_output_commit(output, size) : r;
+}
+
 static void
 start_flipped(struct rig *rig, struct flipped *f, uint32_t i)
 {
+	struct eddy_long_job *l = &f->job.long_job;
+
 	*f = (struct flipped){.bytes = {i, 3, 0}};
-	f->job.job = (struct eddy_job)EDDY_JOB(i % 2 ? tell : twice, &f->bytes);
-	if (i % 2 != 0) {
-		f->job.on_progress = on_progress;
-		f->job.job.flags = EDDY_JOB_LONG;
-		f->job.run_limit = EDDY_MS(PATIENCE);
-		f->job.in_only = f->job.out_only = sizeof(uint32_t);
+	if (i % 3 == 2)
+		eddy_transform_init(
+		    &f->job, put_out, &f->bytes, sizeof(f->bytes));
+	else
+		l->job = (struct eddy_job)EDDY_JOB(
+		    i % 3 != 0 ? tell : twice, &f->bytes);
+	if (i % 3 == 1) {
+		l->on_progress = on_progress;
+		l->job.flags = EDDY_JOB_LONG;
+		l->run_limit = EDDY_MS(PATIENCE);
+		l->in_only = l->out_only = sizeof(uint32_t);
 	}
-	f->job.job.deadline = eddy_after(EDDY_MS(PATIENCE));
+	l->job.deadline = eddy_after(EDDY_MS(PATIENCE));
 	ck_assert_int_eq(
-	    eddy_submit(rig->pool, &f->job.job, rig->loop, on_flipped), 0);
+	    eddy_submit(rig->pool, &l->job, rig->loop, on_flipped), 0);
 }
 
 /* Until there were so many flips; how many jobs had which outcome. */
@@ -562,11 +592,11 @@ endure_flips(struct rig *rig, uint64_t *outcomes)
 			if (f->answers == 0)
 				continue;
 			if (f->answers == 1)
-				outcomes[f->job.job.outcome]++;
+				outcomes[f->job.long_job.job.outcome]++;
 			start_flipped(rig, f, i);
 		}
 		if (draw(&x) % 64 == 0)
-			eddy_job_cancel(&calls[x % WINDOW].job.job);
+			eddy_job_cancel(&calls[x % WINDOW].job.long_job.job);
 		rig_step(rig);
 	}
 	A_STORE(&board->calm, 1);
@@ -616,7 +646,8 @@ START_TEST(flipped_bits_hurt_nobody_but_their_worker)
 		goal = all / COUNT_OF(depths);
 		board->flips = board->calm = 0;
 		rig_open(&rig, .workers = 2, .depth = depths[i],
-		    .worker_open = flip_beside, .max_rss = (size_t)1 << 30,
+		    .flags = EDDY_PASS_DESCRIPTORS, .worker_open = flip_beside,
+		    .max_rss = (size_t)1 << 30,
 		    .grace = i == 1 ? EDDY_MS(1) : 0);
 		endure_flips(&rig, outcomes);
 		calm_down(&rig);
