@@ -450,22 +450,31 @@ draw(uint32_t *x)
 	return *x ^= *x << 5;
 }
 
-/* A byte that the host reads: what workers write, and the bytes of jobs. */
+/* What the host reads of a slot; the rest is the worker's own trouble. */
+#define WORD(field)                                   \
+	{                                             \
+		offsetof(struct slot, field),         \
+		    sizeof(((struct slot *)0)->field) \
+	}
+static const struct word {
+	size_t at, size;
+} words[] = {WORD(state), WORD(result), WORD(fds_out), WORD(big),
+    WORD(out_size), WORD(report.value), WORD(report.count)};
+
+/* A byte of those, of the words that workers write, or of the bytes of a job. */
 static unsigned char *
 aim(struct channel *channel, uint32_t depth, uint32_t r)
 {
-	size_t from = offsetof(struct channel, head);
-	size_t to = offsetof(struct channel, slots) +
-	            depth * sizeof(struct slot);
-	size_t at = from + r % (to - from);
+	const size_t head = offsetof(struct channel, head);
+	const size_t slots = offsetof(struct channel, slots);
+	struct word w = words[r / 8 % COUNT_OF(words)];
+	size_t at = slots + r / 64 % depth * sizeof(struct slot) + w.at +
+	            r / 1024 % w.size;
 
-	if (r % 8 == 0) /* in the bytes of a job */
+	if (r % 8 == 0)
 		at = CHANNEL_HEADER + r / 8 % sizeof(struct bytes);
-	else if (at >= offsetof(struct channel, slots) &&
-		 (at - offsetof(struct channel, slots)) % sizeof(struct slot) -
-			 offsetof(struct slot, fn) <
-		     sizeof(uint64_t)) /* where to jump to: the worker's own */
-		at = from;
+	else if (r % 8 == 1)
+		at = head + r / 8 % (slots - head);
 	return (unsigned char *)channel + at;
 }
 

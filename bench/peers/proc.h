@@ -39,7 +39,7 @@ double proc_open(void);  /* the loop stands still */
 double proc_write(void); /* the same, and then writes to 64 MiB */
 double proc_fork(void);
 /* How late a beat each ms is, beside n results of 8 MiB: the 99th percentile.
- * late: they are read in place. */
+ * late: 0 copied, 1 read in place, 2 outputs that are mapped. */
 double proc_beat(void);
 
 /* Take memory and touch it. */

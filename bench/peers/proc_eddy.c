@@ -9,6 +9,8 @@
 
 #include "../bench.h"
 
+enum { COPIED, IN_PLACE, OUTPUT }; /* proc_host.late, for a beat */
+
 static struct eddy_loop *loop;
 static struct eddy_executor *pool;
 static struct eddy_zygote *zygote;
@@ -47,6 +49,7 @@ static void
 open_pool(void)
 {
 	struct eddy_process_pool_options options = {.zygote = zygote,
+	    .flags = proc_host.late == OUTPUT ? EDDY_PASS_DESCRIPTORS : 0,
 	    .workers = (unsigned)proc_load.workers,
 	    .depth = (unsigned)proc_load.depth,
 	    .slot_size = (size_t)proc_load.size};
@@ -204,10 +207,22 @@ on_beat(struct eddy_loop *l, struct eddy_timer *timer)
 	bench_check(eddy_timer_start(l, timer, due), "timer");
 }
 
+static int
+put_out(struct eddy_span in, struct eddy_output *output)
+{
+	void *data;
+	int r = eddy_output_reserve(output, ANSWER, &data);
+
+	(void)in;
+	return r == 0 ? answer(data), eddy_output_commit(output, ANSWER) : r;
+}
+
 static void
 on_answer(struct eddy_loop *l, struct eddy_job *job)
 {
 	bench_check(job->outcome == EDDY_RETURNED ? 0 : -1, "answer");
+	if (proc_host.late == OUTPUT)
+		eddy_transform_release((struct eddy_transform *)job);
 	if (answers-- > 0)
 		bench_check(eddy_submit(pool, job, l, on_answer), "submit");
 	else if (--asked == 0)
@@ -217,22 +232,24 @@ on_answer(struct eddy_loop *l, struct eddy_job *job)
 static void
 start_answers(void)
 {
-	static struct eddy_long_job jobs[ANSWERS];
-	bool in_place = proc_host.late != 0;
+	static struct eddy_transform jobs[ANSWERS];
 	long i;
 
-	asked = in_place ? proc_load.workers : ANSWERS;
+	asked = proc_host.late == IN_PLACE ? proc_load.workers : ANSWERS;
 	for (i = 0; i < asked; i++) {
-		struct eddy_job *job = &jobs[i].job;
+		struct eddy_long_job *part = &jobs[i].long_job;
+		struct eddy_job *job = &part->job;
 
 		*job = (struct eddy_job){.fn = answer, .size = ANSWER};
-		if (in_place) {
+		if (proc_host.late == IN_PLACE) {
 			bench_check(
 			    eddy_job_reserve(pool, job, ANSWER), "reserve");
+		} else if (proc_host.late == OUTPUT) {
+			eddy_transform_init(&jobs[i], put_out, "", 1);
 		} else {
 			job->arg = proc_fill(ANSWER >> 20);
 			job->flags = EDDY_JOB_LONG;
-			jobs[i].out_only = ANSWER;
+			part->out_only = ANSWER;
 		}
 		bench_check(eddy_submit(pool, job, loop, on_answer), "submit");
 	}
@@ -253,6 +270,8 @@ proc_beat(void)
 	open_loop();
 	proc_load = (struct proc_load){
 	    .workers = 1, .depth = 2, .size = ANSWER};
+	if (proc_host.late == OUTPUT)
+		proc_load.size = 4096; /* the slot */
 	open_pool();
 	wait_for_workers();
 	eddy_timer_init(&beat, on_beat);
