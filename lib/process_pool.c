@@ -307,7 +307,7 @@ workers_at_home(struct errand *errand)
 }
 
 static unsigned
-workers(
+list_workers(
     struct eddy_executor *executor, struct eddy_worker *ret_workers, unsigned n)
 {
 	struct errand errand = {
@@ -427,7 +427,7 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
     const struct eddy_process_pool_options *options)
 {
 	static const struct eddy_executor_ops ops = {"processes", submit,
-	    cancel, close_pool, describe, start_draining, workers};
+	    cancel, close_pool, describe, start_draining, list_workers};
 	int r = eddy__loop_mine(home);
 	struct pool *pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 

@@ -447,7 +447,7 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 }
 
 static unsigned
-workers(
+list_workers(
     struct eddy_executor *executor, struct eddy_worker *ret_workers, unsigned n)
 {
 	struct pool *pool = pool_of(executor);
@@ -514,8 +514,8 @@ int
 eddy_thread_pool_open(struct eddy_executor **ret_executor,
     const struct eddy_thread_pool_options *options)
 {
-	static const struct eddy_executor_ops ops = {
-	    "threads", submit, cancel, close_pool, describe, drain, workers};
+	static const struct eddy_executor_ops ops = {"threads", submit, cancel,
+	    close_pool, describe, drain, list_workers};
 	struct pool *pool = eddy__alloc(sizeof(*pool));
 	int r = pool != NULL ? set_options(pool, options) : -ENOMEM;
 	const uint32_t *ours;

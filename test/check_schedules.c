@@ -36,6 +36,7 @@ int model_cond_signal(pthread_cond_t *);
 /* Nobody waits for room, and there is no loop. */
 #define executor_room(executor, n) ((void)(n))
 #define job_publish                model_job_publish
+static void model_job_publish(struct door **, int, struct eddy_job *);
 
 #undef SPIN
 #define SPIN(spin, condition) ((void)(spin), (condition))
