@@ -324,10 +324,11 @@ make_room(const struct eddy_loop *loop)
 static void
 note_lag(struct eddy_loop *loop)
 {
-	int64_t next = eddy__alarm_next(&loop->heaps[LOOP_TIME]);
+	int64_t next = eddy__alarm_next(&loop->heaps[LOOP_TIME]), lag;
 
-	if (next <= loop->now)
-		histogram_add(&loop->stats.lag, loop->now - next);
+	/* Any deadline will do, also one before time began. */
+	if (next <= loop->now && !__builtin_sub_overflow(loop->now, next, &lag))
+		histogram_add(&loop->stats.lag, lag);
 }
 
 /* Sleep until something happens, then put what is ready in the pending list:
