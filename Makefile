@@ -76,7 +76,7 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo demo-cluster server check bench bench-size fuzz qemu lint \
+.PHONY: all help demo demo-cluster server check bench bench-size fuzz qemu lint static \
 	models format tags compdb cov examples hosts consumer amalgamation dist \
 	man html install uninstall clean
 .SECONDARY:
@@ -99,6 +99,7 @@ help:
 #:              100,000 jobs, 3,000 kills of workers, 200 of hosts
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
+#: static       cppcheck, gcc -fanalyzer, clang --analyze, clang-tidy
 #: qemu         the tests on ARCHES="aarch64 arm i386 riscv64 s390x" (needs cross
 #:              compilers and qemu-user-static)
 #: models       the Spin models and their planted bugs (needs spin)
@@ -274,6 +275,9 @@ fuzz-%:
 
 qemu:
 	@test/qemu.sh
+
+static:
+	@test/static.sh
 
 hosts: all
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/hosts.sh $(B)

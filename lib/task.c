@@ -390,14 +390,15 @@ static void
 withdraw(struct eddy_task *task)
 {
 	struct eddy_task *callee = task->use.callee;
+	int waits = 2;
 
 	if (task->op == &call_op) {
 		settle(task, 0);
 		callee->flags &= ~(unsigned)(STARTED | CALLED);
 		eddy__task_refuse(callee, 0);
 	} else if (task->op != NULL && !waits_for_tasks(task)) {
-		task->op->cancel(task, -EINVAL);
-		if (task->op != NULL) /* a condition's: now its mutex's */
+		/* A condition's, and then its mutex's. */
+		for (; task->op != NULL && waits > 0; waits--)
 			task->op->cancel(task, -EINVAL);
 	}
 	if (task->op != NULL)
