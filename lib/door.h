@@ -2,11 +2,11 @@
 /*
  * door: where other threads hand things to a loop.
  *
- * A stack that any thread pushes to and the loop empties at once, and an
- * eventfd that is written only when the loop sleeps and never read (edge-
- * triggered).  Sleeping is a node in the stack, put there only while that is
- * empty: whoever pushes onto it rings.  The door outlives its loop for as long
- * as somebody may still ring it: every accepted job holds a reference.
+ * A stack that any thread pushes to and the loop empties at once, a box for each
+ * thread that has many, and an eventfd that is written only when the loop sleeps
+ * and never read (edge-triggered).  Sleeping is a node in the stack, put there
+ * only while all is empty: who pushes onto it or takes it out rings.  The door
+ * outlives its loop for as long as somebody may still ring it.
  */
 #ifndef EDDY_DOOR_H
 #define EDDY_DOOR_H
@@ -17,15 +17,34 @@
 struct eddy_task;
 struct observer;
 
+enum {
+	OUTBOX = 4096,    /* nodes; beyond that they go to the stack */
+	OUTBOX_AHEAD = 8, /* they come from another CPU's cache */
+};
+
+/* From one thread, its owner, to the loop.  A slot is the owner's while it is
+ * NULL, else the loop's. */
+struct outbox {
+	struct outbox *next;              /* constant */
+	uint32_t out;                     /* of the loop: the next slot */
+	struct eddy_ready *slots[OUTBOX]; /* any thread */
+	uint32_t in;                      /* of the owner: the next slot */
+	uint32_t taken;                   /* any thread: its owner has it */
+	uintptr_t owner;                  /* any thread: the last one */
+};
+
+/* The loop looks at the first line all the time, who rings writes the second. */
 struct door {
 	struct eddy_ready *stack; /* any thread; newest first; or &asleep */
-	struct eddy_ready asleep; /* never run */
-	uint32_t refs;            /* any thread: the loop, and who rings */
+	struct outbox *boxes;     /* any thread; they stay */
 	uint64_t accepted;        /* any thread: jobs ever, of other threads */
 	struct eddy_loop *loop;   /* while it has jobs out, or is open */
 	uint32_t closed;          /* any thread: the loop is gone */
 	int cpu;                  /* any thread: where the last ringer ran */
 	int64_t rung_at;          /* any thread: ns */
+
+	_Alignas(64) uint32_t refs; /* any thread: the loop, and who rings */
+	struct eddy_ready asleep;   /* never run */
 	/* Any thread: called with a node that was pushed too late, or the roots
 	 * that will not go on.  Set before there can be any. */
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
@@ -64,30 +83,85 @@ door_post(struct door *door, struct eddy_ready *node, bool *ret_held)
 	return top == &door->asleep;
 }
 
-/* Is there nothing in it?  Any thread. */
+/* The owner.  False: it is full. */
+static inline bool
+outbox_put(struct outbox *box, struct eddy_ready *node)
+{
+	struct eddy_ready **slot = &box->slots[box->in % OUTBOX];
+
+	if (A_LOAD(slot) != NULL)
+		return false;
+	A_RELEASE(slot, node);
+	box->in++;
+	return true;
+}
+
+/* The owner, after a fence that comes after its puts: pairs with that of
+ * door_park.  True: the caller has to ring. */
+static inline bool
+door_rouse(struct door *door)
+{
+	struct eddy_ready *asleep = &door->asleep;
+
+	return A_LOAD(&door->stack) == asleep &&
+	       A_CAS(&door->stack, &asleep, NULL);
+}
+
+/* Loop thread, as all that follows: is there nothing in it? */
 static inline bool
 door_empty(const struct door *door)
 {
 	const struct eddy_ready *top = A_LOAD(&door->stack);
+	const struct outbox *box = A_ACQUIRE(&door->boxes);
 
-	return top == NULL || top == &door->asleep;
+	while (box != NULL &&
+	       A_LOAD(&box->slots[A_LOAD(&box->out) % OUTBOX]) == NULL)
+		box = box->next;
+	return box == NULL && (top == NULL || top == &door->asleep);
 }
 
-/* Loop thread.  False: something came in meanwhile, do not sleep. */
+/* False: something came in meanwhile, do not sleep. */
 static inline bool
 door_park(struct door *door)
 {
 	struct eddy_ready *nothing = NULL;
 
-	return A_CAS(&door->stack, &nothing, &door->asleep);
+	if (!A_CAS(&door->stack, &nothing, &door->asleep))
+		return false;
+	A_FENCE_BEHIND(&door->boxes);
+	return door_empty(door) || !door_rouse(door);
 }
 
-/* Loop thread, awake again: what came in, oldest first, to the end of list. */
+/* What is in a box to the end of list; once around at most. */
+static inline void
+outbox_collect(struct outbox *box, struct eddy_ready *list)
+{
+	struct eddy_ready *node, **slot;
+	uint32_t out = A_LOAD(&box->out), end = out + OUTBOX;
+
+	for (; out != end; out++) {
+		slot = &box->slots[out % OUTBOX];
+		node = A_ACQUIRE(slot); /* pairs with outbox_put */
+		if (node == NULL)
+			break;
+		__builtin_prefetch(
+		    A_LOAD(&box->slots[(out + OUTBOX_AHEAD) % OUTBOX]), 1);
+		A_STORE(slot, NULL);
+		list_push(list, node);
+	}
+	A_STORE(&box->out, out);
+}
+
+/* Awake again: what came in, to the end of list.  The stack comes first: what a
+ * thread pushed before it put something into its box is seen with that. */
 static inline void
 door_collect(struct door *door, struct eddy_ready *list)
 {
 	struct eddy_ready *node, *older, *end = list->prev;
+	struct outbox *box = A_ACQUIRE(&door->boxes);
 
+	for (; box != NULL; box = box->next)
+		outbox_collect(box, list);
 	if (A_LOAD(&door->stack) == NULL)
 		return;
 	/* Pairs with the release of the push: what its thread wrote is seen. */

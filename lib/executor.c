@@ -166,6 +166,15 @@ tell_drained(struct eddy_loop *loop, struct eddy_post *post)
 	executor->on_drained(loop, executor, 0);
 }
 
+/* Outcomes that came by a box are older, but not seen before: they go first. */
+static void
+follow_outcomes(struct eddy_loop *loop, struct eddy_post *post)
+{
+	door_collect(loop->door, &loop->pending);
+	post->fn = tell_drained;
+	eddy_post(loop, post);
+}
+
 int
 eddy_executor_drain_then(struct eddy_executor *executor, struct eddy_loop *loop,
     eddy_drained_fn *done)
@@ -187,7 +196,7 @@ eddy_executor_drain_then(struct eddy_executor *executor, struct eddy_loop *loop,
 		loop->holds++;
 		executor->drain_loop = loop;
 		executor->on_drained = done;
-		eddy_post_init(&executor->drained, tell_drained);
+		eddy_post_init(&executor->drained, follow_outcomes);
 		A_STORE(&executor->closing, true);
 		A_RELEASE(&executor->drains, 1);
 	}

@@ -171,8 +171,7 @@ extern const struct eddy_op eddy__job_op, eddy__owned_op;
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 
-/* eddy_job_end in two steps, for a thread on cpu that ends many and keeps the
- * door of the last. */
+/* eddy_job_end in two steps, for a thread that ends many. */
 static inline void
 job_settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
@@ -180,28 +179,18 @@ job_settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
 	A_STORE(&job->result, result); /* a cancel may look, in vain */
 }
 
-/* To a door that is held.  The job is its owner's from then on. */
-static inline void
-job_tell(struct door *door, int cpu, struct eddy_job *job)
-{
-	A_RELEASE(&job->state, JOB_DONE); /* pairs with prepare's acquire */
-	if (A_LOAD(&door->cpu) != cpu)
-		A_STORE(&door->cpu, cpu);
-	if (door_push(door, &job->ready))
-		eddy__door_ring(door);
-}
+/* Where a thread tells of outcomes: at the door of the last one, which it holds,
+ * and by an outbox of its own there, if it has many. */
+struct outlet {
+	struct door *door;  /* or NULL */
+	struct outbox *box; /* or NULL */
+	int cpu;
+};
 
-void eddy__job_publish_other(struct door **held, int cpu, struct eddy_job *job);
-static inline void
-job_publish(struct door **held, int cpu, struct eddy_job *job)
-{
-	/* Of a strand, or given up perhaps; or another door, or none. */
-	if ((job_flags(job) & (JOB_HANDED | JOB_OWNED)) != 0 ||
-	    job->door != *held || *held == NULL)
-		eddy__job_publish_other(held, cpu, job);
-	else
-		job_tell(*held, cpu, job);
-}
+/* NULL: to none. */
+void eddy__outlet_move(struct outlet *outlet, struct door *door);
+
+void eddy__job_publish(struct outlet *outlet, struct eddy_job *job);
 
 /* Its outcome will not arrive. */
 void eddy__job_forgotten(struct eddy_loop *loop, const struct eddy_job *job);

@@ -244,7 +244,19 @@ strand_of(const struct eddy_job *job)
 }
 
 void
-eddy__job_publish_other(struct door **held, int cpu, struct eddy_job *job)
+eddy__outlet_move(struct outlet *outlet, struct door *door)
+{
+	if (outlet->box != NULL)
+		A_RELEASE(&outlet->box->taken, 0);
+	outlet->box = NULL;
+	eddy__door_drop(outlet->door);
+	outlet->door = door;
+	if (door != NULL)
+		eddy__door_hold(door); /* it may close once it heard */
+}
+
+void
+eddy__job_publish(struct outlet *outlet, struct eddy_job *job)
 {
 	struct eddy_executor *strand = strand_of(job);
 	bool owned = (job_flags(job) & JOB_OWNED) != 0;
@@ -254,16 +266,15 @@ eddy__job_publish_other(struct door **held, int cpu, struct eddy_job *job)
 	bool more = strand != NULL && strand->ended(strand, outcome, &next);
 	struct door *door = heard ? job->door : NULL;
 
-	if (door != NULL && door != *held) {
-		eddy__door_drop(*held);
-		eddy__door_hold(door); /* it may close once it heard */
-		*held = door;
-	}
-	if (door != NULL) {
-		job_tell(door, cpu, job);
-	} else if (heard) {
-		/* Pairs with eddy_job_wait's acquire. */
+	if (door != NULL && door != outlet->door)
+		eddy__outlet_move(outlet, door);
+	/* Pairs with eddy_job_wait's acquire, and prepare's. */
+	if (heard)
 		A_RELEASE(&job->state, JOB_DONE);
+	if (door != NULL) {
+		A_STORE(&door->cpu, outlet->cpu);
+		eddy__door_send(door, &job->ready);
+	} else if (heard) {
 		/* An address only: the job may be gone by now. */
 		eddy__futex_wake(&job->state, INT_MAX, false);
 	}
@@ -274,12 +285,12 @@ eddy__job_publish_other(struct door **held, int cpu, struct eddy_job *job)
 void
 eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
-	struct door *held = NULL;
+	struct outlet outlet = {NULL, NULL, eddy__cpu()};
 
 	eddy__job_leave(job);
 	job_settle(job, outcome, result);
-	eddy__job_publish_other(&held, eddy__cpu(), job);
-	eddy__door_drop(held);
+	eddy__job_publish(&outlet, job);
+	eddy__outlet_move(&outlet, NULL);
 }
 
 void

@@ -52,11 +52,56 @@ eddy__door_hold(struct door *door)
 void
 eddy__door_drop(struct door *door)
 {
+	struct outbox *box, *next;
+
 	if (door == NULL || A_SUB(&door->refs, 1) != 1)
 		return;
+	for (box = door->boxes; box != NULL; box = next) {
+		next = box->next;
+		eddy__free(box);
+	}
 	eddy__close(door->bell);
 	eddy__unmap(door->ours, sizeof(*door->ours));
 	eddy__free(door);
+}
+
+/* Take a box, if it was ours, or is empty: so outcomes of a thread stay in order. */
+static bool
+take_box(struct outbox *box, bool ours)
+{
+	uint32_t nobody = 0;
+
+	if (ours != (A_LOAD(&box->owner) == eddy__self()) ||
+	    !A_CAS(&box->taken, &nobody, 1))
+		return false;
+	if (!ours && A_LOAD(&box->slots[(box->in - 1) % OUTBOX]) != NULL) {
+		A_RELEASE(&box->taken, 0);
+		return false;
+	}
+	A_STORE(&box->owner, eddy__self());
+	return true;
+}
+
+struct outbox *
+eddy__door_box(struct door *door)
+{
+	struct outbox *all = A_ACQUIRE(&door->boxes), *box;
+
+	for (box = all; box != NULL; box = box->next)
+		if (take_box(box, true))
+			return box;
+	for (box = all; box != NULL; box = box->next)
+		if (take_box(box, false))
+			return box;
+	box = eddy__alloc(sizeof(*box));
+	if (box == NULL)
+		return NULL;
+	box->taken = 1;
+	box->owner = eddy__self();
+	box->next = A_LOAD(&door->boxes);
+	while (!A_CAS(&door->boxes, &box->next, box))
+		;
+	return box;
 }
 
 void
@@ -289,7 +334,7 @@ spin(struct eddy_loop *loop, int64_t duration)
 	    !(loop->heard || eddy__loop_jobs(loop)) ||
 	    !spin_may(&loop->spin, A_LOAD(&loop->door->cpu)))
 		return wait;
-	if (!SPIN(&loop->spin, A_LOAD(&loop->door->stack) != NULL))
+	if (!SPIN(&loop->spin, !door_empty(loop->door)))
 		return patience(loop, duration);
 	/* With as many jobs as CPUs, who works may need this one. */
 	if (eddy__loop_jobs(loop) >= (uint64_t)loop->spin.cpus &&

@@ -234,6 +234,8 @@ void *eddy__loop_attached(struct eddy_loop *loop,
  * while the loop is open or has a job out. */
 void eddy__door_hold(struct door *door);
 void eddy__door_drop(struct door *door); /* NULL: nothing */
+/* One for this thread, which gives it back by taken = 0; or NULL. */
+struct outbox *eddy__door_box(struct door *door);
 /* What nobody will run any more to door->orphan; list: room for it. */
 void eddy__door_clear(struct door *door, struct eddy_ready *list);
 /* The same for a loop that will not run again, and its roots. */

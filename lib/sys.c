@@ -175,9 +175,14 @@ eddy__realloc(void *p, size_t size)
 void *
 eddy__alloc(size_t size)
 {
+	bool lines = size % CACHE_LINE == 0 && size != 0 && size <= LINES_MAX;
 	int saved = errno;
-	void *p = calloc(1, size != 0 ? size : 1);
+	void *p = NULL;
 
+	if (!lines)
+		p = calloc(1, size != 0 ? size : 1);
+	else if (posix_memalign(&p, CACHE_LINE, size) == 0)
+		memset(p, 0, size);
 	errno = saved;
 	return p;
 }

@@ -27,7 +27,8 @@ struct stat;
 /* 0 or a count, or -errno of the failed call; errno is what was saved before. */
 int eddy__result(long r, int saved);
 
-/* Memory.  alloc zeroes. */
+/* Memory.  alloc zeroes; what is some whole cache lines long begins one. */
+enum { CACHE_LINE = 64, LINES_MAX = 4096 };
 void *eddy__alloc(size_t size);
 void *eddy__realloc(void *p, size_t size);
 void eddy__free(void *p);
@@ -169,6 +170,8 @@ int eddy__yield(void);
 int eddy__leave_cpu(int cpu);
 int eddy__cpu(void); /* that this thread is on just now */
 
+/* One that is never held for long: who comes meanwhile looks again first. */
+void eddy__mutex_init(pthread_mutex_t *mutex);
 /* On the clock of eddy_now; -ETIMEDOUT. */
 void eddy__cond_init(pthread_cond_t *cond);
 int eddy__cond_wait(

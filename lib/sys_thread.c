@@ -42,6 +42,19 @@ eddy__thread_create(
 }
 
 void
+eddy__mutex_init(pthread_mutex_t *mutex)
+{
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+	static const pthread_mutex_t
+	    init = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+#else
+	static const pthread_mutex_t init = PTHREAD_MUTEX_INITIALIZER;
+#endif
+
+	*mutex = init;
+}
+
+void
 eddy__cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t monotonic;

@@ -533,7 +533,7 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	pool->executor.ours = ours;
 	pool->executor.destroy = destroy;
 	pool->cpu = -1;
-	pthread_mutex_init(&pool->lock, NULL);
+	eddy__mutex_init(&pool->lock);
 	eddy__cond_init(&pool->left);
 	*ret_executor = &pool->executor;
 	return 0;

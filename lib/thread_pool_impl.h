@@ -20,10 +20,9 @@ struct worker {
 	uint32_t from, end;  /* any thread: slots not looked at yet */
 	uint64_t begun;      /* any thread: jobs ever */
 	uint64_t ended[EDDY_PROTOCOL + 1]; /* any thread: by outcome */
-	const char *name;  /* any thread: of what runs; or NULL */
-	struct door *door; /* held: of the last outcome */
+	const char *name; /* any thread: of what runs; or NULL */
+	struct outlet outlet;
 	struct spin spin;
-	int cpu;          /* where its batch began */
 	uint64_t rested;  /* begun, at the last rest */
 	unsigned lone;    /* rests in a row after one job each */
 	unsigned untimed; /* batches */
@@ -40,31 +39,34 @@ struct worker {
 struct pool {
 	struct eddy_executor executor;
 	struct eddy_thread_pool_options options;
-	uint32_t urgent;  /* any thread: that lane has jobs */
-	int64_t job_time; /* any thread: ns, moving average; 0: unknown */
 
-	pthread_mutex_t lock; /* guards all that follows */
-	pthread_cond_t left;  /* a worker has left, or a cork was drawn */
-	uint32_t wakes;       /* futex: counts what sleepers must look at */
-	uint32_t spinner;     /* any thread: 1 while one looks at wakes */
-	int cpu;              /* any thread: where the last ringer ran */
-	int64_t rung_at;      /* any thread: ns */
-	unsigned asleep;      /* workers nobody counts on */
-	unsigned claims;      /* workers that were woken and are on their way */
-	unsigned leaving;     /* former workers that have something to do yet */
-	unsigned starting;    /* workers that were added and are */
-	unsigned granted;     /* jobs, to corks */
-	unsigned in_row;      /* urgent jobs since a normal one */
-	bool eager;           /* wake whoever may help */
+	/* A line that one looks at while another has the next, the lock's. */
+	_Alignas(64) uint32_t wakes; /* futex: that sleepers must look */
+	uint32_t spinner;            /* any thread: 1 while one looks at it */
+	int cpu;                     /* any thread: where the last ringer ran */
+	uint32_t urgent;             /* any thread: that lane has jobs */
+
+	_Alignas(64) pthread_mutex_t lock; /* guards all that follows */
+	unsigned asleep;                   /* workers nobody counts on */
+	unsigned claims; /* workers that were woken and are on their way */
+
 	struct lane lanes[LANES];
-	uint64_t taken; /* jobs ever: by cancels, or workers that have left */
-	struct eddy_loop *corks; /* loops that hold jobs for us, or may nudge */
+	int64_t rung_at;   /* any thread: ns */
+	int64_t job_time;  /* any thread: ns, moving average; 0: unknown */
+	unsigned leaving;  /* former workers that have something to do yet */
+	unsigned starting; /* workers that were added and are */
+	unsigned granted;  /* jobs, to corks */
+	unsigned in_row;   /* urgent jobs since a normal one */
+	uint64_t taken;    /* jobs ever: by cancels, or workers that left */
+	bool eager;        /* wake whoever may help */
+	bool closing;      /* workers leave */
+	bool draining;     /* but not before the queue is empty */
+	bool abandoned;    /* close gave up: who leaves last frees the pool */
+	unsigned numbers;  /* of workers ever */
 	struct worker *all;
-	struct worker *gone; /* has left, is not joined yet */
-	unsigned numbers;    /* of workers ever */
-	bool closing;        /* workers leave */
-	bool draining;       /* but not before the queue is empty */
-	bool abandoned;      /* close gave up: who leaves last frees the pool */
+	struct worker *gone;     /* has left, is not joined yet */
+	struct eddy_loop *corks; /* loops that hold jobs for us, or may nudge */
+	pthread_cond_t left;     /* a worker has left, or a cork was drawn */
 	struct eddy_executor_stats stats;
 };
 

@@ -121,10 +121,43 @@ run(struct worker *worker, struct eddy_job *job)
 	A_STORE(&worker->ended[outcome], worker->ended[outcome] + 1);
 }
 
-static void
-publish(struct worker *worker, struct eddy_job *job)
+/* The loop must know at once, or once rouse was called. */
+static inline void
+publish(struct worker *worker, struct eddy_job *job, bool more)
 {
-	job_publish(&worker->door, worker->cpu, job);
+	struct outlet *outlet = &worker->outlet;
+	struct door *door = job->door;
+
+	if ((job_flags(job) & (JOB_HANDED | JOB_OWNED)) != 0 || door == NULL) {
+		eddy__job_publish(outlet, job);
+		return;
+	}
+	if (door != outlet->door)
+		eddy__outlet_move(outlet, door);
+	if (outlet->box == NULL && (more || A_LOAD(&door->boxes) != NULL))
+		outlet->box = eddy__door_box(door);
+	if (A_LOAD(&door->cpu) != outlet->cpu)
+		A_STORE(&door->cpu, outlet->cpu);
+	A_RELEASE(&job->state, JOB_DONE); /* pairs with prepare's acquire */
+	if (outlet->box == NULL || !outbox_put(outlet->box, &job->ready))
+		eddy__door_send(door, &job->ready);
+}
+
+/* behind: a read-modify-write.  Pairs with door_park: it sees what was put, or we
+ * that it is asleep. */
+static inline void
+rouse(struct worker *worker, bool behind)
+{
+	struct door *door = worker->outlet.door;
+
+	if (worker->outlet.box == NULL)
+		return;
+	if (behind)
+		A_FENCE_BEHIND(&door->stack);
+	else
+		A_FENCE(&door->stack);
+	if (door_rouse(door))
+		eddy__door_ring(door);
 }
 
 /* Finding. */
@@ -140,7 +173,7 @@ count_begun(struct worker *worker, uint64_t n)
 static inline struct eddy_job *
 next_slot(struct worker *worker)
 {
-	uint32_t from = worker->from, end = worker->end;
+	uint32_t from = A_LOAD(&worker->from), end = A_LOAD(&worker->end);
 	struct eddy_job *job = NULL;
 
 	if (from == end)
@@ -335,35 +368,36 @@ await_job(struct pool *pool, struct worker *worker, struct eddy_job *over)
 	uint32_t wakes;
 	struct eddy_job *job = find(pool, worker, &wakes);
 
-	if (over != NULL)
-		publish(worker, over);
-	if (job == NULL) {
-		eddy__door_drop(worker->door);
-		worker->door = NULL;
+	if (over != NULL) {
+		publish(worker, over, false);
+		rouse(worker, false);
 	}
+	if (job == NULL)
+		eddy__outlet_move(&worker->outlet, NULL);
 	while (job == NULL && rest(pool, worker, wakes))
 		job = find(pool, worker, &wakes);
 	return job;
 }
 
-/* job and what was claimed with it.  The last one, which is over. */
+/* job and what was claimed with it.  The last one, which is over and not yet
+ * published; or NULL. */
 static struct eddy_job *
 run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job)
 {
 	uint32_t n = A_LOAD(&worker->end) - A_LOAD(&worker->from) + 1;
 	bool timed = ++worker->untimed % UNTIMED == 0;
 	int64_t began = timed ? eddy_now() : 0, each;
-	struct eddy_job *next;
 
-	worker->cpu = eddy__cpu();
-	for (;; job = next) {
+	worker->outlet.cpu = eddy__cpu();
+	while (job != NULL) {
 		run(worker, job);
-		next = find_urgent(pool, worker);
-		if (next == NULL)
-			next = next_slot(worker);
-		if (next == NULL)
+		if (worker->from == worker->end)
 			break;
-		publish(worker, job);
+		publish(worker, job, true);
+		job = find_urgent(pool, worker);
+		if (job == NULL)
+			job = next_slot(worker);
+		rouse(worker, job != NULL);
 	}
 	if (timed) {
 		each = (eddy_now() - began) / n;

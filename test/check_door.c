@@ -32,11 +32,20 @@ static struct node {
 } nodes[PUSHERS][PUSHES];
 static int arrived[PUSHERS];
 static int rings, rings_seen, spurious;
+static struct outbox boxes[PUSHERS];
 
 static void
 reset(void)
 {
+	int i;
+
 	memset(&door, 0, sizeof(door));
+	for (i = 0; i < pushers; i++) {
+		memset(boxes[i].slots, 0, PUSHES * sizeof(*boxes[i].slots));
+		boxes[i].in = boxes[i].out = 0;
+		boxes[i].next = door.boxes;
+		door.boxes = &boxes[i];
+	}
 	memset(nodes, 0, sizeof(nodes));
 	memset(arrived, 0, sizeof(arrived));
 	rings = rings_seen = spurious = 0;
@@ -172,7 +181,83 @@ START_TEST(three_threads_lose_nothing)
 }
 END_TEST
 
+static struct outbox *
+box_of(struct eddy_ready *ready)
+{
+	return &boxes[CONTAINER_OF(ready, struct node, ready)->pusher];
+}
+
+/* As publish() and rouse() in lib/thread_worker.c. */
+static bool
+put(struct door *d, struct eddy_ready *ready)
+{
+	outbox_put(box_of(ready), ready);
+	A_FENCE(&d->stack);
+	return door_rouse(d);
+}
+
+/* A post, then the outcome of the job that made it. */
+static bool
+put_or_push(struct door *d, struct eddy_ready *ready)
+{
+	return CONTAINER_OF(ready, struct node, ready)->number == 0
+	           ? door_push(d, ready)
+	           : put(d, ready);
+}
+
+static const struct parts boxed = {put, door_park, door_collect};
+
+START_TEST(a_box_loses_nothing)
+{
+	const struct parts both = {put_or_push, door_park, door_collect};
+
+	ck_assert_ptr_null(find(boxed, 1, 2, 4, 0));
+	ck_assert_ptr_null(find(boxed, 1, 2, 3, 1));
+	ck_assert_ptr_null(find(both, 1, 2, 3, 1));
+}
+END_TEST
+
+START_TEST(two_boxes_lose_nothing)
+{
+	ck_assert_ptr_null(find(boxed, 2, 1, 3, 0));
+	ck_assert_ptr_null(find(boxed, 2, 1, 1, 1));
+}
+END_TEST
+
 /* The broken ones. */
+
+static bool
+put_without_a_fence(struct door *d, struct eddy_ready *ready)
+{
+	outbox_put(box_of(ready), ready);
+	return door_rouse(d);
+}
+
+START_TEST(a_box_without_a_fence_is_found)
+{
+	struct parts broken = boxed;
+
+	broken.push = put_without_a_fence;
+	ck_assert_ptr_nonnull(find(broken, 1, 1, 2, 1));
+}
+END_TEST
+
+static bool
+park_without_boxes(struct door *d)
+{
+	struct eddy_ready *nothing = NULL;
+
+	return A_CAS(&d->stack, &nothing, &d->asleep);
+}
+
+START_TEST(a_park_that_misses_the_boxes_is_found)
+{
+	struct parts broken = boxed;
+
+	broken.park = park_without_boxes;
+	ck_assert_ptr_nonnull(find(broken, 1, 1, 2, 1));
+}
+END_TEST
 
 static bool
 park_over_nodes(struct door *d)
@@ -317,11 +402,14 @@ main(void)
 	census_add(census_case(suite, "every schedule", 20),
 	    one_thread_loses_nothing, two_threads_lose_nothing,
 	    two_threads_lose_nothing_when_a_store_is_late,
-	    three_threads_lose_nothing);
+	    three_threads_lose_nothing, a_box_loses_nothing,
+	    two_boxes_lose_nothing);
 	census_add(census_case(suite, "broken doors", 5),
 	    a_park_without_a_look_is_found, a_park_in_two_steps_is_found,
 	    a_look_before_pushing_is_found, a_look_after_pushing_is_found,
 	    a_push_that_overwrites_is_found, a_collect_in_two_steps_is_found,
-	    a_collect_in_the_wrong_order_is_found);
+	    a_collect_in_the_wrong_order_is_found,
+	    a_box_without_a_fence_is_found,
+	    a_park_that_misses_the_boxes_is_found);
 	return suite_main(suite);
 }

@@ -35,8 +35,8 @@ int model_cond_signal(pthread_cond_t *);
 
 /* Nobody waits for room, and there is no loop. */
 #define executor_room(executor, n) ((void)(n))
-#define job_publish                model_job_publish
-static void model_job_publish(struct door **, int, struct eddy_job *);
+#define eddy__job_publish          model_job_publish
+void model_job_publish(struct outlet *, struct eddy_job *);
 
 #undef SPIN
 #define SPIN(spin, condition) ((void)(spin), (condition))
@@ -66,7 +66,7 @@ static enum {
 #include "../lib/thread_worker.c"
 
 static struct pool pool;
-static struct worker workers[WORKERS];
+static struct worker crew[WORKERS];
 static struct inside inside[WORKERS];
 static struct eddy_job *slots[LANES][16];
 static struct eddy_job jobs[JOBS];
@@ -245,10 +245,10 @@ model_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 	hear(job, outcome);
 }
 
-static void
-model_job_publish(struct door **held, int cpu, struct eddy_job *job)
+void
+model_job_publish(struct outlet *outlet, struct eddy_job *job)
 {
-	(void)held, (void)cpu;
+	(void)outlet;
 	hear(job, job->outcome);
 }
 
@@ -282,13 +282,13 @@ worker_body(struct worker *worker)
 static void
 worker_0(void)
 {
-	worker_body(&workers[0]);
+	worker_body(&crew[0]);
 }
 
 static void
 worker_1(void)
 {
-	worker_body(&workers[1]);
+	worker_body(&crew[1]);
 }
 
 static int count;       /* of jobs in this program */
@@ -345,7 +345,7 @@ reset(void)
 	int i;
 
 	memset(&pool, 0, sizeof(pool));
-	memset(workers, 0, sizeof(workers));
+	memset(crew, 0, sizeof(crew));
 	memset(slots, 0, sizeof(slots));
 	memset(jobs, 0, sizeof(jobs));
 	memset(runs, 0, sizeof(runs));
@@ -360,14 +360,14 @@ reset(void)
 	pool.options.idle_duration = EDDY_FOREVER;
 	pool.cpu = -1;
 	for (i = 0; i < WORKERS; i++) {
-		workers[i].pool = &pool;
-		workers[i].ticker = -1;
-		workers[i].inside = &inside[i];
-		workers[i].next = pool.all;
-		workers[i].spin.duration = spinning ? 100 : 0;
-		workers[i].spin.score = spinning ? SPIN_BEST : 0;
-		workers[i].spin.cpus = 8;
-		pool.all = &workers[i];
+		crew[i].pool = &pool;
+		crew[i].ticker = -1;
+		crew[i].inside = &inside[i];
+		crew[i].next = pool.all;
+		crew[i].spin.duration = spinning ? 100 : 0;
+		crew[i].spin.score = spinning ? SPIN_BEST : 0;
+		crew[i].spin.cpus = 8;
+		pool.all = &crew[i];
 	}
 	for (i = 0; i < JOBS; i++) {
 		jobs[i].fn = job_fn;
