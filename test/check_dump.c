@@ -145,9 +145,14 @@ START_TEST(tasks_tell_their_job_and_what_is_left)
 	ck_assert_int_eq(eddy_thread_pool_open(&pool, &options), 0);
 	open_app(loop, &frame, pool, false);
 	await_running(loop, pool, 2);
-	dump_loop(loop);
+	do /* a job counts as running a moment before it says so */
+		dump_loop(loop);
+	while (strstr(text, " running, test") == NULL ||
+	       strstr(strstr(text, " running, test") + 1, " running, test") ==
+		   NULL);
 	has("1 timers, 0 holds, 3 jobs out\n");
-	has("\napp: join all, 99"); /* of 1000 s */
+	has("\napp: join all, ");
+	has(" s left, ");
 	has("\n  waiter: job waiter on threads, running, ");
 	has("\n  waiter: job waiter on threads, queued, ");
 	has("waiter: eddy_offload(self, f->executor, wait_at_gate, &f->arg)\n");
