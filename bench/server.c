@@ -21,9 +21,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ANSWER EDDY_S(30) /* for one request, all in all */
-#define GRACE  EDDY_S(10) /* for open requests when it is to stop */
-
 enum { CONNECTIONS = 1000, ROUNDS = 2000000, IN = 4096, OUT = 8192 };
 
 /* What runs in other processes, after the loop: plain code over flat bytes. */
@@ -199,7 +196,7 @@ static eddy_step connection(struct eddy_task *self)
 				EDDY_RETURN(0);
 			f->have += (size_t)f->n;
 		}
-		eddy_deadline_set(self, eddy_loop_after(self->loop, ANSWER));
+		eddy_deadline_set(self, eddy_loop_after(self->loop, EDDY_S(30)));
 		if (f->status == 0 && (strcmp(f->path, "/hash") == 0 ||
 		    strcmp(f->path, "/crash") == 0)) {
 			EDDY_AWAIT(f->n, eddy_timeout(self, EDDY_S(9),
@@ -248,7 +245,9 @@ static eddy_step server(struct eddy_task *self)
 
 	EDDY_BEGIN(self, struct server, f);
 	EDDY_TRY(eddy_complete(self, /* forks: before all that starts threads */
-	    eddy_process_pool_open(&f->processes, self->loop, NULL)));
+	    eddy_process_pool_open(&f->processes, self->loop,
+	    &(struct eddy_process_pool_options){ /* leaves the loop a CPU */
+	    .workers = (unsigned)MAX(1, sysconf(_SC_NPROCESSORS_ONLN) - 1)})));
 	eddy_event_init(&f->stopping);
 	eddy_signal_init(&f->signals, on_signal);
 	EDDY_TRY(eddy_complete(self, eddy_signal_start(self->loop, &f->signals,
@@ -267,7 +266,7 @@ static eddy_step server(struct eddy_task *self)
 			close(f->rc);
 	}
 	eddy_close(self->loop, f->fd);
-	EDDY_TRY(eddy_timeout(self, GRACE, eddy_join_all(self)));
+	EDDY_TRY(eddy_timeout(self, EDDY_S(10), eddy_join_all(self)));
 	EDDY_FINALLY;
 	if (f->processes != NULL)
 		eddy_executor_close(f->processes, EDDY_S(1));
