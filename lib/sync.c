@@ -71,7 +71,7 @@ eddy_event_set(struct eddy_event *event)
 	event->set = true;
 	waiters_wake(&event->waiters, 0);
 	while ((node = list_pop(&event->followers)) != NULL)
-		eddy__task_interrupt(follower_of(node), false);
+		eddy__task_interrupt(follower_of(node), 0);
 	return 0;
 }
 
@@ -98,7 +98,8 @@ eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
 	if (op.rc != EDDY_PENDING || self->op == NULL)
 		return op; /* complete, or about to be */
 	if (self->alarm.ready.next != NULL || event->set)
-		eddy__task_interrupt(self, self->alarm.ready.next != NULL);
+		eddy__task_interrupt(
+		    self, self->alarm.ready.next != NULL ? -EINVAL : 0);
 	else
 		list_push(&event->followers, &self->alarm.ready);
 	return op;

@@ -8,6 +8,7 @@
  * scope's own waits (join, race, leaving) look at them in child_ended().
  */
 #include <eddy/task.h>
+#include <eddy/watch.h>
 
 #include <errno.h>
 #include <string.h>
@@ -27,14 +28,14 @@ enum {
 	FINAL = 256,    /* in FINALLY: not cancelled any more */
 	SHIELD = 512,
 	TIMED = 1024,   /* the timer is eddy_timeout's, not eddy_sleep's */
-	EXPIRED = 2048, /* it fired: the operation is giving up */
-	STARVED = 4096, /* no memory for that timer: as EXPIRED */
+	WATCHES = 2048, /* the watch in its limit, until the wait is over */
 	FOREIGN = 8192, /* somebody outside will end the wait: loop->foreign */
 	SUPERVISED = 16384,  /* its failure is no failure of the scope */
 	BOUNDED = 262144,    /* why is in a struct limit */
 	OVERDUE = 32768,     /* cancelled by its own deadline */
 	INTERRUPTED = 65536, /* an event ends the operation */
-	MISUSED = 131072,    /* a second event would have */
+	/* From here on: the errno of an operation that gives up; or 0. */
+	ERROR = 1048576,
 
 	BUDGET = 256, /* awaits of one step that complete at once */
 };
@@ -82,16 +83,14 @@ make_ready(struct eddy_task *task)
 	eddy__loop_stir(task->loop);
 }
 
-/* A timeout gave up.  Its own outcome wins; and as this is decided only when
- * the task resumes, a cancel in the same batch beats the deadline. */
+/* A timeout, say, gave up.  Its own outcome wins; and as this is decided only
+ * when the task resumes, a cancel in the same batch beats the deadline. */
 static void
 expire(struct eddy_task *task)
 {
 	if (task->rc == -ECANCELED && !eddy_cancelled(task))
-		task->rc = (task->flags & MISUSED) != 0   ? -EINVAL
-		           : (task->flags & STARVED) != 0 ? -ENOMEM
-		                                          : -ETIME;
-	task->flags &= ~(unsigned)(EXPIRED | STARVED | MISUSED);
+		task->rc = -(int)(task->flags / ERROR);
+	task->flags %= ERROR;
 }
 
 /* The trampoline: calls and returns are steps of the same loop. */
@@ -104,7 +103,7 @@ eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 	loop->budget = BUDGET;
 	loop->into = &loop->pending;
 	do {
-		if ((task->flags & (EXPIRED | STARVED | MISUSED)) != 0)
+		if (task->flags >= ERROR)
 			expire(task);
 		loop->current = task;
 		task->resumes++;
@@ -116,6 +115,35 @@ eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 	loop->into = &loop->batch;
 }
 
+/* The bound of a whole scope: takes the place of why, which it holds. */
+struct limit {
+	struct eddy_site why;
+	struct eddy_timer timer;
+	struct eddy_watch watch; /* of one operation */
+	struct eddy_task *task;
+};
+
+static struct limit *
+limit_of(const struct eddy_task *task)
+{
+	return (task->flags & BOUNDED) != 0
+	           ? CONTAINER_OF(task->why, struct limit, why)
+	           : NULL;
+}
+
+/* Without a system call: edges for nobody do no harm. */
+static void
+unwatch(struct eddy_task *task)
+{
+	struct eddy_watch *watch = &limit_of(task)->watch;
+
+	list_remove(&watch->ready);
+	if (watch->started) /* not closed meanwhile */
+		eddy__watch_leave(task->loop, &watch->ready, watch->fd);
+	watch->started = false;
+	task->flags &= ~(unsigned)WATCHES;
+}
+
 /* The operation is over. */
 static void
 settle(struct eddy_task *task, int rc)
@@ -123,6 +151,8 @@ settle(struct eddy_task *task, int rc)
 	eddy__alarm_stop(task->loop, &task->alarm);
 	list_remove(&task->alarm.ready); /* it was due, or followed an event */
 	task->loop->foreign -= (task->flags & FOREIGN) != 0;
+	if ((task->flags & WATCHES) != 0)
+		unwatch(task);
 	task->flags &= ~(unsigned)(TIMED | FOREIGN | INTERRUPTED);
 	task->op = NULL;
 	task->rc = rc;
@@ -167,6 +197,15 @@ eddy_complete(struct eddy_task *self, int rc)
 	return (eddy_async){EDDY_PENDING, NULL};
 }
 
+/* An operation is to be given up for this reason; the first one counts. */
+static void
+give_up_with(struct eddy_task *task, int error)
+{
+	if (task->flags < ERROR)
+		task->flags |= (unsigned)-error * ERROR;
+	task->op->cancel(task, -ECANCELED);
+}
+
 /* The alarm of a sleep or a timeout. */
 void
 eddy__task_ring(struct eddy_loop *loop, struct eddy_ready *ready)
@@ -176,10 +215,11 @@ eddy__task_ring(struct eddy_loop *loop, struct eddy_ready *ready)
 
 	task->alarm.index = 0;
 	if ((task->flags & TIMED) != 0) {
-		task->flags |= EXPIRED;
-		task->op->cancel(task, -ECANCELED);
+		give_up_with(task, -ETIME);
 		return;
 	}
+	if ((task->flags & WATCHES) != 0)
+		unwatch(task);
 	task->op = NULL; /* a sleep is over */
 	task->rc = 0;
 	eddy__task_resume(loop, ready);
@@ -429,21 +469,6 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 
 /* Cancelling. */
 
-/* The bound of a whole scope: takes the place of why, which it holds. */
-struct limit {
-	struct eddy_site why;
-	struct eddy_timer timer;
-	struct eddy_task *task;
-};
-
-static struct limit *
-limit_of(const struct eddy_task *task)
-{
-	return (task->flags & BOUNDED) != 0
-	           ? CONTAINER_OF(task->why, struct limit, why)
-	           : NULL;
-}
-
 struct eddy_task *
 eddy__task_below(const struct eddy_task *task)
 {
@@ -568,8 +593,8 @@ tell_failure(struct eddy_task *task, int rc)
 static bool
 giving_up(const struct eddy_task *task)
 {
-	return eddy_cancelled(task) ||
-	       (task->flags & (EXPIRED | STARVED | INTERRUPTED)) != 0;
+	return eddy_cancelled(task) || task->flags >= ERROR ||
+	       (task->flags & INTERRUPTED) != 0;
 }
 
 static int
@@ -731,24 +756,36 @@ on_limit(struct eddy_loop *loop, struct eddy_timer *timer)
 	task->flags |= OVERDUE;
 }
 
+/* Made when there is none yet; NULL: no memory. */
+static struct limit *
+need_limit(struct eddy_task *task)
+{
+	struct limit *limit = limit_of(task);
+
+	if (limit != NULL)
+		return limit;
+	limit = eddy__alloc(sizeof(*limit));
+	if (limit == NULL)
+		return NULL;
+	limit->task = task;
+	limit->timer.fn = on_limit;
+	if (task->why != NULL)
+		limit->why = *task->why;
+	task->why = &limit->why;
+	task->flags |= BOUNDED;
+	return limit;
+}
+
 int
 eddy_deadline_set(struct eddy_task *self, int64_t deadline)
 {
-	struct limit *limit = limit_of(self);
+	struct limit *limit;
 
 	if ((self->flags & (STARTED | DONE)) != STARTED)
 		return -EINVAL;
-	if (limit == NULL) {
-		limit = eddy__alloc(sizeof(*limit));
-		if (limit == NULL)
-			return -ENOMEM;
-		limit->task = self;
-		limit->timer.fn = on_limit;
-		if (self->why != NULL)
-			limit->why = *self->why;
-		self->why = &limit->why;
-		self->flags |= BOUNDED;
-	}
+	limit = need_limit(self);
+	if (limit == NULL)
+		return -ENOMEM;
 	if (deadline == EDDY_FOREVER)
 		return eddy_timer_stop(self->loop, &limit->timer);
 	return eddy_timer_start(self->loop, &limit->timer, deadline);
@@ -845,10 +882,12 @@ eddy__limit(struct eddy_task *self, int64_t deadline, int way, eddy_async op)
 	    (alarm->deadline <= deadline || alarm->index >= FIRST_OF_REAL))
 		return op;
 	r = eddy__alarm_start(self->loop, alarm, deadline, way);
-	self->flags |= r < 0 ? STARVED : TIMED;
+	if (r < 0) {
+		give_up_with(self, r);
+		return op;
+	}
+	self->flags |= TIMED;
 	alarm->ready.run = eddy__task_ring;
-	if (r < 0)
-		self->op->cancel(self, -ECANCELED);
 	return op;
 }
 
@@ -860,8 +899,30 @@ eddy_timeout(struct eddy_task *self, int64_t duration, eddy_async op)
 }
 
 void
-eddy__task_interrupt(struct eddy_task *task, bool misused)
+eddy__task_interrupt(struct eddy_task *task, int error)
 {
-	task->flags |= misused ? INTERRUPTED | MISUSED : INTERRUPTED;
-	task->op->cancel(task, -ECANCELED);
+	task->flags |= INTERRUPTED;
+	give_up_with(task, error);
+}
+
+static void
+on_watch(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
+{
+	(void)loop, (void)events;
+	eddy__task_interrupt(CONTAINER_OF(watch, struct limit, watch)->task, 0);
+}
+
+int
+eddy__task_watch(struct eddy_task *task, int fd, uint32_t events)
+{
+	struct limit *limit = need_limit(task);
+	int r;
+
+	if (limit == NULL || (task->flags & WATCHES) != 0)
+		return limit == NULL ? -ENOMEM : -EINVAL;
+	eddy_watch_init(&limit->watch, fd, on_watch, 0);
+	r = eddy_watch_start(task->loop, &limit->watch, events);
+	if (r == 0)
+		task->flags |= WATCHES;
+	return r;
 }

@@ -20,8 +20,12 @@ EDDY_ASYNC eddy__park(struct eddy_task *self, const struct eddy_op *op);
 EDDY_ASYNC eddy__limit(
     struct eddy_task *self, int64_t deadline, int way, eddy_async op);
 
-/* End what a task waits for because of an event; misused: with -EINVAL. */
-void eddy__task_interrupt(struct eddy_task *task, bool misused);
+/* End what a task waits for because of an event; with this -errno, or 0 for
+ * -ECANCELED. */
+void eddy__task_interrupt(struct eddy_task *task, int error);
+
+/* The same once one of events (edges) is there, while this operation waits. */
+int eddy__task_watch(struct eddy_task *task, int fd, uint32_t events);
 
 /* A walk of the tree: the first below a task, what it calls before its children;
  * and who comes after it below the same parent.  NULL: nobody. */
