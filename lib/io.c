@@ -14,17 +14,8 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
+#include "io_impl.h"
 #include "sys.h"
-#include "task_impl.h"
-
-enum { READS = 1, WRITES = 2 }; /* sides, as eddy__watch_wait has them */
-
-struct io_op {
-	struct eddy_op op;
-	int (*attempt)(struct eddy_task *task, const struct io_op *op);
-	unsigned sides;
-	enum { FLAGS, VECTOR, ADDRESS, FULL } how; /* what more is */
-};
 
 enum { TRIES = 16 }; /* in a row; then it is others' turn */
 
@@ -35,8 +26,8 @@ leave(struct eddy_task *task, int rc)
 	return eddy_unpark(task, rc);
 }
 
-static void
-wake(struct eddy_ready *ready, int rc)
+void
+eddy__io_wake(struct eddy_ready *ready, int rc)
 {
 	struct eddy_task *task = CONTAINER_OF(
 	    ready, struct eddy_task, alarm.ready);
@@ -45,7 +36,7 @@ wake(struct eddy_ready *ready, int rc)
 	if (rc == 0)
 		rc = op->attempt(task, op);
 	if (rc != EDDY_PENDING)
-		leave(task, rc);
+		op->op.cancel(task, rc);
 }
 
 /* Is it a read that takes all it can? */
@@ -79,7 +70,7 @@ begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
 	r = eddy__watch_wait(self->loop, &self->alarm.ready, fd, sides);
 	if (r < 0)
 		return eddy_complete(self, r);
-	self->loop->wake = wake;
+	self->loop->wake = eddy__io_wake;
 	return eddy__park(self, &op->op);
 }
 
@@ -284,4 +275,17 @@ eddy_poll(struct eddy_task *self, int fd, short events)
 	if ((events & ~(POLLIN | POLLOUT | POLLRDHUP)) != 0)
 		return eddy_complete(self, -EINVAL);
 	return begin(self, &poll_op, fd, NULL, (size_t)events, reads | writes);
+}
+
+EDDY_ASYNC
+eddy_until_hangup(struct eddy_task *self, int fd, eddy_async op)
+{
+	int r;
+
+	if (op.rc != EDDY_PENDING || self->op == NULL)
+		return op; /* complete, or about to be */
+	r = eddy__task_watch(self, fd, EPOLLRDHUP | EPOLLET);
+	if (r < 0)
+		eddy__task_interrupt(self, r);
+	return op;
 }

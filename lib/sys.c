@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -430,25 +431,46 @@ eddy__is_stream(int fd)
 
 /* SIGPIPE is for the thread that writes: block it and take it back, but for one
  * that waited before. */
-int
-eddy__writev(int fd, const struct iovec *iov, int n)
+struct hush {
+	sigset_t pipe, before, waiting;
+};
+
+static void
+hush(struct hush *hush)
+{
+	sigemptyset(&hush->pipe);
+	sigaddset(&hush->pipe, SIGPIPE);
+	sigpending(&hush->waiting);
+	pthread_sigmask(SIG_BLOCK, &hush->pipe, &hush->before);
+}
+
+static int
+unhush(const struct hush *hush, int r)
 {
 	static const struct timespec now;
-	sigset_t pipe, before, waiting;
-	int saved = errno, r;
+	int saved = errno;
 
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	sigpending(&waiting);
-	pthread_sigmask(SIG_BLOCK, &pipe, &before);
-	r = eddy__result(RETRY(writev(fd, iov, n)), saved);
-	if (r == -EPIPE && !sigismember(&waiting, SIGPIPE))
-		while (sigtimedwait(&pipe, NULL, &now) < 0 && errno == EINTR)
+	if (r == -EPIPE && !sigismember(&hush->waiting, SIGPIPE))
+		while (
+		    sigtimedwait(&hush->pipe, NULL, &now) < 0 && errno == EINTR)
 			;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_sigmask(SIG_SETMASK, &hush->before, NULL);
 	errno = saved;
 	return r;
 }
+
+/* clang-format off */
+#define HUSHED(name, parameters, call)                                         \
+	int eddy__##name parameters { int saved = errno; struct hush was;      \
+		hush(&was);                                                    \
+		return unhush(&was, eddy__result(RETRY(call), saved)); }
+
+HUSHED(writev, (int fd, const struct iovec *iov, int n), writev(fd, iov, n))
+HUSHED(sendfile, (int to, int from, size_t size),
+    sendfile(to, from, NULL, size))
+HUSHED(splice, (int to, int from, size_t size),
+    splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK))
+/* clang-format on */
 
 /* As if O_NONBLOCK were set: EINPROGRESS. */
 int

@@ -89,7 +89,7 @@ int eddy__memfd_seal(int fd, size_t size);
 int eddy__memfd_check(int fd, size_t size);
 int eddy__view(void **ret_p, int fd, size_t size);
 
-/* Never block on a socket, and never raise SIGPIPE. */
+/* Never block on a socket; and all of these never raise SIGPIPE. */
 int eddy__recvfrom(int fd, void *data, size_t size, int flags,
     struct sockaddr *ret_from, unsigned *ret_size);
 int eddy__sendto(int fd, const void *data, size_t size, int flags,
@@ -103,6 +103,8 @@ int eddy__listen(int fd, const struct sockaddr *at, unsigned size, int backlog);
 int eddy__connect(int fd, const struct sockaddr *to, unsigned size);
 int eddy__writev(int fd, const struct iovec *iov, int n);
 /* Block unless O_NONBLOCK is set. */
+int eddy__sendfile(int to, int from, size_t size);
+int eddy__splice(int to, int from, size_t size);
 int eddy__readv(int fd, const struct iovec *iov, int n);
 int eddy__accept(int fd, struct sockaddr *ret_from, unsigned *ret_size);
 int eddy__blocks(int fd);    /* 1: it is not set */

@@ -23,6 +23,7 @@
 /* link: -Wl,--wrap=eddy__pipe,--wrap=eddy__spawn,--wrap=eddy__reap */
 /* link: -Wl,--wrap=eddy__pidfd_open,--wrap=eddy__accept,--wrap=eddy__connect */
 /* link: -Wl,--wrap=eddy__recvfrom,--wrap=eddy__sendto,--wrap=eddy__writev */
+/* link: -Wl,--wrap=eddy__sendfile,--wrap=eddy__splice */
 /* link: -Wl,--wrap=eddy__readv,--wrap=eddy__blocks,--wrap=eddy__is_stream */
 /* link: -Wl,--wrap=eddy__create,--wrap=eddy__pread,--wrap=eddy__pwrite */
 /* link: -Wl,--wrap=eddy__fsync,--wrap=eddy__stat,--wrap=eddy__rename */
@@ -189,6 +190,8 @@ FAULT(sendto, (int fd, const void *data, size_t size, int flags,
 FAULT(readv, (int fd, const struct iovec *iov, int n), (fd, iov, n), EIO, EIO)
 FAULT(writev, (int fd, const struct iovec *iov, int n), (fd, iov, n), EIO,
     EPIPE)
+FAULT(sendfile, (int to, int from, size_t size), (to, from, size), EIO, EPIPE)
+FAULT(splice, (int to, int from, size_t size), (to, from, size), ENOMEM, EPIPE)
 FAULT(accept, (int fd, struct sockaddr *ret_from, unsigned *ret_size),
     (fd, ret_from, ret_size), EMFILE, ECONNABORTED)
 FAULT(connect, (int fd, const struct sockaddr *to, unsigned size),
@@ -796,6 +799,76 @@ START_TEST(io_survives_each_fault)
 {
 	memset(said, 'x', WORDS);
 	sweep("io", run_talks);
+}
+END_TEST
+
+/* A file through a pipe into a socket. */
+
+struct move {
+	struct eddy_task task;
+	int from, to, rc;
+};
+
+static eddy_step
+move(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct move, f);
+	begun++;
+	EDDY_TRY(f->rc, eddy_copy(self, f->from, f->to, SIZE_MAX));
+	EDDY_FINALLY;
+	eddy_close(self->loop, f->to);
+	left++;
+	EDDY_END;
+}
+
+struct moves {
+	struct eddy_task task;
+	struct move in, out;
+	int file, pipe[2], pair[2];
+};
+
+static eddy_step
+moves(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct moves, f);
+	eddy_spawn(
+	    self, EDDY_INIT(&f->in, move, .from = f->file, .to = f->pipe[1]));
+	eddy_spawn(self,
+	    EDDY_INIT(&f->out, move, .from = f->pipe[0], .to = f->pair[0]));
+	EDDY_TRY(eddy_until_hangup(
+	    self, f->pipe[1], eddy_read_full(self, f->pair[1], heard, WORDS)));
+	EDDY_FINALLY;
+	eddy_close(self->loop, f->pipe[0]);
+	eddy_close(self->loop, f->pair[1]);
+	EDDY_END;
+}
+
+static int
+run_moves(void)
+{
+	struct moves f = {.file = memfd_create("fault", MFD_CLOEXEC)};
+	int r;
+
+	must(pwrite(f.file, said, WORDS, 0) == WORDS);
+	must(pipe2(f.pipe, O_NONBLOCK) == 0);
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, f.pair) == 0);
+	eddy_prepare(&f.task, moves, "moves");
+	begun = left = 0;
+	r = eddy_run(&f.task);
+	must(begun == left);
+	close(f.file);
+	if (begun == 0) { /* not even a loop */
+		for (int i = 0; i < 2; i++) {
+			close(f.pipe[i]);
+			close(f.pair[i]);
+		}
+	}
+	return r;
+}
+
+START_TEST(copies_survive_each_fault)
+{
+	sweep("copies", run_moves);
 }
 END_TEST
 
@@ -1493,7 +1566,7 @@ main(void)
 
 	census_add(census_case(suite, "loop", 60), a_loop_survives_each_fault);
 	census_add(census_case(suite, "tasks", 60), tasks_survive_each_fault,
-	    io_survives_each_fault);
+	    io_survives_each_fault, copies_survive_each_fault);
 	census_add(census_case(suite, "threads", 60),
 	    a_thread_pool_survives_each_fault, a_strand_survives_each_fault,
 	    offload_survives_each_fault, a_map_and_a_drain_survive_each_fault);

@@ -64,9 +64,20 @@ EDDY_ASYNC eddy_accept(
 EDDY_ASYNC eddy_connect(
     struct eddy_task *self, int fd, const struct eddy_address *to);
 
+/* From one descriptor to another inside the kernel, until size bytes or the end
+ * have come: how many.  from: a regular file, whose position moves; else one of
+ * both is a pipe.  After an error nobody knows how many, but for that position;
+ * none is lost between the two.  -EINVAL: two sockets, or no O_NONBLOCK. */
+EDDY_ASYNC eddy_copy(struct eddy_task *self, int from, int to, size_t size);
+
 /* Until one of events (POLLIN, POLLOUT, POLLRDHUP) or POLLERR or POLLHUP is
  * there: which are. */
 EDDY_ASYNC eddy_poll(struct eddy_task *self, int fd, short events);
+
+/* op, but given up with -ECANCELED when the other end of fd is gone or will send
+ * no more.  This is fd's reader meanwhile: op is given up with -EEXIST when
+ * there is one, as where op itself reads fd; with -EINVAL inside another. */
+EDDY_ASYNC eddy_until_hangup(struct eddy_task *self, int fd, eddy_async op);
 
 EDDY_HEADER_END_
 
