@@ -33,6 +33,7 @@ struct eddy_zygote {
 	int count;            /* of them; 0: not known */
 };
 
+enum { LOOKS = 20 };       /* a millisecond each, for threads to be gone */
 #define DURATION EDDY_S(5) /* to be ready, or to end; an idle machine: 1 ms */
 
 static _Noreturn void zygote(int orders, pid_t host);
@@ -67,14 +68,27 @@ wait_until_ready(int socket)
 	return r > 0 ? ready.error : r < 0 ? r : -ECHILD;
 }
 
+/* One that was joined may be listed for a moment yet. */
+static bool
+has_threads(int looks)
+{
+	while (eddy__thread_count() > 1) {
+		if (--looks <= 0)
+			return true;
+		eddy__poll(NULL, 0, EDDY_MS(1));
+	}
+	return false;
+}
+
 int
 eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 {
-	bool threaded = eddy__thread_count() > 1;
+	bool insists = (flags & EDDY_FORK_THREADED) != 0;
+	bool threaded = has_threads(insists ? 1 : LOOKS);
 	struct eddy_zygote *z;
 	int ends[2], r;
 
-	if (threaded && (flags & EDDY_FORK_THREADED) == 0)
+	if (threaded && !insists)
 		return -EDEADLK;
 	z = eddy__alloc(sizeof(*z));
 	if (z == NULL)

@@ -518,7 +518,7 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	    close_pool, describe, drain, list_workers};
 	struct pool *pool = eddy__alloc(sizeof(*pool));
 	int r = pool != NULL ? set_options(pool, options) : -ENOMEM;
-	const uint32_t *ours;
+	const uint32_t *ours = NULL;
 
 	if (r == 0)
 		r = make_lanes(pool);
