@@ -32,6 +32,7 @@ struct bytes {
 /* What workers say, in memory that they inherit. */
 static struct {
 	int runs, pid;
+	bool late; /* the late worker may begin */
 } * seen;
 
 static int
@@ -146,6 +147,15 @@ static void
 run_worker(void)
 {
 	cluster_serve(rig.servers, table);
+}
+
+/* Forked before the first thread. */
+static void
+run_late_worker(void)
+{
+	while (!__atomic_load_n(&seen->late, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	run_worker();
 }
 
 static void
@@ -398,13 +408,13 @@ START_TEST(an_idempotent_job_runs_again_and_is_answered_once)
 	struct bytes b = {1, 0};
 	struct eddy_job job = EDDY_JOB(linger_again, &b);
 
-	begin(run_worker, 2);
-	kill(rig.workers[1], SIGSTOP); /* for later */
+	begin(run_worker, 1);
+	rig.workers[1] = start(run_late_worker);
 	submit(&job);
 	await_runs(1);
 	end(&rig.workers[0]);
 	let_go();
-	kill(rig.workers[1], SIGCONT);
+	__atomic_store_n(&seen->late, true, __ATOMIC_SEQ_CST);
 	await_runs(2);
 	let_go();
 	hear(1);
