@@ -218,6 +218,12 @@ eddy__job_deliver(struct eddy_loop *loop, struct eddy_ready *ready)
 	job->to.done(loop, job);
 }
 
+static struct eddy_loop *
+home_of(const struct eddy_executor *executor)
+{
+	return executor->inner != NULL ? executor->inner->home : executor->home;
+}
+
 int
 eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop, eddy_job_done_fn *done)
@@ -229,7 +235,10 @@ eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 	r = prepare(executor, job, loop, eddy__job_deliver);
 	if (r < 0)
 		return r;
-	job->to.done = done;
+	if (loop != NULL)
+		job->to.done = done;
+	else
+		job->to.home = home_of(executor);
 	r = job_submit(executor, job);
 	return r < 0 ? eddy__job_withdraw(job, r) : 0;
 }
@@ -341,16 +350,15 @@ eddy_job_rc(const struct eddy_job *job)
 
 /* Waiting and cancelling. */
 
-/* Does a job of executor only move while this thread does something else? */
+/* Does it only move while this thread does something else?  Its executor may be
+ * gone: a close gave up, and the job ends just now. */
 static bool
-waits_for_us(const struct eddy_executor *executor)
+waits_for_us(const struct eddy_job *job)
 {
-	const struct eddy_executor *inner = executor->inner;
-	const struct eddy_loop *home;
+	const struct eddy_loop *home = job->to.home;
 
-	home = inner != NULL ? inner->home : executor->home;
-	return eddy__job_would_block(executor) ||
-	       (home != NULL && eddy__loop_mine(home) == 0);
+	return (home != NULL && eddy__loop_mine(home) == 0) ||
+	       eddy__job_would_block(job->executor);
 }
 
 int
@@ -360,8 +368,7 @@ eddy_job_wait(struct eddy_job *job, int64_t deadline)
 
 	if (job->door != NULL || state == JOB_IDLE)
 		return -EINVAL;
-	/* Once it is done its executor may be gone. */
-	if (state != JOB_DONE && waits_for_us(job->executor))
+	if (state != JOB_DONE && waits_for_us(job))
 		return -EDEADLK;
 	for (; state != JOB_DONE; state = A_ACQUIRE(&job->state)) {
 		int64_t left = eddy__left(deadline);

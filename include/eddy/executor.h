@@ -54,10 +54,11 @@ struct eddy_job {
 	union {
 		eddy_job_done_fn *done;
 		struct eddy_task *task;
-	} to;             /* private: who hears of the outcome */
-	int result;       /* see enum eddy_outcome */
-	uint8_t flags;    /* EDDY_JOB_* */
-	uint8_t outcome;  /* enum eddy_outcome */
+		struct eddy_loop *home; /* nobody; its executor's */
+	} to;                           /* private: who hears of the outcome */
+	int result;                     /* see enum eddy_outcome */
+	uint8_t flags;                  /* EDDY_JOB_* */
+	uint8_t outcome;                /* enum eddy_outcome */
 	uint8_t stop;     /* private: asked to, for that outcome */
 	uint8_t attempts; /* workers that died with it before it started */
 };
