@@ -436,13 +436,19 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 {
 	struct pool *pool = pool_of(executor);
 	struct worker *worker;
+	uint64_t ended;
 
 	pthread_mutex_lock(&pool->lock);
 	*ret_stats = pool->stats;
 	for (worker = pool->all; worker != NULL; worker = worker->next)
 		eddy__worker_add_stats(ret_stats, worker);
-	ret_stats->running = running(pool, NULL, 0);
+	ended = ret_stats->returned + ret_stats->failed + ret_stats->cancelled +
+	        ret_stats->expired;
 	ret_stats->queued = queued(pool);
+	/* What is neither: so that it adds up while jobs come and go. */
+	ended += ret_stats->queued;
+	if (ret_stats->submitted > ended)
+		ret_stats->running = (unsigned)(ret_stats->submitted - ended);
 	pthread_mutex_unlock(&pool->lock);
 }
 
