@@ -21,6 +21,7 @@ const struct bench_case *bench_running;
 
 static char bars[BARS][LINE];
 static int bar_count;
+static long counted_few, counted_many; /* 0: the next table does not count */
 
 bool
 bench_quick(void)
@@ -74,7 +75,8 @@ figures(void)
 	if (file == NULL)
 		bench_check(-errno, path);
 	print_machine(file);
-	fprintf(file, "kind\ttitle\tcase\tmedian\tspread\tmin\tmax\n");
+	fprintf(file, "kind\ttitle\tcase\tmedian\tspread\tmin\tmax\t"
+		      "instructions\tcalls\n");
 	return file;
 }
 
@@ -154,23 +156,117 @@ print_ratio(double a, double b)
 }
 
 static void
+print_counts(const struct bench_case *c)
+{
+	char calls[16] = "-", instructions[16] = "-";
+
+	if (c->instructions > 0)
+		snprintf(instructions, sizeof(instructions), "%.0f",
+		    c->instructions);
+	if (c->calls > 0)
+		snprintf(calls, sizeof(calls), "%.2f", c->calls);
+	printf(" %6s %6s", instructions, calls);
+}
+
+/* What tool says of this program when it runs only a case, n times; 0: nothing.
+ */
+static double
+ask(const char *tool, const char *title, const char *name, long n)
+{
+	char one[LINE];
+	double count = 0;
+	FILE *in;
+
+	snprintf(one, sizeof(one), "%ld\t%s\t%s", n, title, name);
+	setenv("BENCH_ONE", one, 1);
+	in = popen(tool, "r");
+	if (in == NULL || fscanf(in, "%lf", &count) != 1)
+		count = 0;
+	if (in != NULL)
+		pclose(in);
+	unsetenv("BENCH_ONE");
+	return count;
+}
+
+static double
+one_more(const char *tool, const char *title, const char *name)
+{
+	double few = ask(tool, title, name, counted_few), more;
+
+	if (few == 0)
+		return 0;
+	more = (ask(tool, title, name, counted_many) - few) /
+	       (double)(counted_many - counted_few);
+	return more > 0 ? more : 0;
+}
+
+static void
+count_costs(const char *title, struct bench_case *c)
+{
+	char valgrind[512], strace[512];
+
+	snprintf(valgrind, sizeof(valgrind),
+	    "valgrind --tool=callgrind --trace-children=yes "
+	    "--callgrind-out-file=/dev/null %s 2>&1 | "
+	    "awk '/Collected :/ { n += $NF } /^ran$/ { ran = 1 } "
+	    "END { if (ran) printf \"%%.0f\", n }'",
+	    program_invocation_name);
+	snprintf(strace, sizeof(strace),
+	    "strace -f -c -U calls,name -o /dev/stdout %s 2>&1 | "
+	    "awk '$2 == \"total\" { n = $1 } /^ran$/ { ran = 1 } "
+	    "END { if (ran) print n }'",
+	    program_invocation_name);
+	for (; c->name != NULL; c++) {
+		if (c->foreign)
+			continue;
+		c->instructions = one_more(valgrind, title, c->name);
+		c->calls = one_more(strace, title, c->name);
+	}
+}
+
+/* Whether this process is one that ask() started; it ends at its case. */
+static bool
+run_one(const char *title, const struct bench_case *c)
+{
+	const char *one = getenv("BENCH_ONE");
+	char wanted[LINE];
+
+	if (one == NULL)
+		return false;
+	for (; c->name != NULL; c++) {
+		snprintf(wanted, sizeof(wanted), "%ld\t%s\t%s", atol(one),
+		    title, c->name);
+		if (strcmp(one, wanted) == 0) {
+			run(c, atol(one));
+			fprintf(stderr, "ran\n");
+			exit(EXIT_SUCCESS);
+		}
+	}
+	return true;
+}
+
+static void
 print_table(const char *title, const struct bench_case *cases, int rounds)
 {
 	double floor = least(cases, true), peer = least(cases, false);
 	const struct bench_case *c;
 
-	printf("\n%-40s %9s %7s %9s %9s %7s %7s\n", title, "median ns",
-	    "spread", "min", "max", "x floor", "x peer");
+	printf("\n%-40s %9s %7s %9s %9s %7s %7s%s\n", title, "median ns",
+	    "spread", "min", "max", "x floor", "x peer",
+	    counted_few != 0 ? "  instr  calls" : "");
 	for (c = cases; c->name != NULL; c++) {
 		printf("  %-38s %9.1f %7.1f %9.1f %9.1f", c->name, c->median,
 		    spread(c, rounds), c->rounds[0], c->rounds[rounds - 1]);
 		print_ratio(c->median, floor);
 		print_ratio(c->median, peer);
+		if (counted_few != 0)
+			print_counts(c);
 		putchar('\n');
 		if (figures() != NULL)
-			fprintf(figures(), "case\t%s\t%s\t%g\t%g\t%g\t%g\n",
-			    title, c->name, c->median, spread(c, rounds),
-			    c->rounds[0], c->rounds[rounds - 1]);
+			fprintf(figures(),
+			    "case\t%s\t%s\t%g\t%g\t%g\t%g\t%g\t%g\n", title,
+			    c->name, c->median, spread(c, rounds), c->rounds[0],
+			    c->rounds[rounds - 1], c->instructions, c->calls);
 	}
 	fflush(stdout);
 }
@@ -182,6 +278,8 @@ bench_compare(const char *title, struct bench_case *cases, long n)
 	int round, rounds = bench_quick() ? 1 : BENCH_ROUNDS;
 	struct bench_case *c;
 
+	if (run_one(title, cases))
+		return;
 	if (!told)
 		print_machine(stdout);
 	told = true;
@@ -198,7 +296,17 @@ bench_compare(const char *title, struct bench_case *cases, long n)
 		qsort(c->rounds, (size_t)rounds, sizeof(double), ascending);
 		c->median = c->rounds[rounds / 2];
 	}
+	if (counted_few != 0)
+		count_costs(title, cases);
 	print_table(title, cases, rounds);
+	counted_few = 0;
+}
+
+void
+bench_count_with(long few, long many)
+{
+	counted_few = bench_quick() ? 0 : few;
+	counted_many = many;
 }
 
 static void
@@ -216,6 +324,8 @@ add_bar(const char *format, ...)
 {
 	__builtin_va_list args;
 
+	if (getenv("BENCH_ONE") != NULL)
+		return;
 	if (bar_count == 0)
 		atexit(print_bars);
 	if (bar_count == BARS)
@@ -239,54 +349,6 @@ void
 bench_skip(const char *subject, const char *missing)
 {
 	add_bar("bar\t%s\t-\t-\tskipped: %s", subject, missing);
-}
-
-/* The first number that "tool command | filter" prints; 0: none. */
-static double
-ask(const char *tool, const char *command, long n, const char *filter)
-{
-	char with_n[256], line[512];
-	double count = 0;
-	FILE *in;
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	snprintf(with_n, sizeof(with_n), command, n);
-#pragma GCC diagnostic pop
-	snprintf(line, sizeof(line), "%s %s %s", tool, with_n, filter);
-	in = popen(line, "r");
-	if (in == NULL || fscanf(in, "%lf", &count) != 1)
-		count = 0;
-	if (in != NULL)
-		pclose(in);
-	return count;
-}
-
-static double
-one_more(const char *tool, const char *command, long few, long many,
-    const char *filter)
-{
-	double least = ask(tool, command, few, filter);
-
-	if (least == 0)
-		return -1;
-	return (ask(tool, command, many, filter) - least) /
-	       (double)(many - few);
-}
-
-double
-bench_instructions(const char *command, long few, long many)
-{
-	return one_more("valgrind --tool=callgrind "
-			"--callgrind-out-file=/dev/null",
-	    command, few, many, "2>&1 | sed -n 's/.*Collected : //p'");
-}
-
-double
-bench_calls(const char *command, long few, long many)
-{
-	return one_more("strace -f -c -U calls,name -o /dev/stdout", command,
-	    few, many, "2>/dev/null | awk '$2 == \"total\" { print $1 }'");
 }
 
 void

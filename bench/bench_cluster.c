@@ -117,8 +117,8 @@ run(long n)
 int
 main(int argc, char **argv)
 {
-	struct bench_case cases[] = {{"eddy processes", run, 0, {0}},
-	    {"eddy cluster", run, 0, {0}}, {NULL, NULL, 0, {0}}};
+	struct bench_case cases[] = {{.name = "eddy processes", .run = run},
+	    {.name = "eddy cluster", .run = run}, {.name = NULL}};
 
 	if (argc == 3 && strcmp(argv[1], "--worker") == 0)
 		bench_check(cluster_serve(argv[2], table), argv[2]);

@@ -110,7 +110,7 @@ choose(double (*run)(long), bool serving)
 			continue;
 		peer_of[count] = i;
 		cases[count++] = (struct bench_case){
-		    peers[i].name, run, 0, {0}};
+		    .name = peers[i].name, .run = run};
 	}
 	cases[count].name = NULL;
 }
@@ -163,6 +163,7 @@ compare_dispatch(int n)
 	open_pairs(n);
 	choose(dispatch, false);
 	snprintf(title, sizeof(title), "%d pairs, %d active", n, ACTIVE);
+	bench_count_with(2000, 12000);
 	bench_compare(title, cases, 50000);
 	bar(title, "eddy", "raw epoll, level", 1.15);
 	bar(title, "eddy", "libev", 1);
@@ -324,6 +325,8 @@ compare_echo(int n)
 		choose(kind == 0 ? echo : echo_cpu, true);
 		snprintf(title, sizeof(title), "echo, %d connections%s", n,
 		    kind == 0 ? "" : ", CPU of the server");
+		if (kind == 0)
+			bench_count_with(2000, 7000);
 		bench_compare(title, cases, 20000);
 		if (kind != 0)
 			continue; /* for information */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What does one lone offload cost, beside its floor: a futex down and an
- * edge-triggered eventfd up?  "bench_offload trips threads|processes N" only
- * makes N round trips, for strace.
+ * edge-triggered eventfd up?
  */
 #include <eddy.h>
 
@@ -98,52 +97,51 @@ eddy_processes(long n)
 }
 
 static void
-count_calls(const char *self, const char *which, double limit)
+bar(const char *what, const char *place, double measured, double limit)
 {
-	char command[256], subject[64];
-	double calls;
+	char subject[64];
 
-	snprintf(subject, sizeof(subject), "system calls, lone %s trip", which);
-	snprintf(command, sizeof(command), "%s trips %s %%ld", self, which);
-	calls = bench_calls(command, 1000, 11000);
-	if (calls >= 0)
-		bench_bar(subject, calls, limit);
+	snprintf(subject, sizeof(subject), "%s, %s", what, place);
+	if (measured > 0)
+		bench_bar(subject, measured, limit);
 	else
-		bench_skip(subject, "strace");
+		bench_skip(subject, bench_quick() ? "QUICK" : "strace");
+}
+
+/* Of a thread or a process, ours second. */
+static void
+compare(
+    const char *what, const char *place, struct bench_case *cases, double calls)
+{
+	char title[64];
+
+	snprintf(title, sizeof(title), "a lone %s, %s", what, place);
+	if (calls != 0)
+		bench_count_with(1000, 11000);
+	bench_compare(title, cases, 20000);
+	bar(what, place, cases[1].median / cases[0].median, 1.5);
+	if (calls != 0)
+		bar("its system calls", what, cases[1].calls, calls);
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
-	struct bench_case cases[] = {
-	    {"floor: thread, futex and eventfd", floor_thread, 0, {0}},
-	    {"eddy_offload to a thread", eddy_threads, 0, {0}},
-	    {"floor: process, futex and eventfd", floor_process, 0, {0}},
-	    {"eddy_offload to a process", eddy_processes, 0, {0}},
-	    {NULL, NULL, 0, {0}}};
+	static const char *const places[] = {"free", "one CPU"};
+	struct bench_case threads[] = {
+	    {.name = "floor: futex and eventfd", .run = floor_thread},
+	    {.name = "eddy_offload", .run = eddy_threads}, {.name = NULL}};
+	struct bench_case processes[] = {
+	    {.name = "floor: futex and eventfd", .run = floor_process},
+	    {.name = "eddy_offload", .run = eddy_processes}, {.name = NULL}};
+	int i;
 
-	bench_check(eddy_zygote_open(&zygote, 0), "zygote");
-	if (argc == 4 && strcmp(argv[1], "trips") == 0) {
-		eddy_trips(strcmp(argv[2], "processes") == 0, atol(argv[3]));
+	for (i = 0; i < 2; i++) {
+		compare("thread trip", places[i], threads, i == 0 ? 5 : 0);
+		bench_check(eddy_zygote_open(&zygote, 0), "zygote");
+		compare("process trip", places[i], processes, i == 0 ? 6 : 0);
 		eddy_zygote_close(zygote);
-		return 0;
+		bench_pin(0);
 	}
-	bench_compare("lone round trip, free placement", cases, 20000);
-	bench_bar("thread trip / floor, free",
-	    cases[1].median / cases[0].median, 1.5);
-	bench_bar("process trip / floor, free",
-	    cases[3].median / cases[2].median, 1.5);
-	eddy_zygote_close(zygote);
-	bench_pin(0);
-	bench_check(eddy_zygote_open(&zygote, 0), "zygote");
-	bench_compare("lone round trip, one CPU", cases, 20000);
-	bench_bar("thread trip / floor, one CPU",
-	    cases[1].median / cases[0].median, 1.5);
-	bench_bar("process trip / floor, one CPU",
-	    cases[3].median / cases[2].median, 1.5);
-	eddy_zygote_close(zygote);
-	bench_pin(-1);
-	count_calls(argv[0], "threads", 5);
-	count_calls(argv[0], "processes", 6);
 	return 0;
 }

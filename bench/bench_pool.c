@@ -111,11 +111,15 @@ compare(const char *what, unsigned set, double (*fn)(long n), long n)
 		if ((set & SET(peer)) == 0 || !is_here(peer))
 			continue;
 		peer_of[i] = peer;
-		cases[i++] = (struct bench_case){names[peer].name, fn, 0, {0}};
+		cases[i++] = (struct bench_case){.name = names[peer].name,
+		    .run = fn,
+		    .foreign = names[peer].command != NULL};
 	}
 	cases[i].name = NULL;
 	memset(rounds, 0, sizeof(rounds));
 	snprintf(line, sizeof(line), "%s, %s", title, what);
+	if (fn == run && load.place == FREE && load.workers == 2)
+		bench_count_with(n / 100, n / 20);
 	bench_compare(line, cases, n);
 }
 

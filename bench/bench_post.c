@@ -100,10 +100,11 @@ compare(void)
 			continue;
 		peer_of[count] = i;
 		cases[count++] = (struct bench_case){
-		    peers[i].name, run, 0, {0}};
+		    .name = peers[i].name, .run = run};
 	}
 	cases[count].name = NULL;
 	snprintf(line, sizeof(line), "post, %ld posters", posters);
+	bench_count_with(10000, 110000);
 	bench_compare(line, cases, 1000000);
 	eddy = cases[0].median;
 	for (i = 0; i < count; i++)

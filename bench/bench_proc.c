@@ -45,7 +45,9 @@ static void
 add(const char *name, long share)
 {
 	snprintf(names[count], sizeof(names[0]), "%s", name);
-	cases[count] = (struct bench_case){names[count], run, 0, {0}};
+	cases[count] = (struct bench_case){.name = names[count],
+	    .run = run,
+	    .foreign = strcmp(name, "CPython") == 0};
 	shares[count++] = share;
 	cases[count].name = NULL;
 }
@@ -108,6 +110,8 @@ lone(void)
 		add_jobs("floor: slot, futex, eventfd", load);
 		load.peer = CPYTHON;
 		add_jobs("CPython", load);
+		if (load.place == FREE)
+			bench_count_with(1000, 6000);
 		bench_compare(title, cases, 10000);
 		if (load.place == FREE) /* not the same place for both */
 			continue;
@@ -135,6 +139,7 @@ none(void)
 	}
 	load.peer = CPYTHON;
 	add_jobs("CPython", load);
+	bench_count_with(1000, 6000);
 	bench_compare("jobs that do nothing, 2 workers", cases, 50000);
 	bar("no-op", "eddy, K = 2", "CPython", 1 / 12.);
 	bar("no-op", "eddy, K = 2", "socketpair, K = 2", 1 / 1.5);

@@ -188,18 +188,21 @@ int
 main(void)
 {
 	struct bench_case loops[PEERS + 3] = {
-	    {"floor: epoll and eventfd", floor_loop, 0, {0}},
-	    {"eddy", eddy_loop, 0, {0}}};
-	struct bench_case firsts[] = {{"eddy threads", first_job, 0, {0}},
-	    {"eddy processes", first_job, 0, {0}}, {NULL, NULL, 0, {0}}};
+	    {.name = "floor: epoll and eventfd", .run = floor_loop},
+	    {.name = "eddy", .run = eddy_loop}};
+	struct bench_case firsts[] = {
+	    {.name = "eddy threads", .run = first_job},
+	    {.name = "eddy processes", .run = first_job}, {.name = NULL}};
 	int i, n = 2;
 
 	bench_check(eddy_zygote_open(&zygote, 0), "zygote");
 	for (i = 0; i < PEERS; i++)
 		if (peers[i].peer != NULL)
 			loops[n++] = (struct bench_case){
-			    peers[i].name, peers[i].peer->loop, 0, {0}};
+			    .name = peers[i].name, .run = peers[i].peer->loop};
+	bench_count_with(100, 600);
 	bench_compare("open and close a loop", loops, 5000);
+	bench_count_with(10, 60);
 	bench_compare("open, run one job, close", firsts, 300);
 	eddy_zygote_close(zygote);
 	show_sizes();

@@ -181,7 +181,7 @@ compare(long n)
 			continue;
 		peer_of[count] = peers[i].peer;
 		cases[count++] = (struct bench_case){
-		    peers[i].name, run, 0, {0}};
+		    .name = peers[i].name, .run = run};
 	}
 	cases[count].name = NULL;
 	snprintf(title, sizeof(title), "%s, %ld timers", names[op], n);
