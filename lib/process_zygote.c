@@ -5,8 +5,9 @@
  * Forked once, early and single-threaded, it forks one more of itself for each
  * pool; that one forks the pool's workers, reports each death with its status
  * before anybody else can reap it, and takes its workers along when the host
- * dies (pidfd) or hangs up.  It never runs user code, and all signals stay
- * blocked in it; a signalfd reads SIGCHLD.
+ * dies (pidfd) or hangs up.  It never runs user code, nor handlers of
+ * pthread_atfork(3), which close descriptors by numbers that are ours by now;
+ * all signals stay blocked in it, and a signalfd reads SIGCHLD.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -271,7 +272,7 @@ spawn(struct server *server, struct zygote_message *order, const int *fds)
 	if (children != NULL && fds[order->fds - 1] < 0)
 		pid = -EMFILE; /* lost on the way: our limit */
 	else if (children != NULL)
-		pid = eddy__fork();
+		pid = eddy__fork_bare();
 	if (pid == 0)
 		eddy__worker_main(fds, server->self, order->size);
 	if (pid > 0) {
@@ -310,7 +311,7 @@ obey(struct server *server)
 		return false;
 	if (order.op == Z_SPAWN) {
 		spawn(server, &order, fds);
-	} else if (eddy__fork() == 0) {
+	} else if (eddy__fork_bare() == 0) {
 		eddy__die_with(server->self);
 		eddy__close(orders);
 		become_server(server, fds[0]);

@@ -41,6 +41,9 @@
 #endif
 enum { FUTEX_WAIT, FUTEX_WAKE, FUTEX_PRIVATE_FLAG = 128 }; /* futex(2) */
 
+/* glibc 2.34, musl 1.2.2. */
+extern pid_t _Fork(void) __attribute__((weak));
+
 int
 eddy__result(long r, int saved)
 {
@@ -104,6 +107,7 @@ CALL(socket, (int family, int protocol),
 CALL(stream_pair, (int ret_fds[2]), socketpair(AF_UNIX,
     SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ret_fds))
 CALL(fork, (void), fork())
+CALL(fork_bare, (void), _Fork != NULL ? _Fork() : fork())
 CALL(kill, (pid_t pid, int signal), kill(pid, signal))
 CALL(pidfd_open, (pid_t pid), syscall(SYS_pidfd_open, pid, 0))
 CALL(pidfd_kill, (int pidfd, int signal),

@@ -120,6 +120,8 @@ pid_t eddy__getpid(void);
 pid_t eddy__gettid(void);
 int eddy__tgkill(pid_t tid, int signal); /* of this process */
 pid_t eddy__fork(void);
+/* Where the C library can: without handlers of pthread_atfork(3). */
+pid_t eddy__fork_bare(void);
 int eddy__pidfd_open(pid_t pid);
 int eddy__pidfd_kill(int pidfd, int signal);
 /* The same to the group that pidfd leads, or led; -EINVAL before Linux 6.9. */

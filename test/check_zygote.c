@@ -622,6 +622,32 @@ START_TEST(pools_share_a_zygote_and_nothing_else)
 }
 END_TEST
 
+static int library[2]; /* descriptors, by number, of some other library */
+
+static void
+library_fork(void)
+{
+	close(library[0]);
+	close(library[1]);
+}
+
+/* libuv closes its pipe for signals in every child. */
+START_TEST(what_other_libraries_do_after_a_fork_does_no_harm)
+{
+	struct eddy_zygote *zygote;
+	struct rig rig;
+
+	ck_assert_int_eq(pipe(library), 0);
+	ck_assert_int_eq(pthread_atfork(NULL, NULL, library_fork), 0);
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	rig_open(&rig, .workers = 2, .zygote = zygote);
+	expect(&rig, crash, EDDY_CRASHED, SIGSEGV);
+	rig_close(&rig);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+	library_fork();
+}
+END_TEST
+
 START_TEST(a_loop_may_have_several_pools)
 {
 	struct rig rigs[10];
@@ -1060,6 +1086,7 @@ main(void)
 	    only_the_home_thread_opens_and_closes);
 	census_add(board_case(suite, "sharing"), a_zygote_in_use_does_not_close,
 	    pools_share_a_zygote_and_nothing_else,
+	    what_other_libraries_do_after_a_fork_does_no_harm,
 	    a_loop_may_have_several_pools, a_pool_may_have_many_workers,
 	    a_host_that_dropped_privileges_needs_a_new_zygote,
 	    signals_for_the_hosts_group_do_not_reach_workers,
