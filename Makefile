@@ -76,7 +76,7 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo demo-cluster server check bench bench-size fuzz qemu lint static \
+.PHONY: all help demo demo-cluster server check bench bench-size fuzz matrix qemu lint static \
 	models format tags compdb cov examples hosts consumer amalgamation dist \
 	man html install uninstall clean
 .SECONDARY:
@@ -100,6 +100,8 @@ help:
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: static       cppcheck, gcc -fanalyzer, clang --analyze, clang-tidy
+#: matrix       every suite with gcc -O0 to -Os, LTO, clang, static, musl, each
+#:              sanitizer, valgrind; SUITES="loop task" for some
 #: qemu         the tests on ARCHES="aarch64 arm i386 riscv64 s390x" (needs cross
 #:              compilers and qemu-user-static)
 #: models       the Spin models and their planted bugs (needs spin)
@@ -272,6 +274,9 @@ fuzz-%:
 	    -len_control=10 -artifact_prefix=build/fuzz/ build/fuzz/$* \
 	    >build/fuzz/$*.log 2>&1 || { tail -40 build/fuzz/$*.log; exit 1; }
 	@sed -n 's/^#[0-9]*\tDONE/fuzz $*:/p' build/fuzz/$*.log
+
+matrix:
+	@test/matrix.sh
 
 qemu:
 	@test/qemu.sh

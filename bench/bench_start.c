@@ -195,13 +195,13 @@ main(void)
 	    {.name = "eddy processes", .run = first_job}, {.name = NULL}};
 	int i, n = 2;
 
-	bench_check(eddy_zygote_open(&zygote, 0), "zygote");
 	for (i = 0; i < PEERS; i++)
 		if (peers[i].peer != NULL)
 			loops[n++] = (struct bench_case){
 			    .name = peers[i].name, .run = peers[i].peer->loop};
 	bench_count_with(100, 600);
 	bench_compare("open and close a loop", loops, 5000);
+	bench_check(eddy_zygote_open(&zygote, 0), "zygote");
 	bench_count_with(10, 60);
 	bench_compare("open, run one job, close", firsts, 300);
 	eddy_zygote_close(zygote);

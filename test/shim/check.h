@@ -26,12 +26,14 @@ typedef struct TTest {
 	void (*fn)(int _i);
 } TTest;
 
-enum { SHIM_TESTS = 160, SHIM_CASES = 40, CK_ENV = 0 };
+enum { SHIM_TESTS = 160, SHIM_CASES = 40, SHIM_FIXTURES = 4, CK_ENV = 0 };
 
 typedef struct TCase {
 	const char *name;
 	double timeout;
-	void (*setup)(void), (*teardown)(void);
+	struct {
+		void (*setup)(void), (*teardown)(void);
+	} fixtures[SHIM_FIXTURES];
 	struct {
 		const TTest *test;
 		int from, to;
@@ -119,8 +121,13 @@ static inline void
 tcase_add_checked_fixture(
     TCase *tcase, void (*setup)(void), void (*teardown)(void))
 {
-	tcase->setup = setup;
-	tcase->teardown = teardown;
+	int i = 0;
+
+	while (tcase->fixtures[i].setup != NULL ||
+	       tcase->fixtures[i].teardown != NULL)
+		i++;
+	tcase->fixtures[i].setup = setup;
+	tcase->fixtures[i].teardown = teardown;
 }
 
 static inline void
@@ -193,18 +200,20 @@ shim_wait(pid_t pid, double limit)
 static inline void
 shim_run(Suite *suite, const TCase *tcase, const TTest *test, int i)
 {
-	int status;
+	int status, f;
 	pid_t pid;
 
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
 		setpgid(0, 0);
-		if (tcase->setup != NULL)
-			tcase->setup();
+		for (f = 0; f < SHIM_FIXTURES; f++)
+			if (tcase->fixtures[f].setup != NULL)
+				tcase->fixtures[f].setup();
 		test->fn(i);
-		if (tcase->teardown != NULL)
-			tcase->teardown();
+		while (f-- > 0)
+			if (tcase->fixtures[f].teardown != NULL)
+				tcase->fixtures[f].teardown();
 		exit(0);
 	}
 	setpgid(pid, pid);
