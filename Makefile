@@ -76,7 +76,7 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo demo-cluster server check bench bench-size fuzz matrix qemu lint static \
+.PHONY: all help demo demo-cluster server check bench bench-size fuzz matrix proof qemu lint static \
 	models format tags compdb cov examples hosts consumer amalgamation dist \
 	man html install uninstall clean
 .SECONDARY:
@@ -102,6 +102,8 @@ help:
 #: static       cppcheck, gcc -fanalyzer, clang --analyze, clang-tidy
 #: matrix       every suite with gcc -O0 to -Os, LTO, clang, static, musl, each
 #:              sanitizer, valgrind; SUITES="loop task" for some
+#: proof        all of these, hours; what each has shown as one table;
+#:              proofs="check models" for some
 #: qemu         the tests on ARCHES="aarch64 arm i386 riscv64 s390x" (needs cross
 #:              compilers and qemu-user-static)
 #: models       the Spin models and their planted bugs (needs spin)
@@ -274,6 +276,16 @@ fuzz-%:
 	    -len_control=10 -artifact_prefix=build/fuzz/ build/fuzz/$* \
 	    >build/fuzz/$*.log 2>&1 || { tail -40 build/fuzz/$*.log; exit 1; }
 	@sed -n 's/^#[0-9]*\tDONE/fuzz $*:/p' build/fuzz/$*.log
+
+proofs := check models static fuzz fuzz-channel storm matrix qemu
+
+$(B)/proof/%.log: $(wildcard lib/*.[ch] test/*.[ch] test/*.sh)
+	@mkdir -p $(@D)
+	@echo "proof: make $*" >&2
+	@$(MAKE) -s $* >$@.new 2>&1; echo "make exit $$?" >>$@.new; mv $@.new $@
+
+proof: $(proofs:%=$(B)/proof/%.log)
+	@test/proof.sh $(B)/proof
 
 matrix:
 	@test/matrix.sh
