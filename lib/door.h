@@ -13,6 +13,7 @@
 
 #include "atomics.h"
 #include "list.h"
+#include "sys.h"
 
 struct eddy_task;
 struct observer;
@@ -50,8 +51,19 @@ struct door {
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
 	struct observer *trace; /* any thread: of the loop, or NULL */
 	int bell;               /* eventfd; constant */
-	const uint32_t *ours;   /* 0 in a forked child; eddy__mark */
+	pid_t pid;              /* of the loop's process; constant */
+	const uint32_t
+	    *ours; /* any thread: eddy__mark, once the loop has run */
 };
+
+/* Any thread.  False: this is a forked child. */
+static inline bool
+door_ours(const struct door *door)
+{
+	const uint32_t *mark = A_ACQUIRE(&door->ours);
+
+	return mark != NULL ? A_LOAD(mark) != 0 : door->pid == eddy__getpid();
+}
 
 /* Any thread that has a hold on the door.  True: the caller has to ring. */
 static inline bool

@@ -25,21 +25,31 @@ static int
 door_open(struct door **ret_door)
 {
 	struct door *door = eddy__alloc(sizeof(*door));
-	int r = door != NULL ? eddy__mark(&door->ours) : -ENOMEM;
 
-	if (r < 0)
-		goto fail_mark;
-	r = door->bell = eddy__eventfd();
-	if (r < 0)
-		goto fail_bell;
+	if (door == NULL)
+		return -ENOMEM;
+	door->bell = eddy__eventfd();
+	if (door->bell < 0) {
+		int r = door->bell;
+
+		eddy__free(door);
+		return r;
+	}
 	door->refs = 1;
+	door->pid = eddy__getpid();
+	door->cpu = -1;
 	*ret_door = door;
 	return 0;
+}
 
-fail_bell:
-	eddy__unmap(door->ours, sizeof(*door->ours));
-fail_mark:
-	eddy__free(door);
+int
+eddy__door_mark(struct door *door)
+{
+	const uint32_t *mark;
+	int r = door->ours == NULL ? eddy__mark(&mark) : 0;
+
+	if (r == 0 && door->ours == NULL)
+		A_RELEASE(&door->ours, mark);
 	return r;
 }
 
@@ -61,7 +71,8 @@ eddy__door_drop(struct door *door)
 		eddy__free(box);
 	}
 	eddy__close(door->bell);
-	eddy__unmap(door->ours, sizeof(*door->ours));
+	if (door->ours != NULL)
+		eddy__unmap(door->ours, sizeof(*door->ours));
 	eddy__free(door);
 }
 
@@ -141,9 +152,9 @@ eddy__loop_abandon(struct eddy_loop *loop)
 	struct door *door = loop->door;
 
 	if (loop->stall != NULL)
-		loop->stall->leave(loop->stall, A_LOAD(door->ours) != 0);
+		loop->stall->leave(loop->stall, door_ours(door));
 	if (loop->trace != NULL)
-		loop->trace->leave(loop->trace, A_LOAD(door->ours) != 0);
+		loop->trace->leave(loop->trace, door_ours(door));
 	A_STORE(&door->closed, 1);
 	/* Pairs with the fence of who looks at closed after a push. */
 	A_FENCE(&door->closed);
@@ -187,13 +198,11 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 	loop->into = &loop->pending;
 	list_init(&loop->spare_jobs);
 	loop->door->loop = loop;
-	loop->door->cpu = -1;
 	loop->owner = eddy__self();
 	if (options != NULL)
 		loop->options = *options;
 	if (loop->options.close_duration == 0)
 		loop->options.close_duration = CLOSE_DURATION;
-	spin_init(&loop->spin, loop->options.spin_duration);
 	loop->now = loop_time(loop);
 	loop->verify_at = EDDY_FOREVER;
 	*ret_loop = loop;
@@ -230,7 +239,7 @@ eddy__loop_attached(struct eddy_loop *loop,
 int
 eddy_loop_close(struct eddy_loop *loop)
 {
-	bool ours = A_LOAD(loop->door->ours) != 0;
+	bool ours = door_ours(loop->door);
 	struct attachment *attached, *next;
 	struct eddy_ready *spare;
 	int r = 0, r2;
@@ -468,10 +477,14 @@ enter(struct eddy_loop *loop)
 {
 	uintptr_t nobody = 0;
 
-	if (A_LOAD(loop->door->ours) == 0)
+	if (!door_ours(loop->door))
 		return -ECHILD;
 	if (!A_CAS(&loop->running, &nobody, eddy__self()))
 		return -EBUSY;
+	if (loop->spin.cpus == 0) { /* what a loop that never runs can spare */
+		spin_init(&loop->spin, loop->options.spin_duration);
+		eddy__door_mark(loop->door); /* if not, getpid tells */
+	}
 	A_STORE(&loop->owner, eddy__self());
 	loop->parked = false;
 	if (loop->stall != NULL)

@@ -429,8 +429,11 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 	static const struct eddy_executor_ops ops = {"processes", submit,
 	    cancel, close_pool, describe, start_draining, list_workers};
 	int r = eddy__loop_mine(home);
-	struct pool *pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
+	struct pool *pool;
 
+	if (r == 0)
+		r = eddy__door_mark(home->door);
+	pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 	if (pool == NULL)
 		return r == 0 ? -ENOMEM : r;
 	eddy_executor_init(&pool->executor, &ops);

@@ -212,7 +212,7 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 
 	if (eddy__loop_inside(loop))
 		r = -EDEADLK;
-	else if (A_LOAD(door->ours) == 0)
+	else if (!door_ours(door))
 		r = -ECHILD;
 	request = r == 0 && task != NULL ? eddy__alloc(sizeof(*request)) : NULL;
 	if (request == NULL)

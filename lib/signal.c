@@ -136,7 +136,7 @@ close_signals(
 static int
 find(struct eddy_loop *loop, struct signals **ret_signals)
 {
-	int r = A_LOAD(loop->door->ours) != 0 ? eddy__loop_mine(loop) : -ECHILD;
+	int r = door_ours(loop->door) ? eddy__loop_mine(loop) : -ECHILD;
 	struct signals *s;
 
 	if (r < 0)

@@ -4,8 +4,8 @@
  *
  * A loop that runs and does not sleep is busy, with the batch that it numbers.
  * When a look finds it busy with the same one as for a whole threshold, that is a
- * stall.  A look that comes late counts for no more than two, so a process that
- * was stopped has none.  When the loop has been idle for a threshold, the thread
+ * stall.  A look that comes late counts for no more than a quarter of it, so a
+ * process that was stopped has none.  When the loop has been idle for a threshold, the thread
  * sleeps until the loop begins or wakes.
  */
 #include "stall_impl.h"
@@ -16,12 +16,13 @@
 
 enum {
 	LOOKS = 8,  /* within a threshold */
+	LATE = 4,   /* of it: what one look counts for at most */
 	BURST = 10, /* reports at once; then one each */
 };
 #define INTERVAL    EDDY_S(1)
 #define THRESHOLD   EDDY_MS(100) /* where people begin to notice */
 #define PAUSE_LEAST EDDY_MS(1)
-#define PAUSE_MOST  EDDY_MS(16)
+#define PAUSE_MOST  EDDY_MS(4)
 
 static void
 ring(struct watcher *w)
@@ -138,8 +139,8 @@ look(struct watcher *w)
 {
 	int64_t now = eddy_now(), passed = now - w->looked, left;
 
-	if (passed > 2 * w->pause)
-		passed = 2 * w->pause;
+	if (passed > w->threshold / LATE && passed > 2 * w->pause)
+		passed = w->threshold / LATE;
 	w->looked = now;
 	if (!same(w)) {
 		end(w, passed);
@@ -212,7 +213,7 @@ eddy_stall_start(struct eddy_loop *loop, struct eddy_stall_watch *watch)
 	struct watcher *w;
 	int r = eddy__loop_mine(loop);
 
-	if (r == 0 && A_LOAD(loop->door->ours) == 0)
+	if (r == 0 && !door_ours(loop->door))
 		r = -ECHILD;
 	if (r == 0 && (watch->state != NULL || loop->stall != NULL))
 		r = -EBUSY;

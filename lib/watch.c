@@ -101,7 +101,7 @@ may_change(const struct eddy_loop *loop)
 {
 	int r = eddy__loop_mine(loop);
 
-	return r == 0 && A_LOAD(loop->door->ours) == 0 ? -ECHILD : r;
+	return r == 0 && !door_ours(loop->door) ? -ECHILD : r;
 }
 
 /* A descriptor that the kernel knows, so its number is in bounds. */

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What does a stall watch cost, and how soon does it tell?
+ *
+ * Instructions of a turn with one callback; requests of an echo server in a
+ * process of its own, whose watching thread has to share its CPU; and how long
+ * after the threshold a stall is told.
+ */
+#include <eddy.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+enum { CLIENTS = 50, SIZE = 64, STALLS = 20 };
+
+#define THRESHOLD EDDY_MS(50)
+
+static struct eddy_stall_watch watch = {.threshold = THRESHOLD};
+
+/* A turn. */
+
+static long turns;
+
+static void
+on_post(struct eddy_loop *loop, struct eddy_post *post)
+{
+	if (--turns > 0)
+		eddy_post(loop, post);
+}
+
+static int
+turn(bool watched)
+{
+	struct eddy_loop *loop;
+	struct eddy_post post;
+
+	bench_check(eddy_loop_open(&loop, NULL), "loop");
+	if (watched)
+		bench_check(eddy_stall_start(loop, &watch), "stall watch");
+	eddy_post_init(&post, on_post);
+	eddy_post(loop, &post);
+	eddy_loop_run(loop);
+	return eddy_loop_close(loop);
+}
+
+static void
+count_instructions(const char *self)
+{
+	static const char subject[] = "instructions of a turn, watched / not";
+	double count[2];
+	char command[256];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(command, sizeof(command), "%s %d %%ld", self, i);
+		count[i] = bench_instructions(command, 1000, 101000);
+	}
+	if (count[0] > 0)
+		bench_bar(subject, count[1] / count[0], 1.02);
+	else
+		bench_skip(subject, "valgrind");
+}
+
+/* Echo. */
+
+struct echo {
+	struct eddy_task task;
+	int fd, n;
+	char data[SIZE];
+};
+
+static eddy_step
+echo(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct echo, f);
+	do {
+		EDDY_TRY(f->n, eddy_read(self, f->fd, f->data, SIZE));
+		EDDY_TRY(eddy_write_full(self, f->fd, f->data, (size_t)f->n));
+	} while (f->n > 0);
+	EDDY_END;
+}
+
+static struct pollfd ends[2][CLIENTS];
+
+static void
+serve(bool watched)
+{
+	static struct echo echoes[CLIENTS];
+	struct eddy_loop *loop;
+	int pair[2], i;
+	pid_t pid;
+
+	for (i = 0; i < CLIENTS; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+			bench_check(-EMFILE, "socketpair");
+		ends[watched][i] = (struct pollfd){pair[0], POLLIN, 0};
+		EDDY_INIT(&echoes[i], echo, .fd = pair[1]);
+	}
+	pid = fork();
+	bench_check(pid, "fork");
+	if (pid != 0) {
+		for (i = 0; i < CLIENTS; i++)
+			close(echoes[i].fd);
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	bench_pin(0);
+	bench_check(eddy_loop_open(&loop, NULL), "loop");
+	if (watched)
+		bench_check(eddy_stall_start(loop, &watch), "stall watch");
+	for (i = 0; i < CLIENTS; i++)
+		eddy_loop_spawn(loop, &echoes[i].task, NULL);
+	_exit(eddy_loop_run(loop));
+}
+
+/* All clients ask, and again when they were answered. */
+static double
+load(long n)
+{
+	struct pollfd *mine = ends[strstr(bench_running->name, "not") == NULL];
+	int64_t began = eddy_now();
+	long asked = 0, answered = 0;
+	char data[SIZE] = {0};
+	int i;
+
+	for (; asked < CLIENTS; asked++)
+		if (write(mine[asked].fd, data, SIZE) != SIZE)
+			bench_check(-EIO, "request");
+	while (answered < asked) {
+		if (poll(mine, CLIENTS, 10000) <= 0)
+			bench_check(-ETIME, "echo");
+		for (i = 0; i < CLIENTS; i++) {
+			if (mine[i].revents == 0)
+				continue;
+			if (read(mine[i].fd, data, SIZE) != SIZE)
+				bench_check(-EIO, "answer");
+			answered++;
+			if (asked < n && asked++ >= 0 &&
+			    write(mine[i].fd, data, SIZE) != SIZE)
+				bench_check(-EIO, "request");
+		}
+	}
+	return (double)(eddy_now() - began) / (double)answered;
+}
+
+/* Stalls. */
+
+static struct {
+	int64_t told, latest;
+	int left, ends[2];
+} stalls;
+
+static void
+on_stall(const struct eddy_stall *stall)
+{
+	stalls.told = eddy_now();
+	if (!stall->over && write(stalls.ends[1], "x", 1) != 1)
+		abort();
+}
+
+static void
+on_timer(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	int64_t late, began = eddy_now();
+	char c;
+
+	if (read(stalls.ends[0], &c, 1) != 1)
+		abort();
+	late = stalls.told - began - THRESHOLD;
+	stalls.latest = late > stalls.latest ? late : stalls.latest;
+	if (--stalls.left > 0) /* at another point between two looks */
+		eddy_timer_start(loop, timer,
+		    eddy_after(EDDY_MS(500) + EDDY_US(began % 9999)));
+}
+
+static void
+time_reports(void)
+{
+	struct eddy_loop *loop;
+	struct eddy_timer timer;
+
+	watch.fn = on_stall;
+	stalls.left = bench_quick() ? 2 : STALLS;
+	if (pipe(stalls.ends) < 0)
+		bench_check(-EMFILE, "pipe");
+	bench_check(eddy_loop_open(&loop, NULL), "loop");
+	bench_check(eddy_stall_start(loop, &watch), "stall watch");
+	eddy_timer_init(&timer, on_timer);
+	eddy_timer_start(loop, &timer, eddy_after(EDDY_MS(1)));
+	eddy_loop_run(loop);
+	bench_check(eddy_loop_close(loop), "close");
+	bench_bar("ms a stall is told after the threshold, at most",
+	    (double)stalls.latest / 1e6, 20);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct bench_case cases[] = {{"eddy, not watched", load, 0, {0}},
+	    {"eddy, watched", load, 0, {0}}, {NULL, NULL, 0, {0}}};
+
+	if (argc == 3) {
+		turns = atol(argv[2]);
+		return turn(argv[1][0] == '1');
+	}
+	count_instructions(argv[0]);
+	serve(false);
+	serve(true);
+	bench_pin(1);
+	bench_compare("echo, 50 connections", cases, 200000);
+	bench_pin(-1);
+	bench_bar("ns of an echo, watched / not",
+	    cases[1].median / cases[0].median, 1 / 0.97);
+	time_reports();
+	return 0;
+}
