@@ -14,6 +14,8 @@ PKG_CONFIG   ?= pkg-config
 CLANG_FORMAT ?= clang-format
 # SAN=address,undefined or SAN=thread: a build of its own below build/.
 SAN          ?=
+# DEBUG=1: checks on the way, in a build of its own; see eddy-dump(3).
+DEBUG        ?=
 # ONE=1: the library is the two files of make amalgamation.
 ONE          ?=
 # N=pattern runs the tests whose case matches.
@@ -24,13 +26,13 @@ VERSION := $(shell sed -n 's/.define EDDY_VERSION *"\(.*\)"/\1/p' \
 	include/eddy/base.h)
 # Other compilers, sanitized builds and ONE=1 have directories of their own.
 B       := build$(addprefix /,$(filter-out cc gcc,$(notdir $(CC))) $(SAN) \
-	$(if $(ONE),one))
+	$(if $(DEBUG),debug) $(if $(ONE),one))
 B       := $(subst $() ,,$(B))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wconversion -Wvla -Wundef -Wpointer-arith -Wwrite-strings
 ours := -std=c11 -D_GNU_SOURCE -Iinclude -Ilib $(WARN) -MMD -MP -pthread \
-	-ffunction-sections -fdata-sections \
+	-ffunction-sections -fdata-sections $(if $(DEBUG),-DEDDY_DEBUG) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 link := -pthread $(if $(SAN),-fsanitize=$(SAN))
 
@@ -76,7 +78,8 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo demo-cluster server check bench bench-size fuzz matrix proof qemu lint static \
+.PHONY: all help demo trace-picture demo-cluster server check bench bench-size \
+	fuzz matrix proof qemu lint static \
 	models format tags compdb cov examples hosts consumer amalgamation dist \
 	man html install uninstall clean
 .SECONDARY:
@@ -89,6 +92,7 @@ help:
 #: all          libeddy.a and eddy.pc (the default)
 #: server       bench/server.c as build/server
 #: demo         run the mixing demonstration; DIR=path TSV=file
+#: trace-picture a trace of it as build/trace.svg (needs python3, gnuplot)
 #: demo-cluster the same through Gearman, too; SERVERS=host:port,...
 #: check        build and run all tests (needs Check); check-NAME: one suite
 #: bench        run the benchmarks; bench-NAME: one; QUICK=1: short;
@@ -119,7 +123,7 @@ help:
 #: install      PREFIX, DESTDIR, LIBDIR, INCLUDEDIR, MANDIR, PKGCONFIGDIR
 #: uninstall clean
 #: Variables: CC AR CFLAGS CPPFLAGS LDFLAGS SAN=address,undefined|thread V=1
-#:            ONE=1: build and test the amalgamation
+#:            ONE=1: build and test the amalgamation; DEBUG=1: with checks
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -153,6 +157,12 @@ make_pc = sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' \
 $(B)/eddy.pc: lib/eddy.pc.in include/eddy/base.h Makefile
 	@mkdir -p $(@D)
 	$(call say,GEN)$(make_pc) >$@
+
+# The latest 65536 events: some 10,000 files.
+trace-picture: $(B)/demo
+	@$(B)/demo --stall --trace $(B)/trace.json $(or $(DIR),/usr/sbin) >/dev/null
+	@python3 bench/trace.py $(B)/trace.json $(B)/trace.svg
+	@echo $(B)/trace.svg
 
 demo: $(B)/demo
 	@$(B)/demo $(if $(TSV),--tsv $(TSV)) $(DIR)

@@ -8,7 +8,8 @@
  * hangs, and nobody else may notice.  --stall tells who blocks the loop.
  * Built with cluster.c, it can go through job servers, too.
  *
- * usage: demo [--stall] [--tsv FILE] [--servers HOST:PORT,...] [DIR]
+ * usage: demo [--stall] [--trace FILE] [--tsv FILE] [--servers HOST:PORT,...]
+ *     [DIR]
  *        demo --worker HOST:PORT,...
  */
 #include <eddy.h>
@@ -326,10 +327,11 @@ struct app {
 	const char *servers; /* NULL: none */
 	struct cluster cluster;
 	struct eddy_stall_watch *stall; /* NULL: none */
+	const char *trace;              /* a file; NULL: none */
 	unsigned cpus;
 	struct way ways[WAYS];
 	struct run run;
-	int i;
+	int i, rc;
 };
 
 static int
@@ -371,6 +373,17 @@ next_way(const struct way *ways, int i)
 	return i;
 }
 
+static int
+save_trace(struct eddy_loop *loop, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int r = fd < 0 ? -errno : eddy_trace_write(loop, fd);
+
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 static eddy_step
 app(struct eddy_task *self)
 {
@@ -379,16 +392,22 @@ app(struct eddy_task *self)
 	if (f->stall != NULL)
 		EDDY_TRY(eddy_complete(
 		    self, eddy_stall_start(self->loop, f->stall)));
+	if (f->trace != NULL)
+		EDDY_TRY(eddy_complete(self, eddy_trace_start(self->loop, 0)));
 	for (f->i = 0; f->i < WAYS; f->i = next_way(f->ways, f->i))
 		EDDY_TRY(eddy_call(
 		    self, EDDY_INIT(&f->run, run, .way = &f->ways[f->i])));
 	EDDY_FINALLY;
+	if (f->trace != NULL)
+		f->rc = save_trace(self->loop, f->trace);
 	if (f->threads != NULL)
 		eddy_executor_close(f->threads, EDDY_S(5));
 	if (f->processes != NULL)
 		eddy_executor_close(f->processes, EDDY_S(5));
 	if (f->cluster.pool != NULL)
 		eddy_executor_close(&f->cluster.executor, EDDY_S(5));
+	if (f->rc < 0)
+		EDDY_RETURN(f->rc);
 	EDDY_END;
 }
 
@@ -566,6 +585,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 	    {"servers", required_argument, NULL, 'c'},
 	    {"stall", no_argument, NULL, 's'},
+	    {"trace", required_argument, NULL, 'r'},
 	    {"tsv", required_argument, NULL, 't'},
 	    {"worker", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0}};
 	static struct eddy_stall_watch stall = {.threshold = STALL};
@@ -579,6 +599,8 @@ main(int argc, char **argv)
 			tsv = optarg;
 		else if (c == 's')
 			f.stall = &stall;
+		else if (c == 'r')
+			f.trace = optarg;
 		else if (c == 'c' && cluster_open != NULL)
 			f.servers = optarg;
 		else if (c == 'w' && cluster_serve != NULL)
@@ -586,12 +608,12 @@ main(int argc, char **argv)
 			    strerror(-cluster_serve(optarg, functions)));
 		else
 			return complain("usage",
-			    "demo [--stall] [--tsv FILE] [DIR]; --servers and "
-			    "--worker by make demo-cluster");
+			    "demo [--stall] [--trace FILE] [--tsv FILE] [DIR]; "
+			    "--servers and --worker by make demo-cluster");
 	}
 	dir = optind < argc ? argv[optind] : DEFAULT_DIR;
 	EDDY_INIT(&f, app, .cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
-	    .stall = f.stall, .servers = f.servers);
+	    .stall = f.stall, .trace = f.trace, .servers = f.servers);
 	/* Early: before big allocations and the first thread. */
 	r = eddy_zygote_open(&f.zygote, 0);
 	if (r < 0)
