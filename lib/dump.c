@@ -4,16 +4,10 @@
  */
 #include <eddy/dump.h>
 
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
-#include <eddy/signal.h>
-#include <eddy/watch.h>
+#include <eddy/task.h>
 
 #include "loop_impl.h"
 #include "sys.h"
@@ -104,75 +98,4 @@ eddy_loop_dump(struct eddy_loop *loop, int fd)
 	if (loop->held != NULL && loop->held != used) /* as it has jobs there */
 		print_executor(&text, loop->held);
 	return eddy__print_end(&text);
-}
-
-/* On a signal: a signalfd of its own, in the background. */
-
-struct dumper {
-	struct attachment attachment;
-	struct eddy_watch watch;
-	uint64_t set, blocked; /* of signals, as eddy__signals_block */
-};
-
-static void
-on_signal(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
-{
-	struct signalfd_siginfo info;
-
-	(void)events;
-	if (eddy__read(watch->fd, &info, sizeof(info)) == sizeof(info))
-		eddy_loop_dump(loop, STDERR_FILENO);
-}
-
-static int
-close_dumper(
-    struct eddy_loop *loop, struct attachment *attachment, int64_t duration)
-{
-	struct dumper *dumper = CONTAINER_OF(
-	    attachment, struct dumper, attachment);
-
-	(void)duration;
-	if (dumper->set == 0)
-		return 0;
-	eddy_watch_stop(loop, &dumper->watch);
-	eddy__close(dumper->watch.fd);
-	if (dumper->blocked != 0 && eddy__loop_mine(loop) == 0)
-		eddy__signals_block(dumper->blocked, false, &dumper->set);
-	return 0;
-}
-
-int
-eddy_dump_on_signal(struct eddy_loop *loop, int number)
-{
-	struct dumper *dumper;
-	uint64_t set, blocked = 0;
-	int r = eddy__loop_mine(loop), fd = -1;
-
-	if (r == 0 && (number < 1 || number > 64))
-		r = -EINVAL;
-	if (r < 0)
-		return r;
-	dumper = eddy__loop_attached(loop, close_dumper, sizeof(*dumper));
-	if (dumper == NULL || dumper->set != 0)
-		return dumper == NULL ? -ENOMEM : -EBUSY;
-	set = EDDY_SIGNAL(number);
-	r = eddy__signals_block(set, true, &blocked);
-	if (r == 0 && eddy__signals_elsewhere(set))
-		r = -EBUSY;
-	if (r == 0)
-		r = fd = eddy__signals_open(-1, set);
-	if (r >= 0) {
-		eddy_watch_init(
-		    &dumper->watch, fd, on_signal, EDDY_WATCH_BACKGROUND);
-		r = eddy_watch_start(loop, &dumper->watch, EPOLLIN);
-	}
-	if (r == 0) {
-		dumper->set = set;
-		dumper->blocked = blocked;
-		return 0;
-	}
-	if (fd >= 0)
-		eddy__close(fd);
-	eddy__signals_block(blocked, false, &blocked);
-	return r;
 }

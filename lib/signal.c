@@ -65,13 +65,14 @@ on_signal(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 
 /* Have the signalfd read set, and no other. */
 static int
-read_from_now_on(struct eddy_loop *loop, struct signals *s, uint64_t set)
+read_from_now_on(
+    struct eddy_loop *loop, struct signals *s, uint64_t set, unsigned flags)
 {
 	int r = eddy__signals_open(s->set != 0 ? s->watch.fd : -1, set);
 
 	if (r < 0 || s->set != 0)
 		return r;
-	eddy_watch_init(&s->watch, r, on_signal, 0);
+	eddy_watch_init(&s->watch, r, on_signal, flags);
 	r = eddy_watch_start(loop, &s->watch, EPOLLIN);
 	if (r < 0)
 		eddy__close(s->watch.fd);
@@ -83,11 +84,16 @@ static int
 update(struct eddy_loop *loop, struct signals *s)
 {
 	uint64_t set = 0, more, fresh = 0, gone;
+	unsigned flags = EDDY_WATCH_BACKGROUND;
+	struct eddy_signal *signal;
 	struct eddy_ready *node;
 	int r = 0;
 
-	for (node = s->started.next; node != &s->started; node = node->next)
-		set |= CONTAINER_OF(node, struct eddy_signal, node)->set;
+	for (node = s->started.next; node != &s->started; node = node->next) {
+		signal = CONTAINER_OF(node, struct eddy_signal, node);
+		set |= signal->set;
+		flags = signal->background ? flags : 0;
+	}
 	more = set & ~s->set;
 	if (more != 0)
 		r = eddy__signals_block(more, true, &fresh);
@@ -97,7 +103,11 @@ update(struct eddy_loop *loop, struct signals *s)
 		eddy_watch_stop(loop, &s->watch);
 		eddy__close(s->watch.fd);
 	} else if (r == 0 && set != s->set) {
-		r = read_from_now_on(loop, s, set);
+		r = read_from_now_on(loop, s, set, flags);
+	}
+	if (r >= 0 && set != 0 && flags != s->watch.flags) {
+		loop->watching += flags == 0 ? 1u : -1u;
+		s->watch.flags = flags;
 	}
 	if (r >= 0) {
 		s->set = set;

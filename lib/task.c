@@ -176,6 +176,7 @@ EDDY_ASYNC
 eddy__park(struct eddy_task *self, const struct eddy_op *op)
 {
 	self->op = op;
+	self->alarm.deadline = self->loop->now; /* since when, for the dump */
 	return (eddy_async){EDDY_PENDING, NULL};
 }
 
@@ -390,9 +391,8 @@ eddy_call(struct eddy_task *self, struct eddy_task *callee)
 	if (r < 0)
 		return eddy_complete(self, eddy__task_refuse(callee, r));
 	inherit(callee, self);
-	self->op = &call_op;
 	self->use.callee = callee;
-	return (eddy_async){EDDY_PENDING, callee};
+	return (eddy_async){eddy__park(self, &call_op).rc, callee};
 }
 
 /* The coroutine of EDDY_START: its one await is over. */
@@ -679,7 +679,7 @@ eddy_leave_children_(struct eddy_task *self)
 {
 	if (self->kids != NULL) {
 		self->flags |= LEAVING;
-		self->op = &leave_op;
+		(void)!eddy__park(self, &leave_op).rc;
 		if ((self->flags & FINAL) == 0 &&
 		    (self->result < 0 || eddy_cancelled(self)))
 			cancel_all(self, &left);
@@ -865,7 +865,8 @@ eddy_sleep(struct eddy_task *self, int64_t duration)
 	if (r < 0)
 		return eddy_complete(self, r);
 	self->alarm.ready.run = eddy__task_ring;
-	return eddy__park(self, &sleep_op);
+	self->op = &sleep_op;
+	return (eddy_async){EDDY_PENDING, NULL};
 }
 
 EDDY_ASYNC

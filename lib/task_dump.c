@@ -52,12 +52,16 @@ print(struct text *text, const struct eddy_task *task, int depth)
 	const struct eddy_site *at = task->at, *why = task->why;
 	int indent = depth * INDENT < DEEPEST ? depth * INDENT : DEEPEST;
 	const struct eddy_alarm *alarm = &task->alarm;
-	int64_t left = alarm->deadline - eddy_loop_after(task->loop, 0);
+	double left = (double)(alarm->deadline -
+			       eddy_loop_after(task->loop, 0)) /
+	              1e9;
 
 	eddy__print(text, "%*s%s: ", indent, "", name_of(task));
 	print_wait(text, task);
 	if (alarm->index != 0 && alarm->index != DUE)
-		eddy__print(text, ", %.3f s left", (double)left / 1e9);
+		eddy__print(text, ", %.3f s left", left);
+	else if (alarm->index == 0 && task->op != NULL) /* see eddy__park */
+		eddy__print(text, ", for %.3f s", -left);
 	if (at != NULL)
 		eddy__print(text, ", %s:%d %s: %s", at->file, at->line,
 		    at->func, at->text);

@@ -2,6 +2,7 @@
 #include <eddy/dump.h>
 #include <eddy/offload.h>
 #include <eddy/process_pool.h>
+#include <eddy/signal.h>
 #include <eddy/strand.h>
 #include <eddy/thread_pool.h>
 #include <eddy/watch.h>
@@ -147,14 +148,14 @@ START_TEST(tasks_tell_their_job_and_what_is_left)
 	await_running(loop, pool, 2);
 	do /* a job counts as running a moment before it says so */
 		dump_loop(loop);
-	while (strstr(text, " running, test") == NULL ||
-	       strstr(strstr(text, " running, test") + 1, " running, test") ==
+	while (strstr(text, " running, for ") == NULL ||
+	       strstr(strstr(text, " running, for ") + 1, " running, for ") ==
 		   NULL);
 	has("1 timers, 0 holds, 3 jobs out\n");
 	has("\napp: join all, ");
 	has(" s left, ");
-	has("\n  waiter: job waiter on threads, running, ");
-	has("\n  waiter: job waiter on threads, queued, ");
+	has("\n  waiter: job waiter on threads, running, for ");
+	has("\n  waiter: job waiter on threads, queued, for ");
 	has("waiter: eddy_offload(self, f->executor, wait_at_gate, &f->arg)\n");
 	has("\nthreads: 1 queued, 2 running, 2 workers; submitted 3, ");
 	has(": waiter\n");
@@ -295,6 +296,42 @@ START_TEST(a_signal_dumps_and_does_not_hold_the_loop)
 }
 END_TEST
 
+static void
+on_own(struct eddy_loop *loop, struct eddy_signal *signal, int number)
+{
+	ck_assert_int_eq(number, SIGUSR1);
+	ck_assert_int_eq(eddy_signal_stop(loop, signal), 0);
+}
+
+/* Which was started first, and is left when the loop closes, is all the same. */
+START_TEST(a_signal_that_dumps_may_be_told_to_others)
+{
+	struct eddy_loop *loop = census_loop();
+	int fd = memfd_create("stderr", MFD_CLOEXEC), saved = dup(2);
+	struct eddy_signal own, left;
+
+	eddy_signal_init(&own, on_own);
+	eddy_signal_init(&left, on_own);
+	if (_i == 0)
+		ck_assert_int_eq(eddy_dump_on_signal(loop, SIGUSR1), 0);
+	ck_assert_int_eq(
+	    eddy_signal_start(loop, &own, EDDY_SIGNAL(SIGUSR1)), 0);
+	if (_i == 1)
+		ck_assert_int_eq(eddy_dump_on_signal(loop, SIGUSR1), 0);
+	dup2(fd, 2);
+	kill(getpid(), SIGUSR1);
+	ck_assert_int_eq(eddy_loop_run(loop), 0); /* until own was told */
+	dup2(saved, 2);
+	close(saved);
+	read_back(fd);
+	has("loop: ");
+	ck_assert_int_eq(
+	    eddy_signal_start(loop, &left, EDDY_SIGNAL(SIGUSR2)), 0);
+	ck_assert_int_eq(eddy_loop_step(loop, 0), 1); /* it holds the loop */
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 static void *
 dump_elsewhere(void *loop)
 {
@@ -331,5 +368,7 @@ main(void)
 	    a_strand_tells_what_it_stands_on, watched_descriptors_are_listed,
 	    a_signal_dumps_and_does_not_hold_the_loop,
 	    what_is_wrong_is_refused);
+	tcase_add_loop_test(census_case(suite, "shared", 10),
+	    a_signal_that_dumps_may_be_told_to_others, 0, 2);
 	return suite_main(suite);
 }

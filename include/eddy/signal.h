@@ -26,8 +26,9 @@ struct eddy_signal {
 	struct eddy_ready node;  /* among those started */
 	struct eddy_ready waiters;
 	eddy_signal_fn *fn;
-	uint64_t set; /* 0: stopped */
-	uint64_t got; /* came, and nobody was told yet */
+	uint64_t set;    /* 0: stopped */
+	uint64_t got;    /* came, and nobody was told yet */
+	bool background; /* does not keep the loop running */
 };
 
 /* fn NULL: for eddy_signal_wait. */
