@@ -468,6 +468,7 @@ turn(struct eddy_loop *loop, int64_t duration)
 	loop->into = &loop->pending;
 	eddy__loop_flush(loop, false);
 	loop->dispatching = false;
+	HOOK(turn(loop));
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "debug.h"
 #include "door.h"
 #include "list.h"
 #include "spin.h"
@@ -153,6 +154,7 @@ eddy__loop_mine(const struct eddy_loop *loop)
 {
 	if (A_LOAD(&loop->owner) == eddy__self())
 		return 0;
+	HOOK(thread(loop, __builtin_return_address(0)));
 	return -EPERM;
 }
 

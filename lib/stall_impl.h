@@ -9,6 +9,7 @@
 #include <eddy/stall.h>
 
 #include "loop_impl.h"
+#include "text.h"
 
 enum { STALL_FRAMES = 64 };
 
@@ -46,6 +47,10 @@ void eddy__stall_begins(struct watcher *w);
 int eddy__stall_times(struct watcher *w);
 int eddy__stall_inspect(struct watcher *w);
 void eddy__stall_identify(struct watcher *w);
+
+/* For people: what ran; an address. */
+void eddy__stall_who(struct text *text, const struct eddy_stall *stall);
+void eddy__stall_locate(struct text *text, uintptr_t address);
 
 /* stall_frames.c: the frames, if the watch wants them. */
 int eddy__stall_prepare(struct watcher *w);

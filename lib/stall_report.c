@@ -18,7 +18,6 @@
 #include <eddy/task.h>
 
 #include "sys.h"
-#include "text.h"
 
 /* What the loop runs. */
 
@@ -199,41 +198,37 @@ eddy__stall_inspect(struct watcher *w)
 /* For people. */
 
 struct place {
+	struct text *text;
 	uintptr_t address;
-	char text[192];
 };
 
 static int
-find_object(struct dl_phdr_info *info, size_t size, void *arg)
+print_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
-	struct place *place = arg;
+	const struct place *place = arg;
+	uintptr_t offset = place->address - info->dlpi_addr;
 	const char *name = strrchr(info->dlpi_name, '/');
 	int i;
 
 	(void)size;
 	name = name != NULL ? name + 1 : info->dlpi_name;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-		uintptr_t offset = place->address - info->dlpi_addr;
-
-		if (part->p_type != PT_LOAD ||
-		    offset - part->p_vaddr >= part->p_memsz)
-			continue;
-		snprintf(place->text, sizeof(place->text), "%s 0x%" PRIxPTR,
-		    name[0] != '\0' ? name : "program", offset);
-		return 1;
-	}
+	for (i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_LOAD &&
+		    offset - info->dlpi_phdr[i].p_vaddr <
+			info->dlpi_phdr[i].p_memsz) {
+			eddy__print(place->text, "%s 0x%" PRIxPTR,
+			    name[0] != '\0' ? name : "program", offset);
+			return 1;
+		}
 	return 0;
 }
 
-/* An address as addr2line(1) takes it, with the object it is in. */
-static struct place
-locate(uintptr_t address)
+/* As addr2line(1) takes it, with the object it is in. */
+void
+eddy__stall_locate(struct text *text, uintptr_t address)
 {
-	struct place place = {address, "(unknown)"};
-
-	dl_iterate_phdr(find_object, &place);
-	return place;
+	if (dl_iterate_phdr(print_object, &(struct place){text, address}) == 0)
+		eddy__print(text, "(unknown)");
 }
 
 static void
@@ -255,27 +250,37 @@ print_wait(struct text *text, const struct eddy_stall *stall)
 }
 
 void
+eddy__stall_who(struct text *text, const struct eddy_stall *stall)
+{
+	eddy__print(text, "%s%s%s, ", stall->kind,
+	    stall->name != NULL ? " " : "",
+	    stall->name != NULL ? stall->name : "");
+	if (stall->file != NULL)
+		eddy__print(text, "%s:%d %s: %s", stall->file, stall->line,
+		    stall->func, stall->operation);
+	else
+		eddy__stall_locate(text, stall->fn);
+}
+
+void
 eddy_stall_print(const struct eddy_stall *stall, int fd)
 {
 	struct text text = {.fd = fd};
 	int i;
 
-	eddy__print(&text, "eddy: stall%s %" PRId64 " ms: %s",
+	eddy__print(&text, "eddy: stall%s %" PRId64 " ms: ",
 	    stall->over ? " over after" : "ed for",
-	    stall->duration / EDDY_MS(1), stall->kind);
-	if (stall->name != NULL)
-		eddy__print(&text, " %s", stall->name);
-	if (stall->file != NULL)
-		eddy__print(&text, ", %s:%d %s: %s; ", stall->file, stall->line,
-		    stall->func, stall->operation);
-	else
-		eddy__print(&text, ", %s; ", locate(stall->fn).text);
+	    stall->duration / EDDY_MS(1));
+	eddy__stall_who(&text, stall);
+	eddy__print(&text, "; ");
 	if (!stall->over)
 		print_wait(&text, stall);
 	eddy__print(&text, "user %" PRId64 " ms, system %" PRId64 " ms\n",
 	    stall->user / EDDY_MS(1), stall->system / EDDY_MS(1));
-	for (i = 0; i < stall->frame_count && !stall->over; i++)
-		eddy__print(
-		    &text, "  %s\n", locate((uintptr_t)stall->frames[i]).text);
+	for (i = 0; i < stall->frame_count && !stall->over; i++) {
+		eddy__print(&text, "  ");
+		eddy__stall_locate(&text, (uintptr_t)stall->frames[i]);
+		eddy__print(&text, "\n");
+	}
 	eddy__print_end(&text);
 }

@@ -26,6 +26,7 @@
 #include <eddy/base.h>
 
 #include "atomics.h"
+#include "debug.h"
 
 /* Calls the C library may not know; all architectures but alpha agree. */
 #ifndef SYS_epoll_pwait2
@@ -197,6 +198,7 @@ eddy__free(void *p)
 {
 	int saved = errno;
 
+	HOOK(poison(p));
 	free(p);
 	errno = saved;
 }

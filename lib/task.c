@@ -163,6 +163,7 @@ eddy_unpark(struct eddy_task *task, int rc)
 {
 	int r = task->loop != NULL ? eddy__loop_mine(task->loop) : 0;
 
+	HOOK(alive(task));
 	if (r < 0)
 		return r;
 	if (task->op == NULL)
@@ -175,6 +176,7 @@ eddy_unpark(struct eddy_task *task, int rc)
 EDDY_ASYNC
 eddy__park(struct eddy_task *self, const struct eddy_op *op)
 {
+	HOOK(park(self));
 	self->op = op;
 	self->alarm.deadline = self->loop->now; /* since when, for the dump */
 	return (eddy_async){EDDY_PENDING, NULL};
@@ -553,6 +555,7 @@ eddy_cancel_at(struct eddy_task *task, const struct eddy_site *why)
 {
 	int r;
 
+	HOOK(alive(task));
 	if ((task->flags & DONE) != 0)
 		return -EALREADY;
 	if ((task->flags & STARTED) == 0)
@@ -575,6 +578,7 @@ eddy_shield(struct eddy_task *self, bool on)
 bool
 eddy_done(const struct eddy_task *task)
 {
+	HOOK(alive(task));
 	return (task->flags & DONE) != 0;
 }
 
@@ -827,6 +831,7 @@ eddy_end_(struct eddy_task *self)
 
 	end_limit(self);
 	self->flags |= DONE;
+	HOOK(end(self));
 	if ((self->flags & CALLED) != 0) {
 		step.next = self->up.parent;
 		settle(step.next, self->result);
@@ -864,6 +869,7 @@ eddy_sleep(struct eddy_task *self, int64_t duration)
 	    eddy_loop_after(self->loop, duration), LOOP_TIME);
 	if (r < 0)
 		return eddy_complete(self, r);
+	HOOK(park(self));
 	self->alarm.ready.run = eddy__task_ring;
 	self->op = &sleep_op;
 	return (eddy_async){EDDY_PENDING, NULL};

@@ -19,6 +19,11 @@ int eddy_loop_dump(struct eddy_loop *loop, int fd);
  * Where eddy_executor_stats may be called. */
 int eddy_executor_dump(struct eddy_executor *executor, int fd);
 
+/* Is all in loop as it should be: the order of its timers, the links of its lists
+ * and tasks, its watches and counts?  0; -EUCLEAN: a line to fd for each thing
+ * that is wrong; or -errno.  Loop thread. */
+int eddy_loop_verify(struct eddy_loop *loop, int fd);
+
 /* From now on until the loop closes, dump it to stderr when the process gets
  * this signal (SIGUSR1, say).  Blocks it in this thread; does not keep the loop
  * from returning.  -EBUSY: another thread has not blocked it, or it was asked
