@@ -196,17 +196,6 @@ leave(struct observer *observer, bool here)
 	eddy__free(w);
 }
 
-/* Of an eighth, so that a stall is told soon after the threshold. */
-static int64_t
-pause_for(int64_t threshold)
-{
-	int64_t pause = threshold / LOOKS;
-
-	return pause < PAUSE_LEAST  ? PAUSE_LEAST
-	       : pause > PAUSE_MOST ? PAUSE_MOST
-	                            : pause;
-}
-
 int
 eddy_stall_start(struct eddy_loop *loop, struct eddy_stall_watch *watch)
 {
@@ -228,7 +217,11 @@ eddy_stall_start(struct eddy_loop *loop, struct eddy_stall_watch *watch)
 	w->loop = loop;
 	w->watch = watch;
 	w->threshold = watch->threshold != 0 ? watch->threshold : THRESHOLD;
-	w->pause = pause_for(w->threshold);
+	w->pause = w->threshold / LOOKS;
+	if (w->pause > PAUSE_MOST) /* told soon after the threshold */
+		w->pause = PAUSE_MOST;
+	else if (w->pause < PAUSE_LEAST)
+		w->pause = PAUSE_LEAST;
 	r = eddy__stall_prepare(w);
 	if (r == 0)
 		r = eddy__thread_create(&w->thread, 0, watch_loop, w);

@@ -228,21 +228,6 @@ leave(struct observer *observer, bool here)
 	eddy__free(trace);
 }
 
-static struct trace *
-open_trace(struct eddy_loop *loop)
-{
-	struct trace *trace = eddy__alloc(sizeof(*trace));
-
-	if (trace == NULL)
-		return NULL;
-	trace->observer = (struct observer){run_batch, leave, note};
-	trace->loop = loop;
-	pthread_mutex_init(&trace->lock, NULL);
-	loop->trace = &trace->observer;
-	A_RELEASE(&loop->door->trace, loop->trace);
-	return trace;
-}
-
 int
 eddy_trace_start(struct eddy_loop *loop, unsigned n)
 {
@@ -251,18 +236,25 @@ eddy_trace_start(struct eddy_loop *loop, unsigned n)
 	struct trace *trace = NULL;
 	int r = eddy__loop_mine(loop);
 
+	if (r == 0 && loop->trace != NULL) {
+		trace = trace_of(loop->trace);
+		r = trace->on ? -EBUSY : 0;
+	}
 	if (r < 0)
 		return r;
-	if (loop->trace != NULL)
-		trace = trace_of(loop->trace);
-	if (trace != NULL && trace->on)
-		return -EBUSY;
 	events = eddy__alloc(size * sizeof(*events));
 	if (events != NULL && trace == NULL)
-		trace = open_trace(loop);
+		trace = eddy__alloc(sizeof(*trace));
 	if (events == NULL || trace == NULL) {
 		eddy__free(events);
 		return -ENOMEM;
+	}
+	if (loop->trace == NULL) {
+		trace->observer = (struct observer){run_batch, leave, note};
+		trace->loop = loop;
+		pthread_mutex_init(&trace->lock, NULL);
+		loop->trace = &trace->observer;
+		A_RELEASE(&loop->door->trace, loop->trace);
 	}
 	pthread_mutex_lock(&trace->lock);
 	old = trace->events;
