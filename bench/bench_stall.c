@@ -37,37 +37,30 @@ on_post(struct eddy_loop *loop, struct eddy_post *post)
 		eddy_post(loop, post);
 }
 
-static int
-turn(bool watched)
+static bool
+is_watched(void)
+{
+	return strstr(bench_running->name, "not") == NULL;
+}
+
+static double
+turn(long n)
 {
 	struct eddy_loop *loop;
 	struct eddy_post post;
+	int64_t began;
 
 	bench_check(eddy_loop_open(&loop, NULL), "loop");
-	if (watched)
+	if (is_watched())
 		bench_check(eddy_stall_start(loop, &watch), "stall watch");
 	eddy_post_init(&post, on_post);
+	turns = n;
+	began = eddy_now();
 	eddy_post(loop, &post);
 	eddy_loop_run(loop);
-	return eddy_loop_close(loop);
-}
-
-static void
-count_instructions(const char *self)
-{
-	static const char subject[] = "instructions of a turn, watched / not";
-	double count[2];
-	char command[256];
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		snprintf(command, sizeof(command), "%s %d %%ld", self, i);
-		count[i] = bench_instructions(command, 1000, 101000);
-	}
-	if (count[0] > 0)
-		bench_bar(subject, count[1] / count[0], 1.02);
-	else
-		bench_skip(subject, "valgrind");
+	began = eddy_now() - began;
+	bench_check(eddy_loop_close(loop), "close");
+	return (double)began / (double)n;
 }
 
 /* Echo. */
@@ -126,7 +119,7 @@ serve(bool watched)
 static double
 load(long n)
 {
-	struct pollfd *mine = ends[strstr(bench_running->name, "not") == NULL];
+	struct pollfd *mine = ends[is_watched()];
 	int64_t began = eddy_now();
 	long asked = 0, answered = 0;
 	char data[SIZE] = {0};
@@ -203,23 +196,27 @@ time_reports(void)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
-	struct bench_case cases[] = {{"eddy, not watched", load, 0, {0}},
-	    {"eddy, watched", load, 0, {0}}, {NULL, NULL, 0, {0}}};
+	struct bench_case turning[] = {
+	    {.name = "eddy, not watched", .run = turn},
+	    {.name = "eddy, watched", .run = turn}, {.name = NULL}};
+	struct bench_case echoing[] = {
+	    {.name = "eddy, not watched", .run = load},
+	    {.name = "eddy, watched", .run = load}, {.name = NULL}};
 
-	if (argc == 3) {
-		turns = atol(argv[2]);
-		return turn(argv[1][0] == '1');
-	}
-	count_instructions(argv[0]);
+	bench_count_with(1000, 101000);
+	bench_compare("turn of one callback", turning, 200000);
+	if (turning[0].instructions > 0)
+		bench_bar("instructions of a turn, watched / not",
+		    turning[1].instructions / turning[0].instructions, 1.02);
 	serve(false);
 	serve(true);
 	bench_pin(1);
-	bench_compare("echo, 50 connections", cases, 200000);
+	bench_compare("echo, 50 connections", echoing, 200000);
 	bench_pin(-1);
 	bench_bar("ns of an echo, watched / not",
-	    cases[1].median / cases[0].median, 1 / 0.97);
+	    echoing[1].median / echoing[0].median, 1 / 0.97);
 	time_reports();
 	return 0;
 }
