@@ -15,6 +15,7 @@
 #include "list.h"
 #include "sys.h"
 
+struct eddy_job;
 struct eddy_task;
 struct observer;
 
@@ -43,17 +44,19 @@ struct door {
 	uint32_t closed;          /* any thread: the loop is gone */
 	int cpu;                  /* any thread: where the last ringer ran */
 	int64_t rung_at;          /* any thread: ns */
+	struct observer *trace;   /* any thread: of the loop, or NULL */
+	const struct eddy_job *timed; /* any thread: is a sample; or NULL */
 
 	_Alignas(64) uint32_t refs; /* any thread: the loop, and who rings */
 	struct eddy_ready asleep;   /* never run */
 	/* Any thread: called with a node that was pushed too late, or the roots
 	 * that will not go on.  Set before there can be any. */
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
-	struct observer *trace; /* any thread: of the loop, or NULL */
-	int bell;               /* eventfd; constant */
-	pid_t pid;              /* of the loop's process; constant */
+	int bell;  /* eventfd; constant */
+	pid_t pid; /* of the loop's process; constant */
 	const uint32_t
-	    *ours; /* any thread: eddy__mark, once the loop has run */
+	    *ours;           /* any thread: eddy__mark, once the loop has run */
+	int64_t begun, over; /* any thread: of timed, ns; begun or 0 */
 };
 
 /* Any thread.  False: this is a forked child. */

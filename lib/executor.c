@@ -81,8 +81,10 @@ queue_up(struct eddy_executor *executor, struct eddy_job *job)
 int
 eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job)
 {
-	int r = job_submit(executor, job);
+	int r = executor_check(executor);
 
+	if (r == 0)
+		r = executor->ops->submit(executor, job);
 	return r == -EAGAIN ? queue_up(executor, job) : r;
 }
 
@@ -256,7 +258,8 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 
 	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
 		return executor->ops->close(executor, 0); /* no lock is safe */
-	if (eddy__job_would_block(executor))
+	if (eddy__job_runs_on(executor) ||
+	    (executor->inner != NULL && eddy__job_runs_on(executor->inner)))
 		return -EDEADLK;
 	pthread_mutex_lock(&executor->lock);
 	loop = executor->drain_loop;

@@ -107,14 +107,25 @@ owned_of(struct eddy_job *job)
 	return CONTAINER_OF(job, struct owned_job, job);
 }
 
-/* For a trace, if a loop that has one uses executor. */
+/* For the trace of its loop, and if it is the job that is timed there.  While
+ * job is out; not if it may be given up, whose loop may be gone. */
 void eddy__job_note(const struct eddy_job *job, enum loop_note what);
 static inline void
-job_note(const struct eddy_executor *executor, const struct eddy_job *job,
-    enum loop_note what)
+job_note(const struct eddy_job *job, enum loop_note what)
 {
-	if (A_LOAD(&executor->traced) != 0)
+	const struct door *door = job->door;
+
+	if (door != NULL && (job_flags(job) & JOB_OWNED) == 0 &&
+	    (A_LOAD(&door->timed) == job || A_LOAD(&door->trace) != NULL))
 		eddy__job_note(job, what);
+}
+
+/* In the thread of its loop, whose cork fits. */
+static inline void
+cork_put(struct cork *cork, struct eddy_job *job)
+{
+	A_STORE(&job->state, JOB_CORKED);
+	cork->jobs[cork->count++] = job;
 }
 
 void eddy__executor_serve(struct eddy_executor *executor, unsigned n);
@@ -136,33 +147,32 @@ executor_room(struct eddy_executor *executor, unsigned n)
 		eddy__executor_serve(executor, n);
 }
 
-/* Make job out on executor: it holds the door of loop, which will call run.
- * -EBUSY: it is out already.  Undone by withdraw. */
-int eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
-    struct eddy_loop *loop,
-    void (*run)(struct eddy_loop *, struct eddy_ready *));
-int eddy__job_withdraw(struct eddy_job *job, int r); /* answers r */
+/* Make job out on executor: it holds the door of loop, which will call run, for
+ * to.  What eddy_submit answers. */
+int eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop, loop_run_fn *run, union eddy_job_to to);
 
-/* The executor's submit, but -EAGAIN while others wait for room. */
+/* Has executor no reason of its own to refuse a job? */
 static inline int
-job_submit(struct eddy_executor *executor, struct eddy_job *job)
+executor_check(const struct eddy_executor *executor)
 {
 	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
 		return -ECHILD; /* its threads are not here */
 	if (A_LOAD(&executor->closing))
 		return -ESHUTDOWN;
-	if (A_LOAD(&executor->waiting) != 0)
-		return -EAGAIN;
-	return executor->ops->submit(executor, job);
+	return A_LOAD(&executor->waiting) != 0 ? -EAGAIN : 0;
 }
 
-/* The same, but the job waits for room itself. */
+/* The executor's submit, but the job waits for room itself. */
 int eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job);
 
 /* offload_job.c: a task's job, which waits for room unless EDDY_JOB_NOWAIT; run
  * is called with the outcome. */
 int eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
     struct eddy_job *job, void (*run)(struct eddy_loop *, struct eddy_ready *));
+
+/* To hear of a task's job. */
+loop_run_fn eddy__job_wake;
 
 /* Of tasks that wait for a job; theirs is use.user[0]. */
 extern const struct eddy_op eddy__job_op, eddy__owned_op;
@@ -193,7 +203,8 @@ void eddy__outlet_move(struct outlet *outlet, struct door *door);
 void eddy__job_publish(struct outlet *outlet, struct eddy_job *job);
 
 /* Its outcome will not arrive. */
-void eddy__job_forgotten(struct eddy_loop *loop, const struct eddy_job *job);
+void eddy__job_forgotten(
+    struct eddy_loop *loop, struct eddy_executor *executor);
 
 /* Its outcome has arrived: the job is its owner's again. */
 void eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job);
@@ -211,8 +222,6 @@ bool eddy__executor_unwait(struct eddy_executor *executor);
 
 /* Does this thread run a job of executor, or of a strand in front of it? */
 bool eddy__job_runs_on(const struct eddy_executor *executor);
-/* Might waiting here for a job of executor keep that job from running? */
-bool eddy__job_would_block(const struct eddy_executor *executor);
 
 /* After job->stop was set: one of this and eddy_job_on_stop sees the other. */
 void eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job);

@@ -14,7 +14,8 @@
 #include "executor_impl.h"
 #include "sys.h"
 
-enum { SAMPLE = 64 }; /* jobs, of which one is timed */
+enum { SAMPLE = 64 };     /* jobs, of which one is timed, */
+#define SHORT EDDY_US(10) /* if it came back within that */
 
 /* Progress, on the side of the loop. */
 
@@ -52,23 +53,18 @@ eddy__job_report(struct eddy_loop *loop, struct eddy_job *job, int64_t value)
 		eddy__loop_push(loop, &long_job->post.ready);
 }
 
-/* While the job is out.  Not of those that may be given up, whose loop may be
- * gone. */
 void
 eddy__job_note(const struct eddy_job *job, enum loop_note what)
 {
 	struct door *door = job->door;
-	struct observer *trace;
+	struct observer *trace = A_ACQUIRE(&door->trace);
+	bool timed = A_LOAD(&door->timed) == job;
 
-	if (door == NULL || (job_flags(job) & JOB_OWNED) != 0)
-		return;
-	if (what == JOB_OUT) {
-		A_STORE(&job->executor->traced, 1);
-		if (job->executor->inner != NULL)
-			A_STORE(&job->executor->inner->traced, 1);
-	}
-	trace = A_ACQUIRE(&door->trace);
-	if (trace != NULL)
+	if (timed && (what == JOB_BEGUN || what == JOB_AHEAD))
+		A_STORE(&door->begun, eddy_now());
+	else if (timed && what == JOB_OVER)
+		A_STORE(&door->over, eddy_now());
+	if (trace != NULL && what != JOB_AHEAD)
 		trace->note(trace, what, 0, job);
 }
 
@@ -87,13 +83,9 @@ let_go(struct eddy_loop *loop)
 	loop->held = NULL;
 }
 
-static inline void
-hold(struct eddy_loop *loop, struct eddy_executor *executor)
+static void
+hold_another(struct eddy_loop *loop, struct eddy_executor *executor)
 {
-	if (loop->held == executor) {
-		loop->held_jobs++;
-		return;
-	}
 	if (loop->held != NULL && loop->held_jobs <= 0)
 		let_go(loop);
 	if (loop->held == NULL) {
@@ -103,23 +95,65 @@ hold(struct eddy_loop *loop, struct eddy_executor *executor)
 	eddy__executor_hold(executor);
 }
 
-static inline void
-drop(struct eddy_loop *loop, struct eddy_executor *executor)
+/* It is its loop's now, and one that is timed if it is time for one. */
+static void
+count_own(struct eddy_loop *loop, struct eddy_job *job)
 {
-	if (loop->held != executor)
-		eddy__executor_drop(executor);
-	else if (--loop->held_jobs > 0)
+	struct door *door = loop->door;
+
+	if (loop->held == job->executor)
+		loop->held_jobs++;
+	else
+		hold_another(loop, job->executor);
+	if (++loop->submitted < loop->sample_at ||
+	    (job_flags(job) & JOB_OWNED) != 0)
 		return;
-	if (loop->held != NULL && loop->held_jobs <= 0 &&
+	loop->sample_at = UINT64_MAX;
+	loop->timed_at = eddy_now();
+	A_STORE(&door->begun, 0);
+	A_STORE(&door->over, 0);
+	A_STORE(&door->timed, job);
+}
+
+/* The loop does not wait for it any more. */
+static inline void
+count_heard(struct eddy_loop *loop, struct eddy_executor *executor)
+{
+	if (loop->held == executor)
+		loop->held_jobs--;
+	else
+		eddy__executor_drop(executor);
+	if (loop->held_jobs <= 0 && loop->held != NULL &&
 	    !eddy__loop_jobs(loop))
 		let_go(loop);
 }
 
-static inline int
-prepare(struct eddy_executor *executor, struct eddy_job *job,
-    struct eddy_loop *loop,
-    void (*run)(struct eddy_loop *, struct eddy_ready *))
+/* The job that is timed has come back. */
+static void
+note_times(struct eddy_loop *loop)
 {
+	struct door *door = loop->door;
+	int64_t now = eddy_now(), duration = now - loop->timed_at;
+	int64_t begun = A_LOAD(&door->begun), over = A_LOAD(&door->over);
+
+	histogram_add(&loop->stats.job, duration);
+	if (begun != 0) {
+		histogram_add(&loop->stats.queue, begun - loop->timed_at);
+		histogram_add(
+		    &loop->stats.run, (over != 0 ? over : now) - begun);
+	}
+	A_STORE(&door->timed, NULL);
+	loop->sample_at = loop->submitted + (duration < SHORT ? SAMPLE : 1);
+}
+
+/* -EBUSY: it is out already.  This and what comes back from it are called for
+ * each of many jobs: so they are short, and what is seldom needed is apart. */
+static int
+prepare(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop, loop_run_fn *run, union eddy_job_to to)
+{
+	unsigned cleared = JOB_HANDED | JOB_HOOKED;
+	unsigned flags = job_flags(job) & ~cleared;
 	uint32_t state = A_ACQUIRE(&job->state);
 
 	/* With a loop it is out until its outcome was heard. */
@@ -127,56 +161,35 @@ prepare(struct eddy_executor *executor, struct eddy_job *job,
 		return -EBUSY;
 	job->executor = executor;
 	job->door = loop != NULL ? loop->door : NULL;
+	job->to = to;
 	job->ready.run = run;
 	job->ready.next = NULL;
 	job->result = 0;
 	job->outcome = EDDY_NONE;
 	job->stop = 0;
 	job->attempts = 0;
-	job_set_flag(job, JOB_HANDED | JOB_HOOKED, false);
-	if ((job_flags(job) & EDDY_JOB_LONG) != 0)
-		prepare_progress(job);
+	A_STORE(&job->flags, (uint8_t)flags);
 	A_STORE(&job->state, JOB_QUEUED);
-	if (loop == NULL)
-		return 0;
-	if (eddy__loop_inside(loop)) {
-		loop->submitted++;
-		hold(loop, executor);
-		if (loop->submitted % SAMPLE == 0 && loop->timed == NULL) {
-			loop->timed = job;
-			loop->timed_at = eddy_now();
-		}
-	} else {
-		A_ADD(&loop->door->accepted, 1);
-		eddy__executor_hold(executor);
-	}
-	if (A_LOAD(&loop->door->trace) != NULL)
-		eddy__job_note(job, JOB_OUT);
 	return 0;
 }
 
-int
-eddy__job_prepare(struct eddy_executor *executor, struct eddy_job *job,
-    struct eddy_loop *loop,
-    void (*run)(struct eddy_loop *, struct eddy_ready *))
-{
-	return prepare(executor, job, loop, run);
-}
-
-int
-eddy__job_withdraw(struct eddy_job *job, int r)
+/* It was refused. */
+static int
+withdraw(struct eddy_job *job, int r)
 {
 	struct door *door = job->door;
 
-	job_note(job->executor, job, JOB_HEARD);
+	job_note(job, JOB_HEARD);
 	A_STORE(&job->state, JOB_IDLE);
 	if (door == NULL)
 		return r;
 	if (eddy__loop_inside(door->loop)) {
 		door->loop->submitted--;
-		if (door->loop->timed == job)
-			door->loop->timed = NULL;
-		drop(door->loop, job->executor);
+		if (A_LOAD(&door->timed) == job) {
+			A_STORE(&door->timed, NULL);
+			door->loop->sample_at = 0;
+		}
+		count_heard(door->loop, job->executor);
 		return r;
 	}
 	eddy__executor_drop(job->executor);
@@ -190,22 +203,98 @@ eddy__job_withdraw(struct eddy_job *job, int r)
 	return r;
 }
 
-void
-eddy__job_forgotten(struct eddy_loop *loop, const struct eddy_job *job)
+/* A job that is prepared.  Not inlined, so that the usual way saves no
+ * registers. */
+__attribute__((noinline)) static int
+submit(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop, loop_run_fn *run)
 {
-	loop->delivered++;
-	if (loop->timed == job) {
-		loop->timed = NULL;
-		histogram_add(&loop->stats.job, eddy_now() - loop->timed_at);
+	int r;
+
+	if ((job_flags(job) & EDDY_JOB_LONG) != 0)
+		prepare_progress(job);
+	if (loop != NULL && eddy__loop_inside(loop)) {
+		count_own(loop, job);
+	} else if (loop != NULL) {
+		A_ADD(&loop->door->accepted, 1);
+		eddy__executor_hold(executor);
 	}
-	drop(loop, job->executor);
+	job_note(job, JOB_OUT);
+	r = executor_check(executor);
+	if (r == 0)
+		r = executor->ops->submit(executor, job);
+	if (r == -EAGAIN && run != eddy__job_deliver &&
+	    (job_flags(job) & EDDY_JOB_NOWAIT) == 0) {
+		eddy__loop_flush(loop, true); /* those came first */
+		r = eddy__job_enqueue(executor, job);
+	}
+	return r < 0 ? withdraw(job, r) : 0;
+}
+
+int
+eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop, loop_run_fn *run, union eddy_job_to to)
+{
+	int r = prepare(executor, job, loop, run, to);
+
+	if (r < 0)
+		return r;
+	if (loop == NULL || !eddy__loop_inside(loop) ||
+	    !cork_fits(&loop->cork, executor) || loop->held != executor ||
+	    loop->submitted + 1 >= loop->sample_at || loop->trace != NULL ||
+	    (job_flags(job) & EDDY_JOB_LONG) != 0 ||
+	    executor_check(executor) < 0)
+		return submit(executor, job, loop, run);
+	loop->held_jobs++;
+	loop->submitted++;
+	cork_put(&loop->cork, job);
+	return 0;
+}
+
+/* What a job without a loop needs besides its executor, which may be gone when
+ * somebody waits for it: that its home loop goes on, or (then with 1 added) a
+ * worker of what a strand is in front of. */
+static uintptr_t
+needs_of(const struct eddy_executor *executor)
+{
+	const struct eddy_executor *inner = executor->inner;
+	const struct eddy_loop *home = inner != NULL ? inner->home
+	                                             : executor->home;
+
+	if (home == NULL && inner != NULL)
+		return (uintptr_t)inner + 1;
+	return (uintptr_t)home;
+}
+
+int
+eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
+    struct eddy_loop *loop, eddy_job_done_fn *done)
+{
+	union eddy_job_to to = {.done = done};
+
+	if (job->fn == NULL || (loop == NULL) != (done == NULL))
+		return -EINVAL;
+	if (loop == NULL)
+		to.needs = needs_of(executor);
+	return eddy__job_submit(executor, job, loop, eddy__job_deliver, to);
 }
 
 void
+eddy__job_forgotten(struct eddy_loop *loop, struct eddy_executor *executor)
+{
+	loop->delivered++;
+	count_heard(loop, executor);
+}
+
+inline void
 eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
 {
-	job_note(job->executor, job, JOB_HEARD);
-	eddy__job_forgotten(loop, job);
+	if (loop->trace != NULL)
+		job_note(job, JOB_HEARD);
+	loop->delivered++;
+	if (A_LOAD(&loop->door->timed) == job)
+		note_times(loop);
+	count_heard(loop, job->executor);
 	A_STORE(&job->state, JOB_IDLE);
 }
 
@@ -216,31 +305,6 @@ eddy__job_deliver(struct eddy_loop *loop, struct eddy_ready *ready)
 
 	eddy__job_heard(loop, job);
 	job->to.done(loop, job);
-}
-
-static struct eddy_loop *
-home_of(const struct eddy_executor *executor)
-{
-	return executor->inner != NULL ? executor->inner->home : executor->home;
-}
-
-int
-eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
-    struct eddy_loop *loop, eddy_job_done_fn *done)
-{
-	int r;
-
-	if (job->fn == NULL || (loop == NULL) != (done == NULL))
-		return -EINVAL;
-	r = prepare(executor, job, loop, eddy__job_deliver);
-	if (r < 0)
-		return r;
-	if (loop != NULL)
-		job->to.done = done;
-	else
-		job->to.home = home_of(executor);
-	r = job_submit(executor, job);
-	return r < 0 ? eddy__job_withdraw(job, r) : 0;
 }
 
 /* Ending. */
@@ -355,10 +419,13 @@ eddy_job_rc(const struct eddy_job *job)
 static bool
 waits_for_us(const struct eddy_job *job)
 {
-	const struct eddy_loop *home = job->to.home;
+	uintptr_t needs = job->to.needs;
 
-	return (home != NULL && eddy__loop_mine(home) == 0) ||
-	       eddy__job_would_block(job->executor);
+	if (eddy__job_runs_on(job->executor))
+		return true;
+	if (needs % 2 != 0)
+		return eddy__job_runs_on((void *)(needs - 1));
+	return needs != 0 && eddy__loop_mine((void *)needs) == 0;
 }
 
 int

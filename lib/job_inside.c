@@ -19,7 +19,7 @@ eddy_job_begin(struct eddy_job *job)
 	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
 		return false;
 	inside.job = job;
-	job_note(job->executor, job, JOB_BEGUN);
+	job_note(job, JOB_BEGUN);
 	return true;
 }
 
@@ -28,7 +28,7 @@ eddy__job_leave(const struct eddy_job *job)
 {
 	if (inside.job != job)
 		return;
-	job_note(job->executor, job, JOB_OVER);
+	job_note(job, JOB_OVER);
 	eddy__inside_leave(&inside);
 }
 
@@ -39,15 +39,6 @@ eddy__job_runs_on(const struct eddy_executor *executor)
 
 	here = inside.job != NULL ? inside.job->executor : NULL;
 	return here != NULL && (here == executor || here->inner == executor);
-}
-
-bool
-eddy__job_would_block(const struct eddy_executor *executor)
-{
-	return inside.job != NULL &&
-	       (eddy__job_runs_on(executor) ||
-		   (executor->inner != NULL &&
-		       eddy__job_runs_on(executor->inner)));
 }
 
 /* After job->stop was set: one of the two sides sees the other. */

@@ -59,7 +59,9 @@ list_pop(struct eddy_ready *head)
 
 	if (node == head)
 		return NULL;
-	list_remove(node);
+	head->next = node->next;
+	node->next->prev = head;
+	node->next = node->prev = NULL;
 	return node;
 }
 

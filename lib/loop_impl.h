@@ -70,8 +70,9 @@ struct attachment {
 	struct attachment *next;
 };
 
-/* What is noted of a job, or (a stall) of none. */
-enum loop_note { JOB_OUT, JOB_BEGUN, JOB_OVER, JOB_HEARD, STALLED };
+/* What is noted of a job (ahead: it may run in a process, unseen; not for a
+ * trace), or (a stall) of none. */
+enum loop_note { JOB_OUT, JOB_BEGUN, JOB_OVER, JOB_HEARD, STALLED, JOB_AHEAD };
 
 /* Who looks on. */
 struct observer {
@@ -134,8 +135,8 @@ struct eddy_loop {
 	int main_result; /* run.c */
 
 	struct eddy_loop_stats stats; /* any thread reads */
-	const struct eddy_job *timed; /* is a sample; or NULL */
-	int64_t timed_at;             /* when it was submitted */
+	uint64_t sample_at;           /* job.c: the job that is timed next */
+	int64_t timed_at;             /* when door->timed was submitted */
 	int64_t began; /* ns: a batch that was not counted yet; or 0 */
 	struct observer *stall, *trace; /* or NULL */
 	struct spin spin;
@@ -176,6 +177,12 @@ histogram_add(struct eddy_histogram *histogram, int64_t duration)
 	A_STORE(&histogram->counts[i], A_LOAD(&histogram->counts[i]) + 1);
 	if (duration > A_LOAD(&histogram->max))
 		A_STORE(&histogram->max, duration);
+}
+
+static inline bool
+cork_fits(const struct cork *cork, const struct eddy_executor *executor)
+{
+	return cork->executor == executor && cork->count != cork->room;
 }
 
 /* last: the cork is not needed for a while. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "executor_impl.h"
+#include "sys.h"
 #include "task_impl.h"
 
 static int
@@ -21,15 +22,17 @@ give_up(struct eddy_task *task, int rc)
 
 const struct eddy_op eddy__job_op = {"job", give_up};
 
-static void
-wake(struct eddy_loop *loop, struct eddy_ready *ready)
+void
+eddy__job_wake(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_job *job = job_of(ready);
 	struct eddy_task *task = job->to.task;
 	int rc = eddy_job_rc(job);
 
 	eddy__job_heard(loop, job);
-	if ((job_flags(job) & JOB_STORED) != 0)
+	if ((job_flags(job) & JOB_OWNED) != 0)
+		eddy__free(owned_of(job));
+	else if ((job_flags(job) & JOB_STORED) != 0)
 		list_push(&loop->spare_jobs, &job->ready);
 	eddy_unpark(task, rc);
 }
@@ -38,21 +41,12 @@ int
 eddy__job_start(struct eddy_task *task, struct eddy_executor *executor,
     struct eddy_job *job, void (*run)(struct eddy_loop *, struct eddy_ready *))
 {
-	int r = job->fn != NULL ? 0 : -EINVAL;
-
-	if (r == 0 && eddy_cancelled(task))
-		r = -ECANCELED;
-	if (r == 0)
-		r = eddy__job_prepare(executor, job, task->loop, run);
-	if (r < 0)
-		return r;
-	job->to.task = task;
-	r = job_submit(executor, job);
-	if (r == -EAGAIN && (job_flags(job) & EDDY_JOB_NOWAIT) == 0) {
-		eddy__loop_flush(task->loop, true); /* those came first */
-		r = eddy__job_enqueue(executor, job);
-	}
-	return r < 0 ? eddy__job_withdraw(job, r) : 0;
+	if (job->fn == NULL)
+		return -EINVAL;
+	if (eddy_cancelled(task))
+		return -ECANCELED;
+	return eddy__job_submit(
+	    executor, job, task->loop, run, (union eddy_job_to){.task = task});
 }
 
 EDDY_ASYNC
@@ -60,7 +54,7 @@ eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
     struct eddy_job *job)
 {
 	int64_t deadline = job->deadline;
-	int r = eddy__job_start(self, executor, job, wake);
+	int r = eddy__job_start(self, executor, job, eddy__job_wake);
 
 	if (r < 0) {
 		if ((job_flags(job) & JOB_STORED) != 0)

@@ -39,23 +39,12 @@ settle(struct eddy_job *job)
 	return false;
 }
 
-static void
-wake(struct eddy_loop *loop, struct eddy_ready *ready)
-{
-	struct eddy_job *job = job_of(ready);
-	struct eddy_task *task = job->to.task;
-	int rc = eddy_job_rc(job);
-
-	eddy__job_heard(loop, job);
-	eddy__free(owned_of(job));
-	eddy_unpark(task, rc);
-}
-
 static int
 give_up(struct eddy_task *task, int rc)
 {
 	struct owned_job *owned = task->use.user[0];
 	struct eddy_job *job = &owned->job;
+	struct eddy_executor *executor = job->executor;
 	void *nothing = NULL;
 	uint32_t out = OUT;
 
@@ -66,7 +55,7 @@ give_up(struct eddy_task *task, int rc)
 	}
 	memcpy(owned->ref, &nothing, sizeof(nothing));
 	eddy__job_give_up(job, EDDY_CANCELLED);
-	eddy__job_forgotten(task->loop, job);
+	eddy__job_forgotten(task->loop, executor);
 	release(owned);
 	return eddy_unpark(task, rc);
 }
@@ -99,7 +88,7 @@ eddy_offload_owned_bytes(struct eddy_task *self, struct eddy_executor *executor,
 	owned->ref = ref;
 	owned->parts = 2;
 	self->use.user[0] = owned;
-	r = eddy__job_start(self, executor, &owned->job, wake);
+	r = eddy__job_start(self, executor, &owned->job, eddy__job_wake);
 	if (r < 0) {
 		eddy__free(owned);
 		return eddy_complete(self, r);

@@ -36,6 +36,8 @@ start_clock(struct worker *worker)
 	struct eddy_job *job = worker->jobs[i];
 	struct eddy_long_job *part = job != NULL ? long_part(job) : NULL;
 
+	if (job != NULL)
+		job_note(job, JOB_AHEAD);
 	worker->limit = 0;
 	if (part != NULL && part->run_limit > 0) {
 		worker->limit = eddy_after(part->run_limit);

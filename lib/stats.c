@@ -63,6 +63,8 @@ eddy_loop_stats(const struct eddy_loop *loop, struct eddy_loop_stats *stats)
 	eddy_histogram_merge(&stats->lag, &loop->stats.lag);
 	eddy_histogram_merge(&stats->turn, &loop->stats.turn);
 	eddy_histogram_merge(&stats->job, &loop->stats.job);
+	eddy_histogram_merge(&stats->queue, &loop->stats.queue);
+	eddy_histogram_merge(&stats->run, &loop->stats.run);
 }
 
 static void
@@ -85,6 +87,8 @@ eddy_loop_stats_reset(struct eddy_loop *loop)
 	reset(&loop->stats.lag);
 	reset(&loop->stats.turn);
 	reset(&loop->stats.job);
+	reset(&loop->stats.queue);
+	reset(&loop->stats.run);
 	return 0;
 }
 
@@ -92,7 +96,7 @@ static void
 print(struct text *text, const char *name, const struct eddy_histogram *h)
 {
 	eddy__print(text,
-	    "%-4s %10" PRIu64 " times, us: p50 %.1f, p99 %.1f, p99.9 %.1f, "
+	    "%-5s %10" PRIu64 " times, us: p50 %.1f, p99 %.1f, p99.9 %.1f, "
 	    "max %.1f\n",
 	    name, sum(h), (double)eddy_histogram_percentile(h, 50) / 1e3,
 	    (double)eddy_histogram_percentile(h, 99) / 1e3,
@@ -108,5 +112,7 @@ eddy_loop_stats_print(const struct eddy_loop_stats *stats, int fd)
 	print(&text, "lag", &stats->lag);
 	print(&text, "turn", &stats->turn);
 	print(&text, "job", &stats->job);
+	print(&text, "queue", &stats->queue);
+	print(&text, "run", &stats->run);
 	return eddy__print_end(&text);
 }

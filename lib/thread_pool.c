@@ -287,8 +287,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	    !eddy__loop_inside(door->loop))
 		return put(pool, job);
 	loop = door->loop;
-	if (loop->cork.executor != executor ||
-	    loop->cork.count == loop->cork.room) {
+	if (!cork_fits(&loop->cork, executor)) {
 		/* One that waited for room may come from within a flush. */
 		if (A_LOAD(&executor->waiting) != 0 || !loop->dispatching)
 			return put(pool, job);
@@ -296,10 +295,8 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 			eddy__loop_flush(loop, true);
 		r = grant(pool, loop);
 	}
-	if (r == 0) {
-		A_STORE(&job->state, JOB_CORKED);
-		loop->cork.jobs[loop->cork.count++] = job;
-	}
+	if (r == 0)
+		cork_put(&loop->cork, job);
 	if (r != -EAGAIN)
 		return r;
 	eddy__loop_flush(loop, true); /* those came first */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-#include <eddy/executor.h>
+#include <eddy/process_pool.h>
 #include <eddy/stats.h>
+#include <eddy/thread_pool.h>
 #include <eddy/timer.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -175,7 +177,7 @@ on_start(struct eddy_loop *loop, struct eddy_timer *timer)
 	ck_assert_int_eq(eddy_submit(&executor, &one, loop, on_done), 0);
 }
 
-START_TEST(one_in_64_jobs_is_timed)
+START_TEST(of_64_short_jobs_at_least_one_is_timed)
 {
 	struct eddy_loop *loop = census_loop();
 	struct eddy_loop_stats stats = {.lag = {{0}, 0}};
@@ -187,8 +189,141 @@ START_TEST(one_in_64_jobs_is_timed)
 	ck_assert_int_eq(eddy_timer_start(loop, &timer, 0), 0);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	eddy_loop_stats(loop, &stats);
-	ck_assert_uint_eq(sum(&stats.job), 10);
+	ck_assert_uint_ge(sum(&stats.job), 10);
+	ck_assert_uint_eq(sum(&stats.queue), sum(&stats.job));
+	ck_assert_uint_eq(sum(&stats.run), sum(&stats.job));
+	ck_assert_int_eq(eddy_loop_stats_reset(loop), 0);
+	memset(&stats, 0, sizeof(stats));
+	eddy_loop_stats(loop, &stats);
+	ck_assert_uint_eq(
+	    sum(&stats.job) + sum(&stats.queue) + sum(&stats.run), 0);
 	eddy_executor_fini(&executor);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+/* Queue and run apart: a job that naps, behind one that waits for a gate. */
+
+static int gate[2];
+static struct eddy_executor *pool;
+
+static int
+wait_for_gate(void *arg)
+{
+	(void)arg;
+	return read(eddy_job_fd(0), &(char){0}, 1) == 1 ? 0 : -EIO;
+}
+
+static int
+nap(void *arg)
+{
+	(void)arg;
+	usleep(30000);
+	return 0;
+}
+
+static void
+on_returned(struct eddy_loop *loop, struct eddy_job *done)
+{
+	(void)loop;
+	ck_assert_int_eq(eddy_job_rc(done), 0);
+}
+
+static void
+open_gate(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	(void)loop;
+	(void)timer;
+	ck_assert_int_eq(write(gate[1], "", 1), 1);
+}
+
+static void
+on_queue(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	static char arg;
+	static struct eddy_job behind = EDDY_JOB(nap, &arg);
+
+	ck_assert_int_eq(eddy_submit(pool, &behind, loop, on_returned), 0);
+	eddy_timer_init(timer, open_gate);
+	ck_assert_int_eq(
+	    eddy_timer_start(loop, timer, eddy_after(EDDY_MS(20))), 0);
+}
+
+static void
+open_pool(struct eddy_loop *loop, bool processes)
+{
+	struct eddy_thread_pool_options threads = {.workers_max = 1};
+	struct eddy_process_pool_options options = {
+	    .workers = 1, .flags = EDDY_PASS_DESCRIPTORS};
+
+	ck_assert_int_eq(processes
+			     ? eddy_process_pool_open(&pool, loop, &options)
+			     : eddy_thread_pool_open(&pool, &threads),
+	    0);
+}
+
+START_TEST(queue_and_run_time_are_apart)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_loop_stats stats = {.lag = {{0}, 0}};
+	struct eddy_descriptors fds = {.in_count = 1};
+	static char arg;
+	struct eddy_long_job first = EDDY_LONG_JOB(wait_for_gate, &arg, NULL);
+	struct eddy_timer timer;
+
+	ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
+	fds.in[0] = gate[0];
+	first.fds = &fds;
+	open_pool(loop, _i != 0);
+	/* Outside of a callback, so that is not timed. */
+	ck_assert_int_eq(eddy_submit(pool, &first.job, loop, on_returned), 0);
+	eddy_timer_init(&timer, on_queue);
+	ck_assert_int_eq(eddy_timer_start(loop, &timer, 0), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	eddy_loop_stats(loop, &stats);
+	ck_assert_uint_eq(sum(&stats.job), 1);
+	ck_assert_int_ge(stats.queue.max, EDDY_MS(20));
+	ck_assert_int_ge(stats.run.max, EDDY_MS(30));
+	ck_assert_int_ge(stats.job.max, stats.queue.max + stats.run.max);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(10)), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	close(gate[0]);
+	close(gate[1]);
+}
+END_TEST
+
+static void
+on_cancelled(struct eddy_loop *loop, struct eddy_job *done)
+{
+	(void)loop;
+	ck_assert_int_eq(eddy_job_rc(done), -ECANCELED);
+}
+
+static void
+on_change_of_mind(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	static char arg;
+	static struct eddy_job never = EDDY_JOB(nap, &arg);
+
+	(void)timer;
+	ck_assert_int_eq(eddy_submit(pool, &never, loop, on_cancelled), 0);
+	ck_assert_int_eq(eddy_job_cancel(&never), 0);
+}
+
+START_TEST(a_job_that_never_ran_has_no_queue_or_run_time)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_loop_stats stats = {.lag = {{0}, 0}};
+	struct eddy_timer timer;
+
+	open_pool(loop, false);
+	eddy_timer_init(&timer, on_change_of_mind);
+	ck_assert_int_eq(eddy_timer_start(loop, &timer, 0), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	eddy_loop_stats(loop, &stats);
+	ck_assert_uint_eq(sum(&stats.job), 1);
+	ck_assert_uint_eq(sum(&stats.queue) + sum(&stats.run), 0);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(10)), 0);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
 END_TEST
@@ -224,10 +359,13 @@ START_TEST(the_printed_form_has_a_line_each)
 	n = pread(fd, text, sizeof(text) - 1, 0);
 	ck_assert_int_gt(n, 0);
 	text[n] = '\0';
-	ck_assert_ptr_eq(strstr(text, "lag           1 times, us: p50 1.5, p99 "
-				      "1.5, p99.9 1.5, max 1.5\nturn "),
+	ck_assert_ptr_eq(
+	    strstr(text, "lag            1 times, us: p50 1.5, p99 "
+			 "1.5, p99.9 1.5, max 1.5\nturn "),
 	    text);
 	ck_assert_ptr_nonnull(strstr(text, "\njob "));
+	ck_assert_ptr_nonnull(strstr(text, "\nqueue "));
+	ck_assert_ptr_nonnull(strstr(text, "\nrun "));
 	close(fd);
 }
 END_TEST
@@ -286,14 +424,17 @@ main(void)
 {
 	Suite *suite = suite_create("stats");
 	TCase *histograms = census_case(suite, "histograms", 5);
+	TCase *loop = census_case(suite, "loop", 10);
 
 	tcase_add_loop_test(histograms, a_duration_goes_to_its_power_of_two, 0,
 	    COUNT_OF(buckets));
 	census_add(histograms, percentiles_match_a_sorted_list,
 	    an_empty_histogram_answers_0, merged_histograms_add_up);
-	census_add(census_case(suite, "loop", 5), lag_and_turns_are_counted,
-	    one_in_64_jobs_is_timed, a_virtual_clock_counts_nothing,
-	    the_printed_form_has_a_line_each, any_thread_may_read,
-	    only_the_loop_thread_may_reset);
+	tcase_add_loop_test(loop, queue_and_run_time_are_apart, 0, 2);
+	census_add(loop, lag_and_turns_are_counted,
+	    of_64_short_jobs_at_least_one_is_timed,
+	    a_job_that_never_ran_has_no_queue_or_run_time,
+	    a_virtual_clock_counts_nothing, the_printed_form_has_a_line_each,
+	    any_thread_may_read, only_the_loop_thread_may_reset);
 	return suite_main(suite);
 }

@@ -51,15 +51,15 @@ struct eddy_job {
 	const char *name; /* borrowed; for people */
 	struct eddy_executor *executor; /* private */
 	void *door;                     /* private: of its loop */
-	union {
+	union eddy_job_to {
 		eddy_job_done_fn *done;
 		struct eddy_task *task;
-		struct eddy_loop *home; /* nobody; its executor's */
-	} to;                           /* private: who hears of the outcome */
-	int result;                     /* see enum eddy_outcome */
-	uint8_t flags;                  /* EDDY_JOB_* */
-	uint8_t outcome;                /* enum eddy_outcome */
-	uint8_t stop;     /* private: asked to, for that outcome */
+		uintptr_t needs; /* nobody; see job.c */
+	} to;                    /* private: who hears of the outcome */
+	int result;              /* see enum eddy_outcome */
+	uint8_t flags;           /* EDDY_JOB_* */
+	uint8_t outcome;         /* enum eddy_outcome */
+	uint8_t stop;            /* private: asked to, for that outcome */
 	uint8_t attempts; /* workers that died with it before it started */
 };
 
@@ -151,13 +151,12 @@ struct eddy_executor {
 	/* When nobody may need its memory any more; NULL: it is the caller's. */
 	void (*destroy)(struct eddy_executor *executor);
 	uint32_t refs; /* any thread: until closed; jobs that were not heard */
-	const uint32_t *ours;      /* 0 in a forked child; or NULL */
-	uint32_t traced;           /* any thread: a loop with a trace uses it */
-	struct eddy_loop *home;    /* it is closed in that thread; or NULL */
-	pthread_mutex_t lock;      /* guards all that follows */
-	struct eddy_ready waiters; /* jobs that wait for room, FIFO */
-	uint32_t waiting;          /* how many; or are on their way */
-	uint64_t room;             /* what eddy_executor_room hands out */
+	const uint32_t *ours;       /* 0 in a forked child; or NULL */
+	struct eddy_loop *home;     /* it is closed in that thread; or NULL */
+	pthread_mutex_t lock;       /* guards all that follows */
+	struct eddy_ready waiters;  /* jobs that wait for room, FIFO */
+	uint32_t waiting;           /* how many; or are on their way */
+	uint64_t room;              /* what eddy_executor_room hands out */
 	struct eddy_job *admitting; /* one of those on their way */
 	bool closing;               /* refuses jobs */
 	bool closed;                /* and those that wait */

@@ -30,7 +30,10 @@ struct eddy_loop_stats {
 	struct eddy_histogram lag; /* of a turn's first timer behind its time */
 	struct eddy_histogram
 	    turn; /* from the poll's end to the last callback's */
-	struct eddy_histogram job; /* from submit to outcome; one in 64 */
+	/* Of a sample of the jobs: from submit to outcome, */
+	struct eddy_histogram job;
+	struct eddy_histogram queue; /* from submit to start, if it ran, */
+	struct eddy_histogram run;   /* from there to its end */
 };
 
 /* Add what loop has counted to stats.  Any thread, while it is open. */
