@@ -191,7 +191,7 @@ $(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
 
 peers    = $(patsubst %,$(B)/bench/peers/$(1)_%.o,eddy $(filter-out -l%,$(2)))
 $(B)/bench_timer: $(call peers,timer,$(timers))
-$(B)/bench_pool: $(call peers,pool,child direct raw $(pools))
+$(B)/bench_pool: $(call peers,pool,child direct raw ring $(pools))
 $(B)/bench_pool: $(patsubst %,$(B)/bench/peers/pool_%,$(aliens))
 $(B)/bench_pool: link += $(filter -l%,$(pools))
 $(B)/bench_offload: $(B)/bench/peers/floor.o

@@ -24,7 +24,7 @@ static const struct {
     {"Boost.Asio", "libboost-dev", NULL, NULL},
     {"GLib", "libglib2.0-dev", NULL, NULL},
     {"threads, no queue", "", NULL, NULL},
-    {"raw futex, eventfd", "", NULL, NULL},
+    {"raw futex, eventfd", "", NULL, NULL}, {"bare rings", "", NULL, NULL},
     {"asyncio", "python3", PYTHON "bench/peers/pool_asyncio.py asyncio",
 	PYTHON "-c 'import asyncio' 2>/dev/null"},
     {"uvloop", "python3-uvloop", PYTHON "bench/peers/pool_asyncio.py uvloop",
@@ -193,7 +193,8 @@ window(long workers, long size, long n)
 	load = (struct pool_load){.workers = workers, .window = size};
 	snprintf(
 	    title, sizeof(title), "window %ld, %ld workers", size, workers);
-	compare("time", OURS | PEERS | (size != 4096 ? SCRIPTS : 0), run, n);
+	compare("time", OURS | PEERS | SET(RING) | (size != 4096 ? SCRIPTS : 0),
+	    run, n);
 	if (size == 16) {
 		bar_best("time", NO_SPIN, 1);
 		bar_best("time", EDDY, 0.5);

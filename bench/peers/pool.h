@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* Who runs; DIRECT is threads without a queue, RAW without a pool. */
+/* Who runs; DIRECT is threads without a queue, RAW and RING without a pool. */
 enum {
 	EDDY,
 	NO_SPIN,
@@ -23,6 +23,7 @@ enum {
 	GLIB,
 	DIRECT,
 	RAW,
+	RING,
 	ASYNCIO,
 	UVLOOP,
 	TOKIO,
@@ -62,6 +63,7 @@ typedef void pool_run(const struct pool_load *load, bool first);
 pool_run pool_eddy;
 pool_run pool_direct;
 pool_run pool_raw;
+pool_run pool_ring;
 pool_run pool_libuv __attribute__((weak));
 pool_run pool_asio __attribute__((weak));
 pool_run pool_glib __attribute__((weak));

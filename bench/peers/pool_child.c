@@ -20,7 +20,8 @@ pool_run *const pool_peers[POOL_PEERS] = {[EDDY] = pool_eddy,
     [ASIO] = pool_asio,
     [GLIB] = pool_glib,
     [DIRECT] = pool_direct,
-    [RAW] = pool_raw};
+    [RAW] = pool_raw,
+    [RING] = pool_ring};
 
 struct pool_state pool_state;
 
