@@ -15,6 +15,7 @@ out=$top/build/models
 configurations() {
 	case $1 in
 	cancel) echo THREAD=0,FAILS=1 NW=1,FAILS=1 THREAD=1 ;;
+	outcome) echo NW=2 J=3 NW=3,J=1 ;;
 	room) echo NW=1 LIMIT=2 NW=2 PLAIN=1 ;;
 	shutdown) echo START=1 START=2 ;;
 	submit) echo TURN=3 TURN=4,PUTS=0 TURN=4,PUTS=1 NW=3,TURN=2,PUTS=0 ;;
