@@ -1539,15 +1539,17 @@ no_init(void *arg, void **ret_state)
 	return arg == NULL ? -ENOKEY : -EBADE;
 }
 
-/* All jobs are lost with error, and the pool says that it is of no use. */
+/* All jobs are lost with error, and the pool says that it is of no use.  Only
+ * who hangs meets the limit, however loaded the machine is. */
 static void
 lost_open(struct rig *rig, int (*init)(void *, void **), int error)
 {
+	int limit = error != -ETIME ? 10000 : SLOW ? 200 : 20;
 	struct call calls[10];
 	int i;
 
 	rig_open(rig, .workers = 4, .worker_open = init,
-	    .boot_limit = EDDY_MS(SLOW ? 200 : 20));
+	    .boot_limit = EDDY_MS(limit));
 	for (i = 0; i < 10; i++)
 		call_start(rig, &calls[i], count, 1);
 	for (i = 0; i < 10; i++)

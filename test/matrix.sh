@@ -23,8 +23,11 @@ skip_memcheck='cluster door schedules child process_pool zygote edges hostile
     jobs strand executor offload watch copy run_on clock rules'
 # Single tests, the same:
 #   a_copy_shows_...: musl ends who writes past an allocation
+#   a_million_...: resident bytes are musl's and the sanitizer's, too
 #   without_pwait2_...: they count calls that valgrind does not have
-SHIM_SKIP=$(echo 'a_copy_shows_a_wrong_size without_pwait2_no_timer_is_early
+SHIM_SKIP=$(echo 'a_copy_shows_a_wrong_size
+    a_million_sleeping_tasks_cost_at_most_220_resident_bytes_each
+    without_pwait2_no_timer_is_early
     without_pwait2_a_wait_ends_once without_pwait2_a_storm_does_not_postpone')
 export SHIM_SKIP CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4}
 
