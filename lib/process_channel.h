@@ -100,7 +100,8 @@ void eddy__zygote_unlink(struct eddy_zygote *zygote, int link);
 /* Any thread: may a worker have fn?  It was mapped when zygote was opened. */
 bool eddy__zygote_has(const struct eddy_zygote *zygote, uintptr_t fn);
 
-/* process_maps.c: what of this process is executable, in order. */
+/* process_maps.c: what of this process is executable, in order; nothing: it is
+ * not known, as without procfs. */
 struct range {
 	uintptr_t from, to;
 };

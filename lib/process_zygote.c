@@ -102,8 +102,7 @@ eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 	*z = (struct eddy_zygote){.socket = ends[0], .host = eddy__getpid()};
 	z->uid = geteuid();
 	z->gid = getegid();
-	r = eddy__executable(&z->ranges);
-	z->count = r > 0 ? r : 0; /* without procfs: whatever it is */
+	z->count = eddy__executable(&z->ranges);
 	r = z->pid = fork_zygote(ends, z->host);
 	if (r < 0)
 		goto fail_fork;
