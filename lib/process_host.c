@@ -19,10 +19,11 @@
 #include "process_impl.h"
 
 enum {
-	ATTEMPTS = 3,     /* workers that die before they start a job */
-	FAILURES = 8,     /* rounds of boots until waiting jobs are lost */
-	BELLS = 1000,     /* for nothing: a broken worker */
-	SPAWN_AHEAD = 64, /* orders that the zygote's socket must hold */
+	ATTEMPTS = 3,      /* workers that die before they start a job */
+	FAILURES = 8,      /* rounds of boots until waiting jobs are lost */
+	BELLS = 1000,      /* for nothing: a broken worker */
+	SPAWN_AHEAD = 64,  /* orders that the zygote's socket must hold */
+	SLICE = 256 << 10, /* bytes of a result in one turn: 30 us */
 };
 #define BACK_OFF_FIRST EDDY_MS(10)
 #define BACK_OFF_LAST  EDDY_S(1)
@@ -227,7 +228,7 @@ listen_to(struct worker *worker)
 	if (worker->state != LIVE && worker->state != ASKED)
 		return;
 	eddy__process_hear_reports(worker);
-	if (!eddy__process_drain(worker)) {
+	if (!eddy__process_drain(worker, SLICE)) {
 		eddy__process_kill(worker, EDDY_PROTOCOL);
 	} else if (worker->state == ASKED && worker->held == 0) {
 		worker->why = EDDY_NONE; /* it has obeyed */
@@ -265,7 +266,7 @@ eddy__process_interrupt(
 	listen_to(worker); /* if it is done meanwhile, that wins */
 	for (i = 0; i < depth && worker->jobs[i] != job; i++)
 		;
-	if (i == depth)
+	if (i == depth || (worker->copied != 0 && i == worker->head % depth))
 		return -EALREADY;
 	ask(worker, job, why);
 	return 0;
@@ -351,7 +352,9 @@ settle(struct worker *worker, const struct zygote_message *death)
 
 	if (worker->state == ASKED) /* its own end is what counts */
 		worker->why = EDDY_NONE;
-	if (worker->why != EDDY_PROTOCOL && !eddy__process_drain(worker))
+	eddy__process_finish(worker);
+	if (worker->why != EDDY_PROTOCOL &&
+	    !eddy__process_drain(worker, SIZE_MAX))
 		worker->why = EDDY_PROTOCOL;
 	/* Only the oldest can have killed it. */
 	if (worker->head != worker->tail &&

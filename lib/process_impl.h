@@ -45,6 +45,8 @@ struct worker {
 	unsigned held;                    /* of them */
 	struct eddy_job *reserved; /* the only one it may have; or NULL */
 	uint32_t area;             /* that is reserved */
+	size_t copied; /* of its oldest job, which has returned result */
+	int result;
 	int64_t large_at;    /* when it had a job worth trimming after; 0 */
 	uint32_t tail, head; /* what the channel says is checked by these */
 	uint32_t reports[DEPTH_MAX]; /* by slot: progress that was told */
@@ -168,6 +170,9 @@ void *eddy__process_area(const struct worker *worker, uint32_t i);
 int eddy__process_pack(struct worker *worker, uint32_t i, struct eddy_job *job);
 int eddy__process_unpack(
     struct worker *worker, uint32_t i, struct eddy_job *job);
+/* At most limit of the bytes that have to come back yet.  True: that was all. */
+bool eddy__process_copy_back(
+    struct worker *worker, uint32_t i, struct eddy_job *job, size_t limit);
 
 /* process_transfer.c */
 /* Give memory back that a large job has needed. */
@@ -180,9 +185,12 @@ bool eddy__process_reclaim(struct worker *worker, uint32_t i);
 void eddy__process_take_back(struct worker *worker);
 struct eddy_job *eddy__process_take(struct worker *worker, uint32_t i);
 void eddy__process_hear_reports(struct worker *worker);
-/* All that a worker says it has done.  False: it cannot be true. */
-bool eddy__process_drain(struct worker *worker);
+/* What a worker says it has done; after limit bytes, one bell later.  False: it
+ * cannot be true. */
+bool eddy__process_drain(struct worker *worker, size_t limit);
 bool eddy__process_deliver_dead(struct worker *worker, uint32_t i);
+/* Deliver the job of which some bytes are copied. */
+void eddy__process_finish(struct worker *worker);
 void eddy__process_wake(struct channel *channel);
 
 #endif

@@ -72,21 +72,30 @@ in_place(const struct worker *worker, const struct eddy_job *job)
 	       job->arg == eddy__process_area(worker, worker->area);
 }
 
-/* Bytes go to the worker (in) or come back. */
 static void
-copy(struct worker *worker, uint32_t i, struct eddy_job *job, bool in)
+copy_in(struct worker *worker, uint32_t i, const struct eddy_job *job,
+    uint32_t out_only)
+{
+	uint32_t n = job->size - out_only;
+
+	if (n != 0 && !in_place(worker, job))
+		memcpy(eddy__process_area(worker, i), job->arg, n);
+}
+
+bool
+eddy__process_copy_back(
+    struct worker *worker, uint32_t i, struct eddy_job *job, size_t limit)
 {
 	struct eddy_long_job *part = long_part(job);
-	uint32_t skip = part == NULL ? 0 : in ? part->out_only : part->in_only;
-	char *area = eddy__process_area(worker, i), *arg = job->arg;
-	uint32_t n = job->size - skip;
+	size_t from = (part != NULL ? part->in_only : 0) + worker->copied;
+	size_t left = job->size - from, n = left < limit ? left : limit;
 
 	if (n == 0 || in_place(worker, job))
-		return;
-	if (in)
-		memcpy(area, arg, n);
-	else
-		memcpy(arg + skip, area + skip, n);
+		return true;
+	memcpy((char *)job->arg + from,
+	    (char *)eddy__process_area(worker, i) + from, n);
+	worker->copied += n;
+	return n == left;
 }
 
 int
@@ -98,7 +107,7 @@ eddy__process_pack(struct worker *worker, uint32_t i, struct eddy_job *job)
 	struct eddy_descriptors *fds = part != NULL ? part->fds : NULL;
 	int r = 0;
 
-	copy(worker, i, job, true);
+	copy_in(worker, i, job, part != NULL ? part->out_only : 0);
 	if (transform != NULL && transform->in.size != 0)
 		memcpy(eddy__process_area(worker, i), transform->in.data,
 		    transform->in.size);
@@ -183,7 +192,5 @@ eddy__process_unpack(struct worker *worker, uint32_t i, struct eddy_job *job)
 	for (k = mine; k < n; k++)
 		if (fds[k] >= 0)
 			eddy__close(fds[k]);
-	if (r == 0)
-		copy(worker, i, job, false);
 	return r;
 }

@@ -182,39 +182,53 @@ eddy__process_hear_reports(struct worker *worker)
 		hear_report(worker, i);
 }
 
-/* A job that its worker has done.  False: it cannot be true. */
-static bool
-deliver(struct worker *worker, uint32_t i)
+/* A job that its worker has done: 1; 0: when more is copied; or -EPROTO. */
+static int
+deliver(struct worker *worker, uint32_t i, size_t limit)
 {
 	struct slot *slot = &worker->channel->slots[i];
 	struct eddy_job *job = worker->jobs[i];
-	int result, r;
+	int r = 0;
 
-	if (A_ACQUIRE(&slot->state) != SLOT_DONE)
-		return false;
-	result = A_LOAD(&slot->result);
-	if (result < LOWEST_RESULT)
-		return false;
-	hear_report(worker, i);
-	r = eddy__process_unpack(worker, i, job);
-	if (r == -EPROTO)
-		return false;
+	if (worker->copied == 0) {
+		if (A_ACQUIRE(&slot->state) != SLOT_DONE)
+			return -EPROTO;
+		worker->result = A_LOAD(&slot->result);
+		if (worker->result < LOWEST_RESULT)
+			return -EPROTO;
+		hear_report(worker, i);
+		r = eddy__process_unpack(worker, i, job);
+		if (r == -EPROTO)
+			return r;
+	}
+	if (r == 0 && !eddy__process_copy_back(worker, i, job, limit))
+		return 0;
+	worker->copied = 0;
 	eddy__process_take(worker, i);
 	eddy__process_end_job(worker->pool, job,
-	    r < 0 ? EDDY_LOST : EDDY_RETURNED, r < 0 ? r : result);
-	return true;
+	    r < 0 ? EDDY_LOST : EDDY_RETURNED, r < 0 ? r : worker->result);
+	return 1;
 }
 
 bool
 eddy__process_deliver_dead(struct worker *worker, uint32_t i)
 {
 	hear_report(worker, i);
-	return worker->why != EDDY_PROTOCOL && deliver(worker, i);
+	return worker->why != EDDY_PROTOCOL && deliver(worker, i, SIZE_MAX) > 0;
+}
+
+void
+eddy__process_finish(struct worker *worker)
+{
+	if (worker->copied != 0)
+		deliver(worker, worker->head++ % worker->pool->options.depth,
+		    SIZE_MAX);
 }
 
 bool
-eddy__process_drain(struct worker *worker)
+eddy__process_drain(struct worker *worker, size_t limit)
 {
+	int r = 1;
 	uint32_t head = A_ACQUIRE(&worker->channel->head);
 
 	if (head - worker->head > worker->tail - worker->head)
@@ -227,9 +241,14 @@ eddy__process_drain(struct worker *worker)
 	for (; worker->head != head; worker->head++) {
 		uint32_t i = worker->head % worker->pool->options.depth;
 
-		if (worker->jobs[i] != NULL && /* not taken back */
-		    !deliver(worker, i))
+		if (worker->jobs[i] != NULL) /* not taken back */
+			r = deliver(worker, i, limit);
+		if (r < 0)
 			return false;
+		if (r == 0) { /* others have their turn first */
+			eddy__ring(worker->bell.fd);
+			return true;
+		}
 	}
 	start_clock(worker);
 	return true;

@@ -240,6 +240,43 @@ START_TEST(a_slot_may_have_64_mib)
 }
 END_TEST
 
+static int
+fill(void *arg)
+{
+	memset(arg, 7, 8 << 20);
+	return 0;
+}
+
+/* And between them nothing can take it back: no cancel (1), no death (2). */
+START_TEST(a_large_result_comes_in_slices_between_turns)
+{
+	char *bytes = calloc(1, 8 << 20);
+	struct call call = {.job = {.fn = fill, .arg = bytes, .size = 8 << 20}};
+	int pid, turns = 0;
+	struct rig rig;
+
+	ck_assert_ptr_nonnull(bytes);
+	rig_open(&rig, .workers = 1, .slot_size = 8 << 20);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &call.job, rig.loop, on_call), 0);
+	rig_until(&rig, A_LOAD(&bytes[0]) == 7);
+	ck_assert_int_eq(call.answers, 0);
+	ck_assert_int_eq(bytes[(8 << 20) - 1], 0);
+	if (_i == 1)
+		ck_assert_int_eq(eddy_job_cancel(&call.job), -EALREADY);
+	ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &pid, 1), 1);
+	if (_i == 2)
+		kill(pid, SIGKILL);
+	for (; call.answers == 0; turns++)
+		rig_step(&rig);
+	ck_assert(_i == 2 || turns > 8);
+	ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);
+	ck_assert_mem_eq(bytes, bytes + 1, (8 << 20) - 1);
+	free(bytes);
+	rig_close(&rig);
+}
+END_TEST
+
 /* When the pool is open, nobody else has what the host closes. */
 START_TEST(what_the_host_closes_is_closed)
 {
@@ -304,5 +341,7 @@ main(void)
 	    a_pool_recovers_from_want_of_processes, a_slot_may_have_64_mib,
 	    what_the_host_closes_is_closed,
 	    what_the_host_has_read_ahead_is_its_own);
+	tcase_add_loop_test(census_case(suite, "slices", 20),
+	    a_large_result_comes_in_slices_between_turns, 0, 3);
 	return suite_main(suite);
 }
