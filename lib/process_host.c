@@ -19,7 +19,6 @@
 #include "process_impl.h"
 
 enum {
-	ATTEMPTS = 3,      /* workers that die before they start a job */
 	FAILURES = 8,      /* rounds of boots until waiting jobs are lost */
 	BELLS = 1000,      /* for nothing: a broken worker */
 	SPAWN_AHEAD = 64,  /* orders that the zygote's socket must hold */

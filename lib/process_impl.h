@@ -40,6 +40,7 @@ struct worker {
 	pid_t pid;
 	int pidfd; /* -1: none yet */
 	int mail;  /* -1: none */
+	bool deaf; /* it has closed its end, or is dead */
 	struct channel *channel;
 	struct eddy_job *jobs[DEPTH_MAX]; /* by slot; NULL: taken back */
 	unsigned held;                    /* of them */
@@ -97,6 +98,7 @@ struct pool {
 	(worker) < (pool)->workers + (pool)->options.workers; \
 	(worker)++
 
+enum { ATTEMPTS = 3 };           /* workers that die before they start a job */
 #define DEATH_DURATION EDDY_S(5) /* for SIGKILL to work */
 
 /* The long job around job, or NULL. */

@@ -121,7 +121,7 @@ eddy__process_pack(struct worker *worker, uint32_t i, struct eddy_job *job)
 	if (slot->passes && fds->in_count != 0)
 		r = eddy__send(
 		    worker->mail, "", 1, fds->in, (int)fds->in_count);
-	return r < 0 ? r : 0;
+	return r == -ECONNRESET ? -EPIPE : r < 0 ? r : 0;
 }
 
 /* An output of that size: in the slot it is copied, or it could change yet. */
@@ -159,10 +159,15 @@ static int
 receive(struct worker *worker, int *fds, uint32_t n)
 {
 	char byte;
+	int r;
 
 	if (n == 0)
 		return 0;
-	if (eddy__recv(worker->mail, &byte, 1, fds, (int)n) != 1)
+	r = eddy__recv(worker->mail, &byte, 1, fds, (int)n);
+	/* It died with mail of ours unread; said once, before its own mail. */
+	if (r == -ECONNRESET)
+		r = eddy__recv(worker->mail, &byte, 1, fds, (int)n);
+	if (r != 1)
 		return -EPROTO;
 	return fds[n - 1] >= 0 ? 0 : fds[n - 1] == -EMFILE ? -EMFILE : -EPROTO;
 }

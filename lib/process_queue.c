@@ -96,6 +96,8 @@ tired(const struct worker *worker)
 {
 	const struct eddy_process_pool_options *o = &worker->pool->options;
 
+	if (worker->deaf)
+		return true;
 	if (worker->tail == 0) /* one job at least, or none would ever run */
 		return false;
 	return (o->max_jobs != 0 && worker->tail >= o->max_jobs) ||

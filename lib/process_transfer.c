@@ -82,6 +82,11 @@ eddy__process_put(struct worker *worker, struct eddy_job *job)
 	struct eddy_long_job *part = long_part(job);
 	int r = eddy__process_pack(worker, i, job);
 
+	worker->deaf = r == -EPIPE;
+	if (r == -EPIPE && job->attempts++ < ATTEMPTS) {
+		eddy__process_requeue(pool, job);
+		return;
+	}
 	if (r < 0) {
 		eddy__process_end_job(pool, job, EDDY_LOST, r);
 		return;

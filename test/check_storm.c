@@ -3,7 +3,9 @@
  * has one outcome, and none runs twice. */
 #include "procs.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 enum { ALL = 100002, WINDOW = 64, WORKERS = 3 };
 
@@ -19,6 +21,7 @@ static struct board {
 	uint32_t ran[ALL];
 	uint32_t answers; /* of a host that will be killed */
 	uint32_t next;    /* of the jobs in a queue */
+	ino_t file;       /* that is passed */
 	int pids[WORKERS];
 } * board;
 
@@ -43,6 +46,62 @@ work(void *arg)
 	return twice(arg);
 }
 
+/* With descriptors of that file, 0 to EDDY_DESCRIPTORS of them. */
+
+struct parcel {
+	struct eddy_long_job part;
+	struct bytes bytes;
+	struct eddy_descriptors fds;
+	int answers;
+};
+
+static unsigned
+number_of_fds(uint32_t n)
+{
+	return n % (EDDY_DESCRIPTORS + 1);
+}
+
+static bool
+is_passed(int fd)
+{
+	struct stat stat;
+
+	return fstat(fd, &stat) == 0 && stat.st_ino == board->file;
+}
+
+/* Return all that came; the numbers of more tell if any was left behind by an
+ * earlier job. */
+static int
+carry(void *arg)
+{
+	unsigned i, n = number_of_fds(((struct bytes *)arg)->number);
+	int fd;
+
+	for (i = 0; i < n; i++) {
+		fd = fcntl(eddy_job_fd(i), F_DUPFD_CLOEXEC, 0);
+		if (!is_passed(fd) || fd != (int)(3 + n + i) ||
+		    eddy_job_return_fd(fd) != 0)
+			return -EBADF;
+	}
+	return work(arg);
+}
+
+/* What came back is as it should be, and closed. */
+static bool
+close_passed(struct parcel *parcel)
+{
+	unsigned i, n = parcel->part.job.outcome == EDDY_RETURNED
+	                    ? number_of_fds(parcel->bytes.number)
+	                    : 0;
+	bool good = parcel->part.fds == NULL || parcel->fds.out_count == n;
+
+	for (i = 0; i < parcel->fds.out_count; i++) {
+		good = good && is_passed(parcel->fds.out[i]);
+		ck_assert_int_eq(close(parcel->fds.out[i]), 0);
+	}
+	return good;
+}
+
 /* The history. */
 
 struct event {
@@ -54,12 +113,12 @@ static struct event *history;
 
 /* Does it fit with what its job does, and what was done to its worker? */
 static bool
-fits(const struct call *call)
+fits(const struct eddy_job *job, const struct bytes *bytes)
 {
-	uint32_t n = call->bytes.number, ran = A_LOAD(&board->ran[n]);
-	int result = call->job.result, out = call->bytes.out;
+	uint32_t n = bytes->number, ran = A_LOAD(&board->ran[n]);
+	int result = job->result, out = bytes->out;
 
-	switch ((enum eddy_outcome)call->job.outcome) {
+	switch ((enum eddy_outcome)job->outcome) {
 	case EDDY_RETURNED:
 		return ran == 1 && result == 7 && out == (int)n * 2 + 1;
 	case EDDY_CRASHED:
@@ -81,25 +140,36 @@ fits(const struct call *call)
 static void
 on_outcome(struct eddy_loop *loop, struct eddy_job *job)
 {
-	struct call *call = (struct call *)job;
-	struct event *event = &history[call->bytes.number];
+	struct parcel *parcel = (struct parcel *)job;
+	struct event *event = &history[parcel->bytes.number];
 
 	(void)loop;
 	event->answers++;
 	event->outcome = job->outcome;
-	event->right = fits(call);
-	call->answers++;
+	event->right = fits(job, &parcel->bytes) && close_passed(parcel);
+	parcel->answers++;
 }
 
+/* file: goes along; or -1. */
 static bool
-start(struct rig *rig, struct call *call, uint32_t n)
+start(struct rig *rig, struct parcel *parcel, uint32_t n, int file)
 {
+	struct eddy_job *job = &parcel->part.job;
+	unsigned i;
 	int r;
 
-	*call = (struct call){.bytes = {n, (int)n, 0}};
-	call->job = (struct eddy_job)EDDY_JOB(work, &call->bytes);
-	call->job.deadline = eddy_after(EDDY_MS(30 * SLOW));
-	r = eddy_submit(rig->pool, &call->job, rig->loop, on_outcome);
+	*parcel = (struct parcel){.bytes = {n, (int)n, 0}};
+	*job = (struct eddy_job)EDDY_JOB(work, &parcel->bytes);
+	if (file >= 0) {
+		job->fn = carry;
+		job->flags = EDDY_JOB_LONG;
+		parcel->part.fds = &parcel->fds;
+		parcel->fds.in_count = number_of_fds(n);
+		for (i = 0; i < parcel->fds.in_count; i++)
+			parcel->fds.in[i] = file;
+	}
+	job->deadline = eddy_after(EDDY_MS(30 * SLOW));
+	r = eddy_submit(rig->pool, job, rig->loop, on_outcome);
 	history[n].submits += r == 0;
 	ck_assert(r == 0 || r == -EPIPE); /* the zygote is gone */
 	return r == 0;
@@ -158,9 +228,9 @@ go_on(struct rig *rig)
 
 /* Keep a window of jobs under way and spread the kills over them. */
 static int
-storm(struct rig *rig, int jobs, int kills, unsigned seed)
+storm(struct rig *rig, int jobs, int kills, unsigned seed, int file)
 {
-	static struct call calls[WINDOW];
+	static struct parcel calls[WINDOW];
 	int i, sent = 0, done = 0, killed = 0;
 
 	for (i = 0; i < WINDOW; i++)
@@ -170,10 +240,11 @@ storm(struct rig *rig, int jobs, int kills, unsigned seed)
 			if (calls[i].answers == 0)
 				done--;
 			else if (sent < jobs)
-				ck_assert(
-				    start(rig, &calls[i], (uint32_t)sent++));
+				ck_assert(start(
+				    rig, &calls[i], (uint32_t)sent++, file));
 		if (rand_r(&seed) % 8 == 0)
-			eddy_job_cancel(&calls[rand_r(&seed) % WINDOW].job);
+			eddy_job_cancel(
+			    &calls[rand_r(&seed) % WINDOW].part.job);
 		if ((int64_t)killed * jobs <= (int64_t)done * kills)
 			killed += strike(rig, &seed);
 		rig_step(rig);
@@ -181,20 +252,26 @@ storm(struct rig *rig, int jobs, int kills, unsigned seed)
 	return killed;
 }
 
+/* _i: with descriptors, there and back; the census sees those that stay. */
 START_TEST(a_storm_loses_no_job_and_runs_none_twice)
 {
 	static const unsigned depths[] = {1, 2, 4};
 	uint64_t outcomes[EDDY_PROTOCOL + 1] = {0};
 	int part = size.jobs / 3 + 1, kills = 0;
+	int file = _i == 0 ? -1 : memfd_create("passed", MFD_CLOEXEC);
+	struct stat stat = {.st_ino = 0};
 	struct rig rig;
 	unsigned i;
 
+	ck_assert(_i == 0 || fstat(file, &stat) == 0);
 	for (i = 0; i < 3; i++) {
 		open_history(part);
+		board->file = stat.st_ino;
 		rig_open(&rig, .workers = WORKERS, .depth = depths[i],
+		    .flags = _i != 0 ? EDDY_PASS_DESCRIPTORS : 0,
 		    .grace = i == 1 ? EDDY_MS(1) : 0,
 		    .max_jobs = i == 2 ? 50 : 0);
-		kills += storm(&rig, part, size.kills / 3 + 1, i + 1);
+		kills += storm(&rig, part, size.kills / 3 + 1, i + 1, file);
 		check_history(part, outcomes);
 		go_on(&rig);
 		rig_close(&rig);
@@ -203,13 +280,16 @@ START_TEST(a_storm_loses_no_job_and_runs_none_twice)
 	/* Given up after three workers that were killed too soon. */
 	ck_assert_uint_le(outcomes[EDDY_LOST], (unsigned)kills / 20 + 1);
 	if (full)
-		printf("storm\t%d jobs\t%d kills\t0 lost\t0 twice\t"
+		printf("storm%s\t%d jobs\t%d kills\t0 lost\t0 twice\t"
 		       "%d returned\t%d crashed\t%d expired\t%d cancelled\t"
 		       "%d given up\n",
-		    part * 3, kills, (int)outcomes[EDDY_RETURNED],
+		    _i != 0 ? " of descriptors" : "", part * 3, kills,
+		    (int)outcomes[EDDY_RETURNED],
 		    (int)(outcomes[EDDY_CRASHED] + outcomes[EDDY_EXITED]),
 		    (int)outcomes[EDDY_EXPIRED], (int)outcomes[EDDY_CANCELLED],
 		    (int)outcomes[EDDY_LOST]);
+	if (file >= 0)
+		close(file);
 }
 END_TEST
 
@@ -288,7 +368,7 @@ END_TEST
 START_TEST(a_storm_on_zygotes_loses_no_job)
 {
 	uint64_t outcomes[EDDY_PROTOCOL + 1] = {0};
-	struct call calls[WINDOW];
+	struct parcel calls[WINDOW];
 	unsigned seed = 1;
 	struct rig rig;
 	int i, k;
@@ -299,7 +379,7 @@ START_TEST(a_storm_on_zygotes_loses_no_job)
 		open_history(WINDOW * 2);
 		rig_open(&rig, .workers = WORKERS);
 		for (k = 0; k < WINDOW; k++)
-			start(&rig, &calls[k], (uint32_t)k * 2);
+			start(&rig, &calls[k], (uint32_t)k * 2, -1);
 		for (k = 0; k < after; k++)
 			ck_assert_int_ge(eddy_loop_step(rig.loop, 0), 0);
 		if (i % 2 == 0 || child_of(child_of(getpid())) == 0)
@@ -323,7 +403,7 @@ END_TEST
 static void
 be_host(unsigned depth)
 {
-	struct call calls[8];
+	struct parcel calls[8];
 	struct rig rig;
 	uint32_t i;
 
@@ -332,7 +412,7 @@ be_host(unsigned depth)
 	for (i = 0;; i = (i + 1) % 8) {
 		if (history[i].submits == history[i].answers) {
 			A_ADD(&board->answers, 1);
-			start(&rig, &calls[i], i);
+			start(&rig, &calls[i], i, -1);
 		}
 		rig_step(&rig);
 	}
@@ -521,13 +601,15 @@ int
 main(int argc, char **argv)
 {
 	Suite *suite = suite_create("storm");
+	TCase *tcase;
 
 	full = argc == 2 && strcmp(argv[1], "--storm") == 0;
 	if (full)
 		size = (struct size){100000, 3000, 100, 200, 100000, 1000000};
-	census_add(census_case(suite, "storm", full ? 600 : 60),
-	    a_storm_loses_no_job_and_runs_none_twice,
-	    a_storm_spares_the_memory_that_is_reserved,
+	tcase = census_case(suite, "storm", full ? 600 : 60);
+	tcase_add_loop_test(
+	    tcase, a_storm_loses_no_job_and_runs_none_twice, 0, 2);
+	census_add(tcase, a_storm_spares_the_memory_that_is_reserved,
 	    a_storm_on_zygotes_loses_no_job,
 	    nothing_is_left_of_a_host_that_was_killed,
 	    ends_and_deadlines_race_for_one_outcome,
