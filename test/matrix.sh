@@ -31,7 +31,7 @@ SHIM_SKIP=$(echo 'a_copy_shows_a_wrong_size
     without_pwait2_a_wait_ends_once without_pwait2_a_storm_does_not_postpone')
 export SHIM_SKIP CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4}
 
-ways='gcc-O0 gcc-O2 gcc-O3 gcc-Os gcc-lto clang-O2 clang-O0 gcc-static
+ways='gcc-O0 gcc-O2 gcc-O3 gcc-Os gcc-lto debug clang-O2 clang-O0 gcc-static
     musl-static address,undefined thread memory memcheck'
 
 # build WAY SUITE: make's arguments are the way.
@@ -40,6 +40,7 @@ build()
 	case $1 in
 	gcc-lto) set -- "$2" CFLAGS='-O2 -flto=auto' ;;
 	gcc-static) set -- "$2" LDFLAGS=-static ;;
+	debug) set -- "$2" DEBUG=1 ;;
 	gcc-*) set -- "$2" CFLAGS="-g -${1#gcc-}" ;;
 	clang-*) set -- "$2" CC=clang CFLAGS="-g -${1#clang-}" ;;
 	musl-static) set -- "$2" CC=musl-gcc LDFLAGS=-static PKG_CONFIG=false \
