@@ -23,13 +23,12 @@ enum {
 static int
 leave(struct eddy_task *task, int rc)
 {
-	struct eddy_ready *waiter = &task->alarm.ready;
 	const struct io_op *op = CONTAINER_OF(task->op, const struct io_op, op);
 
-	eddy__watch_leave(task->loop, waiter, (int)task->use.io.more);
+	eddy__watch_leave(task->loop, (int)task->use.io.more, 1);
 	if ((op->sides & READS) != 0)
-		eddy__watch_leave(task->loop, waiter, task->use.io.fd);
-	return eddy_unpark(task, rc);
+		eddy__watch_leave(task->loop, task->use.io.fd, 0);
+	return eddy__unpark(task, rc);
 }
 
 static int
@@ -67,12 +66,12 @@ static EDDY_ASYNC
 park(struct eddy_task *self, const struct io_op *op, int from, int to)
 {
 	struct eddy_ready *waiter = &self->alarm.ready;
-	int r = eddy__watch_wait(self->loop, waiter, to, WRITES);
+	int r = eddy__watch_wait(self->loop, waiter, to, 1);
 
 	if (r == 0 && (op->sides & READS) != 0) {
-		r = eddy__watch_wait(self->loop, waiter, from, READS);
+		r = eddy__watch_wait(self->loop, waiter, from, 0);
 		if (r < 0)
-			eddy__watch_leave(self->loop, waiter, to);
+			eddy__watch_leave(self->loop, to, 1);
 	}
 	if (r < 0)
 		return eddy_complete(self, r);

@@ -19,11 +19,23 @@
 
 enum { TRIES = 16 }; /* in a row; then it is others' turn */
 
+static unsigned
+sides_of(const struct eddy_task *task, const struct io_op *op)
+{
+	return op->sides != 0 ? op->sides : (unsigned)task->use.io.more;
+}
+
 static int
 leave(struct eddy_task *task, int rc)
 {
-	eddy__watch_leave(task->loop, &task->alarm.ready, task->use.io.fd);
-	return eddy_unpark(task, rc);
+	const struct io_op *op = CONTAINER_OF(task->op, const struct io_op, op);
+	unsigned sides = sides_of(task, op);
+
+	if ((sides & READS) != 0)
+		eddy__watch_leave(task->loop, task->use.io.fd, 0);
+	if ((sides & WRITES) != 0)
+		eddy__watch_leave(task->loop, task->use.io.fd, 1);
+	return eddy__unpark(task, rc);
 }
 
 void
@@ -52,7 +64,8 @@ static eddy_async
 begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
     size_t size, uintptr_t more)
 {
-	unsigned sides = op->sides != 0 ? op->sides : (unsigned)more;
+	struct eddy_ready *waiter = &self->alarm.ready;
+	unsigned sides;
 	int r = -ECANCELED;
 
 	self->use.io.fd = fd;
@@ -67,7 +80,13 @@ begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
 		        : op->attempt(self, op);
 	if (r != EDDY_PENDING)
 		return eddy_complete(self, r);
-	r = eddy__watch_wait(self->loop, &self->alarm.ready, fd, sides);
+	sides = sides_of(self, op);
+	r = eddy__watch_wait(self->loop, waiter, fd, (sides & READS) == 0);
+	if (r == 0 && sides == (READS | WRITES)) {
+		r = eddy__watch_wait(self->loop, waiter, fd, 1);
+		if (r < 0)
+			eddy__watch_leave(self->loop, fd, 0);
+	}
 	if (r < 0)
 		return eddy_complete(self, r);
 	self->loop->wake = eddy__io_wake;

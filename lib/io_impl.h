@@ -7,7 +7,7 @@
 
 #include "task_impl.h"
 
-enum { READS = 1, WRITES = 2 }; /* sides, as eddy__watch_wait has them */
+enum { READS = 1, WRITES = 2 }; /* sides 0 and 1, as a mask */
 
 struct io_op {
 	struct eddy_op op; /* its cancel leaves the watch, and unparks */

@@ -392,7 +392,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 {
 	struct epoll_event events[EVENTS];
 	int64_t wait = spin(loop, duration), real;
-	int i, n;
+	int n;
 
 	if (wait != 0)
 		eddy__loop_flush(loop, true);
@@ -411,10 +411,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 		make_room(loop);
 	if (n < 0 && n != -EINTR)
 		return n;
-	for (i = 0; i < n; i++)
-		if (events[i].data.u64 != BELL)
-			eddy__watch_collect(
-			    loop, events[i].data.u64, events[i].events);
+	eddy__watch_collect(loop, events, n);
 	loop->heard = !door_empty(loop->door);
 	door_collect(loop->door, &loop->pending);
 	if (wait != 0 && loop->stall != NULL)

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 
 #include "debug.h"
 #include "door.h"
@@ -45,10 +46,17 @@ enum { LOOP_TIME, REAL_TIME };
 /* The loop's table by descriptor: who waits, and what epoll was told. */
 struct watched {
 	struct eddy_ready *waiters[2]; /* to read, to write; NULL: nobody */
+	uint32_t wanted[2];            /* their EPOLL* bits, EPOLLET inverted */
 	uint32_t armed;                /* EPOLL* bits; 0: not in the epoll */
 	uint16_t generation;           /* of the last ADD; tags its events */
 	uint8_t doubt;                 /* rounds until it is looked at */
-	uint8_t known;                 /* watch.c */
+	uint8_t known;                 /* since the ADD: */
+};
+
+enum {
+	FD_STREAM = 1, /* a read gets all there is; not so of datagrams */
+	FD_ENDED = 2,  /* there was an event without a next one */
+	FD_DRY = 4,    /* nothing to read, since the last event */
 };
 
 enum { CORK = 256 }; /* jobs: a lock for each so many */
@@ -267,21 +275,38 @@ int64_t eddy__alarm_next(struct heap *heap); /* or EDDY_FOREVER */
 void eddy__alarm_collect(
     struct eddy_loop *loop, struct heap *heap, int64_t now);
 
-/* watch.c: an event with our tag, to who waits for it unless it is stale. */
-void eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got);
+/* watch.c: events with our tags, to who waits for them unless they are stale. */
+void eddy__watch_collect(
+    struct eddy_loop *loop, const struct epoll_event *event, int n);
 /* At verify_at: is what has been waited for so long still in the epoll? */
 void eddy__watch_verify(struct eddy_loop *loop);
 /* Have epoll report edges of fd for these too; anew: also what is there. */
 int eddy__watch_arm(struct eddy_loop *loop, int fd, uint32_t events, bool anew);
-/* A task waits, for which a system call said EAGAIN, to read (sides & 1), to
- * write (2).  -EEXIST: another does. */
+/* A task waits, for which a system call said EAGAIN, to read (side 0) or to write
+ * (1).  -EEXIST: another does. */
 int eddy__watch_wait(
-    struct eddy_loop *loop, struct eddy_ready *waiter, int fd, unsigned sides);
-void eddy__watch_leave(
-    struct eddy_loop *loop, struct eddy_ready *waiter, int fd);
-/* A read got less than it had room for.  dry: and so, until there is an event,
- * the next would get EAGAIN. */
-void eddy__watch_drained(struct eddy_loop *loop, int fd);
-bool eddy__watch_dry(const struct eddy_loop *loop, int fd);
+    struct eddy_loop *loop, struct eddy_ready *waiter, int fd, int side);
+void eddy__watch_leave(struct eddy_loop *loop, int fd, int side);
+/* A read got less than it had room for.  The end may be behind that: only its own
+ * event would tell, and not twice.  SCM_RIGHTS and urgent bytes may make a read
+ * short, too; then verify finds the rest. */
+static inline void
+eddy__watch_drained(struct eddy_loop *loop, int fd)
+{
+	struct watched *entry = &loop->watched[fd];
+
+	if ((uint32_t)fd < loop->watched_room &&
+	    (entry->armed & EPOLLIN) != 0 &&
+	    (entry->known & (FD_STREAM | FD_ENDED)) == FD_STREAM)
+		entry->known |= FD_DRY;
+}
+
+/* And so, until there is an event, the next would get EAGAIN. */
+static inline bool
+eddy__watch_dry(const struct eddy_loop *loop, int fd)
+{
+	return (uint32_t)fd < loop->watched_room &&
+	       (loop->watched[fd].known & FD_DRY) != 0;
+}
 
 #endif

@@ -139,7 +139,7 @@ unwatch(struct eddy_task *task)
 
 	list_remove(&watch->ready);
 	if (watch->started) /* not closed meanwhile */
-		eddy__watch_leave(task->loop, &watch->ready, watch->fd);
+		eddy__watch_leave(task->loop, watch->fd, 0);
 	watch->started = false;
 	task->flags &= ~(unsigned)WATCHES;
 }
@@ -148,7 +148,8 @@ unwatch(struct eddy_task *task)
 static void
 settle(struct eddy_task *task, int rc)
 {
-	eddy__alarm_stop(task->loop, &task->alarm);
+	if (task->alarm.index != 0)
+		eddy__alarm_stop(task->loop, &task->alarm);
 	list_remove(&task->alarm.ready); /* it was due, or followed an event */
 	task->loop->foreign -= (task->flags & FOREIGN) != 0;
 	if ((task->flags & WATCHES) != 0)
@@ -159,6 +160,14 @@ settle(struct eddy_task *task, int rc)
 }
 
 int
+eddy__unpark(struct eddy_task *task, int rc)
+{
+	settle(task, rc);
+	make_ready(task);
+	return 0;
+}
+
+int
 eddy_unpark(struct eddy_task *task, int rc)
 {
 	int r = task->loop != NULL ? eddy__loop_mine(task->loop) : 0;
@@ -166,11 +175,7 @@ eddy_unpark(struct eddy_task *task, int rc)
 	HOOK(alive(task));
 	if (r < 0)
 		return r;
-	if (task->op == NULL)
-		return -EALREADY;
-	settle(task, rc);
-	make_ready(task);
-	return 0;
+	return task->op != NULL ? eddy__unpark(task, rc) : -EALREADY;
 }
 
 EDDY_ASYNC

@@ -16,6 +16,9 @@ int eddy__task_refuse(struct eddy_task *task, int r);
 /* eddy_park for waits that the loop itself can end. */
 EDDY_ASYNC eddy__park(struct eddy_task *self, const struct eddy_op *op);
 
+/* eddy_unpark of one that waits, on the loop thread. */
+int eddy__unpark(struct eddy_task *task, int rc);
+
 /* eddy_timeout until an absolute time on either clock. */
 EDDY_ASYNC eddy__limit(
     struct eddy_task *self, int64_t deadline, int way, eddy_async op);

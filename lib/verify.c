@@ -109,12 +109,14 @@ check_watches(struct check *c, const struct eddy_loop *loop)
 		struct eddy_ready *const *both = loop->watched[i / 2].waiters;
 		struct eddy_ready *waiter = both[i % 2];
 
-		if (waiter == NULL || (i % 2 == 1 && waiter == both[0]))
+		if (waiter == NULL)
 			continue;
 		if (waiter->run != eddy__watch_fire) {
-			count++; /* a task */
+			count++; /* a task, on this side */
 			continue;
 		}
+		if (i % 2 == 1 && waiter == both[0])
+			continue;
 		watch = CONTAINER_OF(waiter, struct eddy_watch, ready);
 		count += (watch->flags & EDDY_WATCH_BACKGROUND) == 0;
 		expect(c, watch->started && watch->fd == (int)(i / 2),

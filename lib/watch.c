@@ -18,10 +18,6 @@
 
 enum {
 	UNASKED = EPOLLERR | EPOLLHUP,
-	/* What is known since the ADD: */
-	STREAM = 1,  /* a read gets all there is; not so of datagrams */
-	ENDED = 2,   /* there was an event without a next one */
-	DRY = 4,     /* nothing to read, since the last event */
 	ROUND = 512, /* entries a turn, at most a quarter of a millisecond */
 };
 
@@ -54,44 +50,31 @@ watch_of(struct eddy_ready *waiter)
 	           : NULL;
 }
 
-/* What wakes the waiter on this side. */
+/* What epoll is told: edges only if that will do for both, whence the inverted
+ * bit. */
 static uint32_t
-wanted(const struct watched *entry, int side)
+events_of(const struct watched *entry)
 {
-	static const uint32_t tasks[] = {
-	    EPOLLIN | EPOLLRDHUP | EPOLLET, EPOLLOUT | EPOLLET};
-	struct eddy_ready *waiter = entry->waiters[side];
-
-	if (waiter == NULL)
-		return EPOLLET;
-	return UNASKED |
-	       (watch_of(waiter) ? watch_of(waiter)->events : tasks[side]);
+	return (entry->wanted[0] | entry->wanted[1]) ^ EPOLLET;
 }
 
-/* What both want; edges only if that will do for both. */
-static uint32_t
-wanted_by_both(const struct watched *entry)
+static bool
+is_free(const struct watched *entry)
 {
-	uint32_t read = wanted(entry, 0), write = wanted(entry, 1);
-
-	return ((read | write) & ~(uint32_t)EPOLLET) | (read & write & EPOLLET);
+	return entry->waiters[0] == NULL && entry->waiters[1] == NULL;
 }
 
-/* Waiter on these sides and on no other. */
+/* This side is the waiter's when it wants something, and else not. */
 static int
-seat(struct watched *entry, struct eddy_ready *waiter, unsigned sides)
+seat(
+    struct watched *entry, int side, struct eddy_ready *waiter, uint32_t wanted)
 {
-	int side;
+	struct eddy_ready *now = entry->waiters[side];
 
-	for (side = 0; side < 2; side++) {
-		if (entry->waiters[side] == waiter)
-			entry->waiters[side] = NULL;
-		if ((sides >> side & 1) == 0)
-			continue;
-		if (entry->waiters[side] != NULL)
-			return -EEXIST;
-		entry->waiters[side] = waiter;
-	}
+	if (now != NULL && now != waiter)
+		return wanted != 0 ? -EEXIST : 0;
+	entry->waiters[side] = wanted != 0 ? waiter : NULL;
+	entry->wanted[side] = wanted;
 	return 0;
 }
 
@@ -104,15 +87,17 @@ may_change(const struct eddy_loop *loop)
 	return r == 0 && !door_ours(loop->door) ? -ECHILD : r;
 }
 
-/* A descriptor that the kernel knows, so its number is in bounds. */
+/* Room in the table for fd, if that is open. */
 static int
-make_room(struct eddy_loop *loop, uint32_t fd)
+make_room(struct eddy_loop *loop, int fd)
 {
-	uint32_t had = loop->watched_room, room = fd + fd / 4 + 16;
+	uint32_t had = loop->watched_room, room = (uint32_t)fd + 16;
+	int r = eddy__blocks(fd);
 	struct watched *watched;
 
-	if (fd < had)
-		return 0;
+	if (r < 0)
+		return r;
+	room += room / 4;
 	watched = eddy__realloc(loop->watched, room * sizeof(*watched));
 	if (watched == NULL)
 		return -ENOMEM;
@@ -122,11 +107,10 @@ make_room(struct eddy_loop *loop, uint32_t fd)
 	return 0;
 }
 
-static struct watched
-entry_at(const struct eddy_loop *loop, int fd)
+static int
+need_room(struct eddy_loop *loop, int fd)
 {
-	return (uint32_t)fd < loop->watched_room ? loop->watched[fd]
-	                                         : (struct watched){.armed = 0};
+	return (uint32_t)fd < loop->watched_room ? 0 : make_room(loop, fd);
 }
 
 /* Add or change; each as the other when a number was reused behind our back. */
@@ -144,7 +128,7 @@ arm(const struct eddy_loop *loop, struct watched *entry, int fd,
 	do {
 		if (add || again) {
 			entry->generation++;
-			entry->known = eddy__is_stream(fd) == 1 ? STREAM : 0;
+			entry->known = eddy__is_stream(fd) == 1 ? FD_STREAM : 0;
 		}
 		tag = (uint64_t)entry->generation << 32 | ((uint32_t)fd + 1);
 		r = eddy__epoll_ctl(loop->epoll,
@@ -165,69 +149,65 @@ disarm(const struct eddy_loop *loop, struct watched *entry, int fd)
 	entry->armed = entry->known = 0;
 }
 
-/* entry becomes that of fd, armed for its waiters and events besides; anew: and
- * what is there already is reported again. */
+/* Armed for its waiters, and for more; anew: and what is there already is
+ * reported again. */
 static int
-put(struct eddy_loop *loop, int fd, struct watched entry, uint32_t events,
+put(const struct eddy_loop *loop, struct watched *entry, int fd, uint32_t more,
     bool anew)
 {
-	int r = 0;
+	uint32_t events = events_of(entry) | more, armed = entry->armed;
 
-	events |= wanted_by_both(&entry);
-	if (anew || (events & ~entry.armed) != 0 ||
-	    ((events ^ entry.armed) & EPOLLET) != 0)
-		r = arm(loop, &entry, fd, events);
-	if (r < 0)
-		return r;
-	r = make_room(loop, (uint32_t)fd);
-	if (r == 0)
-		loop->watched[fd] = entry;
-	else
-		disarm(loop, &entry, fd);
-	return r;
+	if (anew || ((events & ~armed) | (armed & ~events & EPOLLET)) != 0)
+		return arm(loop, entry, fd, events);
+	return 0;
 }
 
-/* Hangup and error go to both sides. */
 static void
-tell(struct eddy_loop *loop, struct watched *entry, uint32_t got)
+tell(struct eddy_loop *loop, struct eddy_ready *waiter, uint32_t got)
 {
-	int side;
+	struct eddy_watch *watch = watch_of(waiter);
 
-	for (side = 0; side < 2; side++) {
-		struct eddy_ready *waiter = entry->waiters[side];
-		uint32_t now = wanted(entry, side) & got;
-
-		if (now == 0)
-			continue;
-		if (watch_of(waiter) == NULL) {
-			loop->wake(waiter, 0);
-			continue;
-		}
-		watch_of(waiter)->got = now;
-		list_remove(waiter); /* it is on both sides */
-		list_push(&loop->pending, waiter);
+	if (watch == NULL) {
+		loop->wake(waiter, 0);
+		return;
 	}
+	watch->got = got;
+	if (waiter->next == NULL) /* else it is on both sides */
+		list_push(&loop->pending, waiter);
+}
+
+static void
+heard(struct eddy_loop *loop, struct watched *entry, int fd, uint32_t got)
+{
+	uint32_t reads = entry->wanted[0] & got;
+	uint32_t writes = entry->wanted[1] & got;
+
+	entry->doubt = 0;
+	entry->known &= (uint8_t)~FD_DRY;
+	if ((got & (EPOLLRDHUP | UNASKED)) != 0)
+		entry->known |= FD_ENDED;
+	/* Hangup and error go to both; who waits for both leaves both. */
+	if (reads != 0)
+		tell(loop, entry->waiters[0], reads);
+	if (writes != 0 && entry->waiters[1] != NULL)
+		tell(loop, entry->waiters[1], writes);
+	/* A level that nobody waits for any more would come each turn. */
+	if ((entry->armed & EPOLLET) == 0 && entry->armed != 0 &&
+	    (got & ~events_of(entry)) != 0)
+		arm(loop, entry, fd, events_of(entry));
 }
 
 void
-eddy__watch_collect(struct eddy_loop *loop, uint64_t tag, uint32_t got)
+eddy__watch_collect(
+    struct eddy_loop *loop, const struct epoll_event *event, int n)
 {
-	int fd = (int)((uint32_t)tag - 1);
-	struct watched *entry = &loop->watched[fd];
-	uint32_t events;
+	for (; n > 0; n--, event++) {
+		uint64_t tag = event->data.u64;
+		int fd = (int)((uint32_t)tag - 1);
 
-	if (entry->generation != tag >> 32)
-		return;
-	entry->doubt = 0;
-	entry->known &= (uint8_t)~DRY;
-	if ((got & (EPOLLRDHUP | UNASKED)) != 0)
-		entry->known |= ENDED;
-	tell(loop, entry, got);
-	/* A level that nobody waits for any more would come each turn. */
-	events = wanted_by_both(entry);
-	if (entry->armed != 0 && (entry->armed & EPOLLET) == 0 &&
-	    (got & ~events) != 0)
-		arm(loop, entry, fd, events);
+		if (tag != BELL && loop->watched[fd].generation == tag >> 32)
+			heard(loop, &loop->watched[fd], fd, event->events);
+	}
 }
 
 /* Watches: the callback form. */
@@ -236,22 +216,27 @@ int
 eddy_watch_start(
     struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
-	struct watched entry = entry_at(loop, watch->fd);
-	uint32_t before = watch->events;
-	unsigned writes = (events & EPOLLOUT) != 0;
-	unsigned reads = !writes || (events & ~(EPOLLOUT | EPOLLET)) != 0;
+	uint32_t wanted = (events | UNASKED) ^ EPOLLET;
+	bool writes = (events & EPOLLOUT) != 0;
+	bool reads = !writes || (events & ~(EPOLLOUT | EPOLLET)) != 0;
+	struct watched *entry, before;
 	int r = may_change(loop);
 
 	if (r == 0 && (events & (EPOLLONESHOT | EPOLLEXCLUSIVE)) != 0)
 		r = -EINVAL;
 	if (r == 0)
-		r = seat(&entry, &watch->ready, reads | writes << 1);
+		r = need_room(loop, watch->fd);
 	if (r < 0)
 		return r;
-	watch->events = events;
-	r = put(loop, watch->fd, entry, 0, true);
+	entry = &loop->watched[watch->fd];
+	before = *entry;
+	r = seat(entry, 0, &watch->ready, reads ? wanted : 0);
+	if (r == 0)
+		r = seat(entry, 1, &watch->ready, writes ? wanted : 0);
+	if (r == 0)
+		r = arm(loop, entry, watch->fd, events_of(entry));
 	if (r < 0) {
-		watch->events = before;
+		*entry = before;
 		return r;
 	}
 	/* Collected, but not wanted any more. */
@@ -266,7 +251,8 @@ static void
 stop(struct eddy_loop *loop, struct watched *entry, struct eddy_watch *watch)
 {
 	list_remove(&watch->ready);
-	seat(entry, &watch->ready, 0);
+	seat(entry, 0, &watch->ready, 0);
+	seat(entry, 1, &watch->ready, 0);
 	loop->watching -= (watch->flags & EDDY_WATCH_BACKGROUND) == 0;
 	watch->started = false;
 }
@@ -281,10 +267,10 @@ eddy_watch_stop(struct eddy_loop *loop, struct eddy_watch *watch)
 		return r;
 	entry = &loop->watched[watch->fd];
 	stop(loop, entry, watch);
-	if (entry->waiters[0] != NULL || entry->waiters[1] != NULL)
-		arm(loop, entry, watch->fd, wanted_by_both(entry));
-	else
+	if (is_free(entry))
 		disarm(loop, entry, watch->fd);
+	else
+		arm(loop, entry, watch->fd, events_of(entry));
 	return 0;
 }
 
@@ -293,21 +279,31 @@ eddy_watch_stop(struct eddy_loop *loop, struct eddy_watch *watch)
 int
 eddy__watch_arm(struct eddy_loop *loop, int fd, uint32_t events, bool anew)
 {
-	return put(loop, fd, entry_at(loop, fd), events, anew);
+	int r = need_room(loop, fd);
+
+	return r < 0 ? r : put(loop, &loop->watched[fd], fd, events, anew);
 }
 
 int
 eddy__watch_wait(
-    struct eddy_loop *loop, struct eddy_ready *waiter, int fd, unsigned sides)
+    struct eddy_loop *loop, struct eddy_ready *waiter, int fd, int side)
 {
-	struct watched entry = entry_at(loop, fd);
-	int r = seat(&entry, waiter, sides);
+	static const uint32_t wanted[] = {
+	    EPOLLIN | EPOLLRDHUP | UNASKED, EPOLLOUT | UNASKED};
+	struct watched *entry;
+	int r = need_room(loop, fd);
 
-	entry.doubt = 2;
-	if (r == 0)
-		r = put(loop, fd, entry, 0, false);
 	if (r < 0)
 		return r;
+	entry = &loop->watched[fd];
+	if (entry->waiters[side] != NULL)
+		return -EEXIST;
+	r = put(loop, entry, fd, wanted[side], false);
+	if (r < 0)
+		return r;
+	entry->waiters[side] = waiter;
+	entry->wanted[side] = wanted[side];
+	entry->doubt = 2;
 	loop->watching++;
 	loop->doubts = true;
 	if (loop->verify_at == EDDY_FOREVER)
@@ -316,31 +312,11 @@ eddy__watch_wait(
 }
 
 void
-eddy__watch_leave(struct eddy_loop *loop, struct eddy_ready *waiter, int fd)
+eddy__watch_leave(struct eddy_loop *loop, int fd, int side)
 {
-	seat(&loop->watched[fd], waiter, 0);
+	loop->watched[fd].waiters[side] = NULL;
+	loop->watched[fd].wanted[side] = 0;
 	loop->watching--;
-}
-
-/* The end may be behind what was read: only its own event would tell, and not
- * twice.  SCM_RIGHTS and urgent bytes may make a read short, too; then verify
- * finds the rest. */
-void
-eddy__watch_drained(struct eddy_loop *loop, int fd)
-{
-	struct watched *entry = &loop->watched[fd];
-
-	if ((uint32_t)fd < loop->watched_room &&
-	    (entry->armed & EPOLLIN) != 0 &&
-	    (entry->known & (STREAM | ENDED)) == STREAM)
-		entry->known |= DRY;
-}
-
-bool
-eddy__watch_dry(const struct eddy_loop *loop, int fd)
-{
-	return (uint32_t)fd < loop->watched_room &&
-	       (loop->watched[fd].known & DRY) != 0;
 }
 
 /* Everybody who waits for fd hears that it is lost; a watch is only stopped. */
@@ -374,9 +350,9 @@ verify(struct eddy_loop *loop, int fd)
 		loop->doubts |= entry->doubt != 0;
 		return;
 	}
-	if (entry->waiters[0] == NULL && entry->waiters[1] == NULL)
+	if (is_free(entry))
 		return;
-	r = arm(loop, entry, fd, wanted_by_both(entry));
+	r = arm(loop, entry, fd, events_of(entry));
 	if (r < 0)
 		evict(loop, fd, r);
 }

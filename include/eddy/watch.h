@@ -25,7 +25,7 @@ struct eddy_watch {
 	struct eddy_ready ready; /* private, as all that follows */
 	eddy_watch_fn *fn;
 	int fd;
-	uint32_t events, got; /* EPOLL* bits */
+	uint32_t got; /* EPOLL* bits */
 	unsigned flags;
 	bool started;
 };
