@@ -78,8 +78,8 @@ ifeq ($(V),0)
 say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
-.PHONY: all help demo trace-picture demo-cluster server check bench bench-size \
-	fuzz matrix proof qemu lint static \
+.PHONY: all help demo trace-picture demo-cluster server check bench bench-server \
+	bench-size fuzz matrix proof qemu lint static \
 	models format tags compdb cov examples hosts consumer amalgamation dist \
 	man html install uninstall clean
 .SECONDARY:
@@ -97,6 +97,7 @@ help:
 #: check        build and run all tests (needs Check); check-NAME: one suite
 #: bench        run the benchmarks; bench-NAME: one; QUICK=1: short;
 #:              BASE=dir: what has moved since; figures in build/bench/*.tsv
+#: bench-server echoes beside hashing on the process pool (needs wrk)
 #: bench-size   bytes of a static echo program, beside other libraries
 #: bench-deps   how to install what they have at their side
 #: fuzz-channel 10^7 bits flipped in what workers share (needs Check); storm:
@@ -241,14 +242,18 @@ fuzz-channel: $(B)/check_hostile
 storm: $(B)/check_storm
 	$< --storm
 
-bench: $(benches)
+bench: $(benches) $(B)/server
 	@rm -f $(B)/bench/*.tsv
 	@for b in $(benches); do BENCH_TSV=$(B)/bench $$b || exit; done
 	@CC="$(CC)" sh bench/size.sh $(B) | tee $(B)/bench/size.tsv
+	@bench/server.sh $(B) | tee $(B)/bench/server.tsv
 	@bench/report.sh $(B)/bench $(BASE)
 
 bench-deps:
 	@echo sudo apt-get install -y pkg-config $(bench_deps)
+
+bench-server: $(B)/server
+	@bench/server.sh $(B)
 
 bench-size: all
 	@CC="$(CC)" sh bench/size.sh $(B)
