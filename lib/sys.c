@@ -17,7 +17,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -45,6 +44,17 @@ enum { FUTEX_WAIT, FUTEX_WAKE, FUTEX_PRIVATE_FLAG = 128 }; /* futex(2) */
 /* glibc 2.34, musl 1.2.2. */
 extern pid_t _Fork(void) __attribute__((weak));
 
+enum {
+	SHARED = PROT_READ | PROT_WRITE,
+	SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+	FINAL = SEALS | F_SEAL_WRITE,
+};
+
+/* What the kernel calls __kernel_timespec. */
+struct kernel_time {
+	int64_t s, ns;
+};
+
 int
 eddy__result(long r, int saved)
 {
@@ -66,6 +76,13 @@ eddy__result(long r, int saved)
 #define CALL(name, parameters, call)                                           \
 	int eddy__##name parameters { int saved = errno;                       \
 		return eddy__result(call, saved); }
+#define QUIET(name, parameters, call)                                          \
+	void eddy__##name parameters                                           \
+	{ int saved = errno; call; errno = saved; }
+#define MAP(name, parameters, call)                                            \
+	int eddy__##name parameters { int saved = errno; void *map = call;     \
+		if (map != MAP_FAILED) *ret_p = map;                           \
+		return eddy__result(map == MAP_FAILED ? -1 : 0, saved); }
 
 /* Only bytes; C libraries disagree on the type of the length. */
 #define MESSAGE(iov, n) &(struct msghdr){                                      \
@@ -143,6 +160,31 @@ CALL(read, (int fd, void *data, size_t size),
 CALL(waitid, (int type, int id, siginfo_t *ret_info, int options),
     RETRY(waitid((idtype_t)type, (id_t)id,
         memset(ret_info, 0, sizeof(*ret_info)), options)))
+CALL(getpid, (void), getpid())
+CALL(epoll_ctl, (int epoll, int op, int fd, uint32_t events, uint64_t data),
+    epoll_ctl(epoll, op, fd,
+        &(struct epoll_event){.events = events, .data.u64 = data}))
+CALL(futex_wait, (uint32_t *word, uint32_t value, int64_t duration,
+    bool shared), syscall(FUTEX, word,
+        FUTEX_WAIT | (shared ? 0 : FUTEX_PRIVATE_FLAG), value,
+        duration == EDDY_FOREVER ? NULL : &(struct kernel_time){
+            duration / EDDY_S(1), duration % EDDY_S(1)}, NULL, 0))
+QUIET(futex_wake, (uint32_t *word, int n, bool shared), syscall(FUTEX, word,
+    FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n, NULL, NULL, 0))
+QUIET(unmap, (const void *p, size_t size), munmap((void *)(uintptr_t)p, size))
+QUIET(trim, (void *p, size_t size), madvise(p, size, MADV_REMOVE))
+MAP(map, (void **ret_p, int fd, size_t size),
+    mmap(NULL, size, SHARED, MAP_SHARED, fd, 0))
+MAP(view, (void **ret_p, int fd, size_t size),
+    mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0))
+CALL(memfd_open, (const char *name),
+    memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING))
+MAP(memfd_grow, (int fd, void **ret_p, size_t old_size, size_t size),
+    ftruncate(fd, (off_t)size) < 0 ? MAP_FAILED
+    : old_size == 0 ? mmap(NULL, size, SHARED, MAP_SHARED, fd, 0)
+    : mremap(*ret_p, old_size, size, MREMAP_MAYMOVE))
+CALL(memfd_seal, (int fd, size_t size), ftruncate(fd, (off_t)size) < 0
+    ? -1 : fcntl(fd, F_ADD_SEALS, FINAL))
 /* clang-format on */
 
 int
@@ -204,17 +246,6 @@ eddy__free(void *p)
 }
 
 int
-eddy__map(void **ret_p, int fd, size_t size)
-{
-	int saved = errno;
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (p != MAP_FAILED)
-		*ret_p = p;
-	return eddy__result(p == MAP_FAILED ? -1 : 0, saved);
-}
-
-int
 eddy__mark(const uint32_t **ret_mark)
 {
 	size_t size = sizeof(**ret_mark); /* a page, that is */
@@ -232,28 +263,9 @@ eddy__mark(const uint32_t **ret_mark)
 	return r;
 }
 
-void
-eddy__unmap(const void *p, size_t size)
-{
-	int saved = errno;
-
-	munmap((void *)(uintptr_t)p, size);
-	errno = saved;
-}
-
-void
-eddy__trim(void *p, size_t size)
-{
-	int saved = errno;
-
-	madvise(p, size, MADV_REMOVE);
-	errno = saved;
-}
-
 int
 eddy__memfd(const char *name, size_t size)
 {
-	enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 	int saved = errno, r;
 	int fd = eddy__memfd_open(name);
 
@@ -267,43 +279,6 @@ eddy__memfd(const char *name, size_t size)
 }
 
 int
-eddy__memfd_open(const char *name)
-{
-	int saved = errno;
-
-	return eddy__result(
-	    memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), saved);
-}
-
-int
-eddy__memfd_grow(int fd, void **p, size_t old_size, size_t size)
-{
-	int saved = errno;
-	void *new = MAP_FAILED;
-
-	if (ftruncate(fd, (off_t)size) == 0)
-		new = old_size == 0
-		          ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-				fd, 0)
-		          : mremap(*p, old_size, size, MREMAP_MAYMOVE);
-	if (new != MAP_FAILED)
-		*p = new;
-	return eddy__result(new == MAP_FAILED ? -1 : 0, saved);
-}
-
-enum {
-	FINAL = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL,
-};
-
-int
-eddy__memfd_seal(int fd, size_t size)
-{
-	int saved = errno, r = ftruncate(fd, (off_t)size);
-
-	return eddy__result(r < 0 ? r : fcntl(fd, F_ADD_SEALS, FINAL), saved);
-}
-
-int
 eddy__memfd_check(int fd, size_t size)
 {
 	int saved = errno, seals = fcntl(fd, F_GET_SEALS);
@@ -314,31 +289,6 @@ eddy__memfd_check(int fd, size_t size)
 	errno = saved;
 	return good ? 0 : -EPROTO;
 }
-
-int
-eddy__view(void **ret_p, int fd, size_t size)
-{
-	int saved = errno;
-	void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-
-	if (p != MAP_FAILED)
-		*ret_p = p;
-	return eddy__result(p == MAP_FAILED ? -1 : 0, saved);
-}
-
-int
-eddy__epoll_ctl(int epoll, int op, int fd, uint32_t events, uint64_t data)
-{
-	struct epoll_event event = {.events = events, .data.u64 = data};
-	int saved = errno;
-
-	return eddy__result(epoll_ctl(epoll, op, fd, &event), saved);
-}
-
-/* What the kernel calls __kernel_timespec. */
-struct kernel_time {
-	int64_t s, ns;
-};
 
 /* Rounded up; at most 24.8 days, after which callers look again. */
 static int
@@ -372,15 +322,12 @@ eddy__epoll_wait(int epoll, struct epoll_event *events, int n, int64_t duration,
 int
 eddy__poll(struct pollfd *fds, int n, int64_t duration)
 {
-	int64_t left, deadline = eddy_after(duration);
+	int64_t deadline = eddy_after(duration);
 	int saved = errno, r;
 
-	do {
-		left = deadline - eddy_now();
-		if (deadline == EDDY_FOREVER)
-			left = EDDY_FOREVER;
-		r = poll(fds, (nfds_t)n, milliseconds(left > 0 ? left : 0));
-	} while (r < 0 && errno == EINTR);
+	do
+		r = poll(fds, (nfds_t)n, milliseconds(eddy__left(deadline)));
+	while (r < 0 && errno == EINTR);
 	return eddy__result(r, saved);
 }
 
@@ -548,34 +495,6 @@ eddy__recv(int fd, void *data, size_t size, int *ret_fds, int n)
 	for (; i < count; i++)
 		close(got[i]);
 	return eddy__result(r, saved);
-}
-
-int
-eddy__futex_wait(uint32_t *word, uint32_t value, int64_t duration, bool shared)
-{
-	struct kernel_time time = {duration / EDDY_S(1), duration % EDDY_S(1)};
-	int saved = errno;
-
-	return eddy__result(
-	    syscall(FUTEX, word, FUTEX_WAIT | (shared ? 0 : FUTEX_PRIVATE_FLAG),
-		value, duration == EDDY_FOREVER ? NULL : &time, NULL, 0),
-	    saved);
-}
-
-void
-eddy__futex_wake(uint32_t *word, int n, bool shared)
-{
-	int saved = errno;
-
-	syscall(FUTEX, word, FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n,
-	    NULL, NULL, 0);
-	errno = saved;
-}
-
-pid_t
-eddy__getpid(void)
-{
-	return getpid();
 }
 
 int

@@ -84,7 +84,7 @@ int eddy__recv(int fd, void *data, size_t size, int *ret_fds, int n);
 /* Memory that grows; then sealed at size, for ever.  check: it is, and has so
  * much?  view: to be read only. */
 int eddy__memfd_open(const char *name);
-int eddy__memfd_grow(int fd, void **p, size_t old_size, size_t size);
+int eddy__memfd_grow(int fd, void **ret_p, size_t old_size, size_t size);
 int eddy__memfd_seal(int fd, size_t size);
 int eddy__memfd_check(int fd, size_t size);
 int eddy__view(void **ret_p, int fd, size_t size);

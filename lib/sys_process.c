@@ -16,37 +16,32 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SIGNALS = 64 };
-
 #define P_PIDFD 3 /* waitid(2); in glibc since 2.36, an enumerator */
 
-/* -EINVAL: there is one that the C library keeps for itself. */
+/* C libraries begin theirs with the kernel's.  -EINVAL: there is one that the C
+ * library keeps for itself. */
 static int
 to_set(uint64_t bits, sigset_t *ret_set)
 {
-	int saved = errno, i, r = 0;
+	uint64_t kept = (UINT64_C(1) << (SIGRTMIN - 1)) - (UINT64_C(1) << 31);
 
 	sigemptyset(ret_set);
-	for (i = 0; i < SIGNALS; i++)
-		if ((bits >> i & 1) != 0 && sigaddset(ret_set, i + 1) < 0)
-			r = -EINVAL;
-	errno = saved;
-	return r;
+	memcpy(ret_set, &bits, sizeof(bits));
+	return (bits & kept) != 0 ? -EINVAL : 0;
 }
 
 int
 eddy__signals_block(uint64_t bits, bool block, uint64_t *ret_changed)
 {
 	sigset_t set, old;
-	int i, r = to_set(bits, &set);
+	uint64_t before;
+	int r = to_set(bits, &set);
 
 	if (r < 0)
 		return r;
 	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, &old);
-	*ret_changed = bits;
-	for (i = 0; i < SIGNALS; i++)
-		if ((bits >> i & 1) != 0 && sigismember(&old, i + 1) == block)
-			*ret_changed &= ~(UINT64_C(1) << i);
+	memcpy(&before, &old, sizeof(before));
+	*ret_changed = bits & (block ? ~before : before);
 	return 0;
 }
 
