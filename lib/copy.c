@@ -21,17 +21,6 @@ enum {
 };
 
 static int
-leave(struct eddy_task *task, int rc)
-{
-	const struct io_op *op = CONTAINER_OF(task->op, const struct io_op, op);
-
-	eddy__watch_leave(task->loop, (int)task->use.io.more, 1);
-	if ((op->sides & READS) != 0)
-		eddy__watch_leave(task->loop, task->use.io.fd, 0);
-	return eddy__unpark(task, rc);
-}
-
-static int
 attempt(struct eddy_task *task, const struct io_op *op)
 {
 	int from = task->use.io.fd, to = (int)task->use.io.more, i, r = 0;
@@ -58,26 +47,10 @@ attempt(struct eddy_task *task, const struct io_op *op)
 }
 
 /* One for a regular file, whose side is always ready. */
-static const struct io_op file_op = {{"copy", leave}, attempt, WRITES, FLAGS};
+static const struct io_op file_op = {
+    {"copy", eddy__io_leave}, attempt, WRITES, COPY};
 static const struct io_op stream_op = {
-    {"copy", leave}, attempt, READS | WRITES, FLAGS};
-
-static EDDY_ASYNC
-park(struct eddy_task *self, const struct io_op *op, int from, int to)
-{
-	struct eddy_ready *waiter = &self->alarm.ready;
-	int r = eddy__watch_wait(self->loop, waiter, to, 1);
-
-	if (r == 0 && (op->sides & READS) != 0) {
-		r = eddy__watch_wait(self->loop, waiter, from, 0);
-		if (r < 0)
-			eddy__watch_leave(self->loop, to, 1);
-	}
-	if (r < 0)
-		return eddy_complete(self, r);
-	self->loop->wake = eddy__io_wake;
-	return eddy__park(self, &op->op);
-}
+    {"copy", eddy__io_leave}, attempt, READS | WRITES, COPY};
 
 /* Fit for epoll and never blocking: 0.  -EPERM: a regular file. */
 static int
@@ -108,6 +81,6 @@ eddy_copy(struct eddy_task *self, int from, int to, size_t size)
 	self->use.io.data = NULL;
 	self->use.io.size = size < INT_MAX ? (unsigned)size : INT_MAX;
 	r = attempt(self, op);
-	return r == EDDY_PENDING ? park(self, op, from, to)
+	return r == EDDY_PENDING ? eddy__io_park(self, op)
 	                         : eddy_complete(self, r);
 }

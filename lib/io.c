@@ -26,7 +26,13 @@ sides_of(const struct eddy_task *task, const struct io_op *op)
 }
 
 static int
-leave(struct eddy_task *task, int rc)
+written(const struct eddy_task *task, const struct io_op *op)
+{
+	return op->how == COPY ? (int)task->use.io.more : task->use.io.fd;
+}
+
+int
+eddy__io_leave(struct eddy_task *task, int rc)
 {
 	const struct io_op *op = CONTAINER_OF(task->op, const struct io_op, op);
 	unsigned sides = sides_of(task, op);
@@ -34,12 +40,12 @@ leave(struct eddy_task *task, int rc)
 	if ((sides & READS) != 0)
 		eddy__watch_leave(task->loop, task->use.io.fd, 0);
 	if ((sides & WRITES) != 0)
-		eddy__watch_leave(task->loop, task->use.io.fd, 1);
+		eddy__watch_leave(task->loop, written(task, op), 1);
 	return eddy__unpark(task, rc);
 }
 
-void
-eddy__io_wake(struct eddy_ready *ready, int rc)
+static void
+wake(struct eddy_ready *ready, int rc)
 {
 	struct eddy_task *task = CONTAINER_OF(
 	    ready, struct eddy_task, alarm.ready);
@@ -48,7 +54,28 @@ eddy__io_wake(struct eddy_ready *ready, int rc)
 	if (rc == 0)
 		rc = op->attempt(task, op);
 	if (rc != EDDY_PENDING)
-		op->op.cancel(task, rc);
+		eddy__io_leave(task, rc);
+}
+
+EDDY_ASYNC
+eddy__io_park(struct eddy_task *self, const struct io_op *op)
+{
+	struct eddy_ready *waiter = &self->alarm.ready;
+	struct eddy_loop *loop = self->loop;
+	unsigned sides = sides_of(self, op);
+	int r = 0;
+
+	if ((sides & READS) != 0)
+		r = eddy__watch_wait(loop, waiter, self->use.io.fd, 0);
+	if (r == 0 && (sides & WRITES) != 0) {
+		r = eddy__watch_wait(loop, waiter, written(self, op), 1);
+		if (r < 0 && (sides & READS) != 0)
+			eddy__watch_leave(loop, self->use.io.fd, 0);
+	}
+	if (r < 0)
+		return eddy_complete(self, r);
+	loop->wake = wake;
+	return eddy__park(self, &op->op);
 }
 
 /* Is it a read that takes all it can? */
@@ -64,8 +91,6 @@ static eddy_async
 begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
     size_t size, uintptr_t more)
 {
-	struct eddy_ready *waiter = &self->alarm.ready;
-	unsigned sides;
 	int r = -ECANCELED;
 
 	self->use.io.fd = fd;
@@ -78,19 +103,8 @@ begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
 		r = drains(self, op) && eddy__watch_dry(self->loop, fd)
 		        ? EDDY_PENDING
 		        : op->attempt(self, op);
-	if (r != EDDY_PENDING)
-		return eddy_complete(self, r);
-	sides = sides_of(self, op);
-	r = eddy__watch_wait(self->loop, waiter, fd, (sides & READS) == 0);
-	if (r == 0 && sides == (READS | WRITES)) {
-		r = eddy__watch_wait(self->loop, waiter, fd, 1);
-		if (r < 0)
-			eddy__watch_leave(self->loop, fd, 0);
-	}
-	if (r < 0)
-		return eddy_complete(self, r);
-	self->loop->wake = eddy__io_wake;
-	return eddy__park(self, &op->op);
+	return r == EDDY_PENDING ? eddy__io_park(self, op)
+	                         : eddy_complete(self, r);
 }
 
 static int
@@ -256,7 +270,7 @@ try_poll(struct eddy_task *task, const struct io_op *op)
 /* clang-format off */
 #define IO(name, attempt, sides, how, parameters, data, size, more)            \
 	static const struct io_op name##_op =                                  \
-	    {{#name, leave}, attempt, sides, how};                             \
+	    {{#name, eddy__io_leave}, attempt, sides, how};                \
 	EDDY_ASYNC eddy_##name parameters                                      \
 	{ return begin(self, &name##_op, fd, data, size, more); }
 #define FD  struct eddy_task *self, int fd
@@ -283,7 +297,8 @@ IO(connect, try_connect, WRITES, FLAGS, (FD, const struct eddy_address *to),
     to, 0, 0)
 /* clang-format on */
 
-static const struct io_op poll_op = {{"poll", leave}, try_poll, 0, FLAGS};
+static const struct io_op poll_op = {
+    {"poll", eddy__io_leave}, try_poll, 0, FLAGS};
 
 EDDY_ASYNC
 eddy_poll(struct eddy_task *self, int fd, short events)

@@ -10,14 +10,16 @@
 enum { READS = 1, WRITES = 2 }; /* sides 0 and 1, as a mask */
 
 struct io_op {
-	struct eddy_op op; /* its cancel leaves the watch, and unparks */
+	struct eddy_op op; /* its cancel is eddy__io_leave */
 	/* The result, or EDDY_PENDING. */
 	int (*attempt)(struct eddy_task *task, const struct io_op *op);
 	unsigned sides;
-	enum { FLAGS, VECTOR, ADDRESS, FULL } how; /* what more is */
+	/* What more is; of COPY the descriptor that is written. */
+	enum { FLAGS, VECTOR, ADDRESS, FULL, COPY } how;
 };
 
-/* The loop's wake, for tasks whose op is in a struct io_op. */
-void eddy__io_wake(struct eddy_ready *ready, int rc);
+/* Wait until an attempt does not say EDDY_PENDING; and no longer. */
+EDDY_ASYNC eddy__io_park(struct eddy_task *self, const struct io_op *op);
+int eddy__io_leave(struct eddy_task *task, int rc);
 
 #endif
