@@ -43,7 +43,8 @@ enum {
 	MOST = 10000,
 	ACTIVE = 100,
 	CLIENTS = 1000,
-	SIZE = 64
+	SIZE = 64,
+	RATIOS = 41
 };
 
 static struct bench_case cases[PEERS + 1];
@@ -115,29 +116,53 @@ choose(double (*run)(long), bool serving)
 	cases[count].name = NULL;
 }
 
-static double
-median_of(const char *name)
+static const struct bench_case *
+find(const char *name)
 {
-	const struct bench_case *c;
+	const struct bench_case *c = cases;
 
-	for (c = cases; c->name != NULL; c++)
-		if (strcmp(c->name, name) == 0)
-			return c->median;
-	return 0;
+	while (c->name != NULL && strcmp(c->name, name) != 0)
+		c++;
+	return c->name != NULL ? c : NULL;
 }
 
-/* limit is of the case's time / theirs. */
+static double
+run(const struct bench_case *c)
+{
+	bench_running = c;
+	return c->run(bench_count(10000));
+}
+
+static int
+ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* limit is of the median of the ratios of short runs in pairs, in which each goes
+ * first as often: what drifts, or comes and goes, hits both. */
 static void
 bar(const char *title, const char *name, const char *other, double limit)
 {
+	const struct bench_case *ours = find(name), *theirs = find(other);
+	int i, pairs_run = bench_quick() ? 1 : RATIOS;
+	double first, ratios[RATIOS];
 	char subject[96];
-	double theirs = median_of(other);
 
 	snprintf(subject, sizeof(subject), "%s, %s / %s", title, name, other);
-	if (theirs > 0)
-		bench_bar(subject, median_of(name) / theirs, limit);
-	else
+	if (theirs == NULL) {
 		bench_skip(subject, other);
+		return;
+	}
+	for (i = 0; i < pairs_run; i++) {
+		first = run(i % 2 == 0 ? ours : theirs);
+		ratios[i] = i % 2 == 0 ? first / run(theirs)
+		                       : run(ours) / first;
+	}
+	qsort(ratios, (size_t)pairs_run, sizeof(ratios[0]), ascending);
+	bench_bar(subject, ratios[pairs_run / 2], limit);
 }
 
 static void
