@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "census.h"
+#include "rig.h"
 #include "channel.h"
 
 enum {
@@ -41,12 +41,6 @@ static struct board {
 	uint32_t inits, handlers;
 	int pid;
 } * board;
-
-/* A loop with a pool that lives on it. */
-struct rig {
-	struct eddy_loop *loop;
-	struct eddy_executor *pool;
-};
 
 /* A job, its bytes and how often it was answered. */
 struct call {
@@ -103,38 +97,11 @@ open_gate(void)
 
 /* The rig. */
 
-#define rig_open(rig, ...) \
-	rig_open_with(rig, &(struct eddy_process_pool_options){__VA_ARGS__})
-
 static void
 board_open(void)
 {
-	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(board, MAP_FAILED);
+	board = share(sizeof(*board));
 }
-
-static void
-rig_open_with(struct rig *rig, const struct eddy_process_pool_options *options)
-{
-	if (board == NULL)
-		board_open();
-	rig->loop = census_loop();
-	ck_assert_int_eq(
-	    eddy_process_pool_open(&rig->pool, rig->loop, options), 0);
-}
-
-static void
-rig_step(struct rig *rig)
-{
-	ck_assert_int_ge(eddy_loop_step(rig->loop, EDDY_MS(1)), 0);
-}
-
-#define rig_until(rig, condition)      \
-	do                             \
-		while (!(condition))   \
-			rig_step(rig); \
-	while (0)
 
 static void
 on_call(struct eddy_loop *loop, struct eddy_job *job)
@@ -616,7 +583,6 @@ START_TEST(handlers_of_the_host_do_not_run_in_workers)
 {
 	struct rig rig;
 
-	board_open();
 	ck_assert_int_eq(atexit(handler), 0);
 	rig_open(&rig, .workers = 2);
 	expect(&rig, leave, EDDY_EXITED, EXIT_CODE(5));
@@ -1381,7 +1347,6 @@ homeless_open(unsigned workers)
 	struct eddy_process_pool_options options = {.workers = workers};
 	struct eddy_executor *pool;
 
-	board_open();
 	ck_assert_int_eq(eddy_process_pool_open(&pool, NULL, &options), 0);
 	return pool;
 }
@@ -2405,7 +2370,6 @@ START_TEST(a_function_that_no_worker_has_is_refused)
 	struct rig rig;
 	void *page;
 
-	board_open();
 	ck_assert_int_eq(eddy_zygote_open(&options.zygote, 0), 0);
 	page = mmap(NULL, 4096, PROT_READ | PROT_EXEC,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -2812,6 +2776,15 @@ START_TEST(a_lone_round_trip_takes_six_system_calls)
 }
 END_TEST
 
+static TCase *
+pool_case(Suite *suite, const char *name, double timeout)
+{
+	TCase *tcase = census_case(suite, name, timeout);
+
+	tcase_add_checked_fixture(tcase, board_open, NULL);
+	return tcase;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -2820,19 +2793,19 @@ main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "--lone") == 0)
 		return lone(atoi(argv[2]));
-	census_add(census_case(suite, "bytes", 10),
+	census_add(pool_case(suite, "bytes", 10),
 	    one_line_gives_the_same_bytes_on_threads_and_processes,
 	    bytes_come_back_whatever_the_function_returned,
 	    a_result_below_the_errors_is_refused,
 	    any_size_up_to_the_slot_travels_both_ways, a_job_needs_no_bytes,
 	    wrong_options_are_refused);
-	tcase = census_case(suite, "crashes", 20);
+	tcase = pool_case(suite, "crashes", 20);
 	census_add(tcase, each_way_to_die_is_told_and_spoils_no_bytes,
 	    a_worker_killed_from_outside_is_a_crash,
 	    an_idle_worker_that_dies_is_replaced,
 	    handlers_of_the_host_do_not_run_in_workers);
 	tcase_add_loop_test(tcase, a_crash_costs_one_job, 0, 4);
-	tcase = census_case(suite, "limits", 20);
+	tcase = pool_case(suite, "limits", 20);
 	census_add(tcase, a_deadline_kills_what_runs,
 	    a_deadline_holds_in_the_queue, a_past_deadline_never_runs,
 	    a_deadline_of_a_finished_job_does_not_keep_the_loop,
@@ -2842,7 +2815,7 @@ main(int argc, char **argv)
 	    a_job_behind_an_expired_one_expires,
 	    a_deadline_at_the_end_of_a_job_hits_nobody_else);
 	tcase_add_loop_test(tcase, a_cancelled_job_that_waits_never_runs, 0, 4);
-	tcase = census_case(suite, "queue", 10);
+	tcase = pool_case(suite, "queue", 10);
 	census_add(tcase, one_worker_keeps_the_order, a_full_queue_refuses,
 	    tasks_wait_for_room_in_turn,
 	    a_deadline_holds_while_waiting_for_room,
@@ -2851,18 +2824,18 @@ main(int argc, char **argv)
 	tcase_add_loop_test(tcase, any_depth_runs_each_job_once, 0, 4);
 	tcase_add_loop_test(
 	    tcase, jobs_behind_a_long_one_go_to_an_idle_worker, 0, 3);
-	census_add(census_case(suite, "threads", 10),
+	census_add(pool_case(suite, "threads", 10),
 	    another_thread_hears_on_its_own_loop,
 	    another_thread_waits_without_a_loop,
 	    another_thread_cancels_what_runs,
 	    a_submit_during_the_close_is_refused_or_answered);
-	census_add(census_case(suite, "home", 10),
+	census_add(pool_case(suite, "home", 10),
 	    a_pool_without_a_home_serves_the_thread_that_opened_it,
 	    a_pool_without_a_home_serves_loops,
 	    any_thread_closes_a_pool_without_a_home,
 	    a_forked_child_may_close_a_pool_without_a_home,
 	    a_home_thread_that_would_wait_for_itself_is_told);
-	census_add(census_case(suite, "init", 10),
+	census_add(pool_case(suite, "init", 10),
 	    bytes_for_init_reach_each_worker,
 	    an_error_of_init_is_the_error_of_the_jobs,
 	    a_crash_of_init_loses_the_jobs,
@@ -2871,7 +2844,7 @@ main(int argc, char **argv)
 	    a_pool_recovers_from_a_failed_init,
 	    a_worker_killed_in_init_is_replaced,
 	    a_worker_without_privileges_still_dies_with_its_zygote);
-	tcase = census_case(suite, "worker", 10);
+	tcase = pool_case(suite, "worker", 10);
 	census_add(tcase, a_worker_has_four_descriptors, a_worker_reads_nothing,
 	    a_job_may_close_all_descriptors, a_job_may_replace_all_descriptors,
 	    a_child_of_a_job_may_return_or_exit,
@@ -2881,7 +2854,7 @@ main(int argc, char **argv)
 	    what_is_printed_appears_once);
 	tcase_add_loop_test(tcase,
 	    a_host_without_standard_descriptors_makes_clean_workers, 0, 8);
-	tcase = census_case(suite, "reports", 20);
+	tcase = pool_case(suite, "reports", 20);
 	census_add(tcase, a_report_tells_how_the_worker_ended,
 	    a_job_that_is_run_elsewhere_has_no_report,
 	    a_run_limit_kills_what_runs_longer,
@@ -2892,18 +2865,18 @@ main(int argc, char **argv)
 	    a_worker_does_max_jobs_and_no_more, a_worker_that_grew_is_replaced,
 	    a_worker_is_replaced_after_its_lifetime);
 	tcase_add_loop_test(tcase, a_run_limit_counts_from_the_start, 0, 2);
-	tcase = census_case(suite, "travel", 20);
+	tcase = pool_case(suite, "travel", 20);
 	census_add(tcase, bytes_may_travel_one_way_only,
 	    the_memory_of_a_large_job_is_given_back,
 	    a_reserved_worker_takes_bytes_in_place,
 	    a_reserved_worker_is_nobody_elses,
 	    a_pool_closes_with_workers_reserved);
 	tcase_add_loop_test(tcase, reserved_memory_outlives_its_worker, 0, 2);
-	census_add(census_case(suite, "want", 10),
+	census_add(pool_case(suite, "want", 10),
 	    a_pool_recovers_from_want_of_descriptors,
 	    a_worker_whose_handle_was_lost_obeys_deadlines,
 	    a_pool_recovers_from_want_in_the_zygote);
-	census_add(census_case(suite, "cost", 60),
+	census_add(pool_case(suite, "cost", 60),
 	    a_lone_round_trip_takes_six_system_calls);
 	return suite_main(suite);
 }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "atomics.h"
-#include "census.h"
+#include "rig.h"
 
 enum {
 	/* ms that the death of a host may take to reach the last worker */
@@ -30,11 +30,6 @@ static struct board {
 	int pids[16];  /* of those, in the order of their coming */
 	int child;
 } * board;
-
-struct rig {
-	struct eddy_loop *loop;
-	struct eddy_executor *pool;
-};
 
 struct call {
 	struct eddy_job job;
@@ -97,36 +92,11 @@ open_gate(void)
 
 /* The rig. */
 
-#define rig_open(rig, ...) \
-	rig_open_with(rig, &(struct eddy_process_pool_options){__VA_ARGS__})
-
 static void
 board_open(void)
 {
-	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(board, MAP_FAILED);
+	board = share(sizeof(*board));
 }
-
-static void
-rig_open_with(struct rig *rig, const struct eddy_process_pool_options *options)
-{
-	rig->loop = census_loop();
-	ck_assert_int_eq(
-	    eddy_process_pool_open(&rig->pool, rig->loop, options), 0);
-}
-
-static void
-rig_step(struct rig *rig)
-{
-	ck_assert_int_ge(eddy_loop_step(rig->loop, EDDY_MS(1)), 0);
-}
-
-#define rig_until(rig, condition)      \
-	do                             \
-		while (!(condition))   \
-			rig_step(rig); \
-	while (0)
 
 static void
 on_call(struct eddy_loop *loop, struct eddy_job *job)
@@ -186,13 +156,6 @@ gone(pid_t pid)
 	return kill(pid, 0) < 0 && errno == ESRCH;
 }
 
-/* A handle of process pid, whoever its parent is; -1: it has ended. */
-static int
-handle(pid_t pid)
-{
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
 /* It ends, within ms. */
 static void
 await_end(int pidfd, int ms)
@@ -203,25 +166,6 @@ await_end(int pidfd, int ms)
 		return;
 	ck_assert_int_eq(poll(&fd, 1, ms), 1);
 	close(pidfd);
-}
-
-/* The last child of the process, or 0. */
-static pid_t
-child_of(pid_t parent)
-{
-	char path[64];
-	int pid = 0;
-	FILE *file;
-
-	snprintf(
-	    path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return 0;
-	while (fscanf(file, "%d", &pid) == 1)
-		;
-	fclose(file);
-	return pid;
 }
 
 /* The end of a zygote. */

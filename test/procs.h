@@ -1,34 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * procs: a loop with a process pool, and calls to it, for suites about what
- * processes do to each other.  Failure fails the test.
+ * procs: calls to the pool of a rig, for suites about what processes do to each
+ * other.  Failure fails the test.
  */
 #ifndef PROCS_H
 #define PROCS_H
 
-#include <eddy/process_pool.h>
-
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "census.h"
 #include "channel.h"
+#include "rig.h"
 
 /* How much slower processes are born and die here. */
 enum { SLOW = CENSUS_TSAN || CENSUS_ASAN ? 5 : 1 };
-
-struct rig {
-	struct eddy_loop *loop;
-	struct eddy_executor *pool;
-};
 
 /* A job that turns in to in * 2 + 1 and returns 7. */
 struct call {
@@ -48,40 +37,6 @@ twice(void *arg)
 	bytes->out = (int)((unsigned)bytes->in * 2 + 1);
 	return 7;
 }
-
-/* Memory that a test and its workers share. */
-static inline void *
-share(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	ck_assert_ptr_ne(p, MAP_FAILED);
-	return p;
-}
-
-#define rig_open(rig, ...) \
-	rig_open_with(rig, &(struct eddy_process_pool_options){__VA_ARGS__})
-
-static inline void
-rig_open_with(struct rig *rig, const struct eddy_process_pool_options *options)
-{
-	rig->loop = census_loop();
-	ck_assert_int_eq(
-	    eddy_process_pool_open(&rig->pool, rig->loop, options), 0);
-}
-
-static inline void
-rig_step(struct rig *rig)
-{
-	ck_assert_int_ge(eddy_loop_step(rig->loop, EDDY_MS(1)), 0);
-}
-
-#define rig_until(rig, condition)      \
-	do                             \
-		while (!(condition))   \
-			rig_step(rig); \
-	while (0)
 
 static inline void
 rig_ready(struct rig *rig, int workers)
@@ -152,13 +107,6 @@ rig_close(struct rig *rig)
 	ck_assert_int_eq(eddy_loop_close(rig->loop), 0);
 }
 
-/* A handle of a process, whoever its parent is; -1: it has ended. */
-static inline int
-handle(pid_t pid)
-{
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
 /* Wait for its end; how long that took, in ms.  Takes the handle. */
 static inline int
 await_end(int pidfd)
@@ -171,25 +119,6 @@ await_end(int pidfd)
 	ck_assert_int_eq(poll(&fd, 1, 30000), 1);
 	close(pidfd);
 	return (int)((eddy_now() - began) / EDDY_MS(1));
-}
-
-/* The last child of a process, or 0. */
-static inline pid_t
-child_of(pid_t parent)
-{
-	char path[64];
-	int pid = 0;
-	FILE *file;
-
-	snprintf(
-	    path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return 0;
-	while (fscanf(file, "%d", &pid) == 1)
-		;
-	fclose(file);
-	return pid;
 }
 
 #endif
