@@ -68,34 +68,30 @@ door_ours(const struct door *door)
 	return mark != NULL ? A_LOAD(mark) != 0 : door->pid == eddy__getpid();
 }
 
-/* Any thread that has a hold on the door.  True: the caller has to ring. */
+/* Any thread.  The loop may be gone as soon as node is in, so unless *held the
+ * door is held before a push that has to ring.  True: the caller has to. */
 static inline bool
-door_push(struct door *door, struct eddy_ready *node)
+door_post(struct door *door, struct eddy_ready *node, bool *held)
 {
 	struct eddy_ready *top = A_LOAD(&door->stack);
 
-	do
-		node->next = top != &door->asleep ? top : NULL;
-	while (!A_CAS(&door->stack, &top, node));
-	return top == &door->asleep; /* node is not ours any more */
-}
-
-/* The same without a hold: the loop may be gone as soon as node is in, so one is
- * taken before a push that would have to ring. */
-static inline bool
-door_post(struct door *door, struct eddy_ready *node, bool *ret_held)
-{
-	struct eddy_ready *top = A_LOAD(&door->stack);
-
-	*ret_held = false;
 	do {
-		if (top == &door->asleep && !*ret_held) {
+		if (top == &door->asleep && !*held) {
 			A_ADD(&door->refs, 1);
-			*ret_held = true;
+			*held = true;
 		}
 		node->next = top != &door->asleep ? top : NULL;
 	} while (!A_CAS(&door->stack, &top, node));
-	return top == &door->asleep;
+	return top == &door->asleep; /* node is not ours any more */
+}
+
+/* Any thread that has a hold on the door. */
+static inline bool
+door_push(struct door *door, struct eddy_ready *node)
+{
+	bool held = true;
+
+	return door_post(door, node, &held);
 }
 
 /* The owner.  False: it is full. */

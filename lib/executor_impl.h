@@ -177,7 +177,7 @@ loop_run_fn eddy__job_wake;
 /* Of tasks that wait for a job; theirs is use.user[0]. */
 extern const struct eddy_op eddy__job_op, eddy__owned_op;
 
-/* eddy_job_end in the thread of loop: no detour through its own door. */
+/* eddy_job_end in the thread of loop, or NULL: no detour through its door. */
 void eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 
@@ -192,8 +192,9 @@ job_settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
 /* Where a thread tells of outcomes: at the door of the last one, which it holds,
  * and by an outbox of its own there, if it has many. */
 struct outlet {
-	struct door *door;  /* or NULL */
-	struct outbox *box; /* or NULL */
+	struct door *door;      /* or NULL */
+	struct outbox *box;     /* or NULL */
+	struct eddy_loop *loop; /* whose thread this is, or NULL */
 	int cpu;
 };
 

@@ -338,13 +338,22 @@ eddy__job_publish(struct outlet *outlet, struct eddy_job *job)
 	struct eddy_job *next;
 	bool more = strand != NULL && strand->ended(strand, outcome, &next);
 	struct door *door = heard ? job->door : NULL;
+	struct eddy_loop *loop = outlet->loop;
 
-	if (door != NULL && door != outlet->door)
+	if (loop != NULL && door != loop->door)
+		loop = NULL;
+	if (loop == NULL && door != NULL && door != outlet->door)
 		eddy__outlet_move(outlet, door);
 	/* Pairs with eddy_job_wait's acquire, and prepare's. */
 	if (heard)
 		A_RELEASE(&job->state, JOB_DONE);
-	if (door != NULL) {
+	if (loop != NULL) {
+		eddy__loop_stir(loop);
+		/* Who takes back and submits again must not starve others. */
+		list_push(
+		    outcome == EDDY_RETURNED ? loop->into : &loop->pending,
+		    &job->ready);
+	} else if (door != NULL) {
 		A_STORE(&door->cpu, outlet->cpu);
 		eddy__door_send(door, &job->ready);
 	} else if (heard) {
@@ -356,9 +365,10 @@ eddy__job_publish(struct outlet *outlet, struct eddy_job *job)
 }
 
 void
-eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
+eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
+    enum eddy_outcome outcome, int result)
 {
-	struct outlet outlet = {NULL, NULL, eddy__cpu()};
+	struct outlet outlet = {.loop = loop, .cpu = eddy__cpu()};
 
 	eddy__job_leave(job);
 	job_settle(job, outcome, result);
@@ -367,27 +377,9 @@ eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 }
 
 void
-eddy__job_end_on(struct eddy_loop *loop, struct eddy_job *job,
-    enum eddy_outcome outcome, int result)
+eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 {
-	struct eddy_executor *strand = strand_of(job);
-	struct eddy_job *next;
-	bool more;
-
-	if (job->door != loop->door || (job_flags(job) & JOB_OWNED) != 0) {
-		eddy_job_end(job, outcome, result);
-		return;
-	}
-	eddy__job_leave(job);
-	job_settle(job, outcome, result);
-	more = strand != NULL && strand->ended(strand, outcome, &next);
-	A_RELEASE(&job->state, JOB_DONE);
-	eddy__loop_stir(loop);
-	/* Who takes back and submits again must not starve others. */
-	list_push(outcome == EDDY_RETURNED ? loop->into : &loop->pending,
-	    &job->ready);
-	if (more)
-		strand->hand_on(strand, next);
+	eddy__job_end_on(NULL, job, outcome, result);
 }
 
 int

@@ -31,7 +31,7 @@ int
 eddy_post(struct eddy_loop *loop, struct eddy_post *post)
 {
 	struct door *door = loop->door;
-	bool child = !door_ours(door), held, rings;
+	bool child = !door_ours(door), held = false, rings;
 
 	if (A_XCHG(&post->state, 1) != 0)
 		return -EALREADY;

@@ -315,9 +315,10 @@ move_aside(struct pool *pool, struct worker *worker)
 static void
 watch(struct pool *pool, struct worker *worker, uint32_t wakes)
 {
-	if (!worker->crowded && worker->spin.duration != 0)
-		move_aside(pool, worker);
-	if (worker->crowded || !spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
+	if (worker->crowded || worker->spin.duration == 0)
+		return;
+	move_aside(pool, worker);
+	if (!spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
 	    A_XCHG(&pool->spinner, 1) != 0)
 		return;
 	(void)SPIN(&worker->spin, A_LOAD(&pool->wakes) != wakes);
