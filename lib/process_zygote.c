@@ -214,11 +214,16 @@ struct server {
 static void
 tell(struct server *server, const struct zygote_message *message, int fd)
 {
-	struct pollfd host = {.fd = server->fds[ORDERS].fd, .events = POLLOUT};
+	struct pollfd host = {.fd = server->fds[ORDERS].fd};
+	int r;
 
-	while (eddy__send(host.fd, message, sizeof(*message), &fd, fd >= 0) ==
-	       -EAGAIN)
-		eddy__poll(&host, 1, EDDY_FOREVER);
+	/* Also when memory is short: the host would wait for ever. */
+	while ((r = eddy__send(
+		    host.fd, message, sizeof(*message), &fd, fd >= 0)) < 0 &&
+	       r != -EPIPE && (host.revents & POLLHUP) == 0) {
+		host.events = r == -EAGAIN ? POLLOUT : 0;
+		eddy__poll(&host, 1, r == -EAGAIN ? EDDY_FOREVER : EDDY_MS(1));
+	}
 }
 
 /* A dead child still pins its ids: kill its group, then reap and report.
@@ -360,10 +365,11 @@ finish(struct server *server)
 static int
 leave_host(struct server *server)
 {
-	int number, null, r;
-	int orders = fcntl(server->fds[ORDERS].fd, F_DUPFD_CLOEXEC, 3);
+	int number, null, r, orders = eddy__dup(server->fds[ORDERS].fd, 3);
 	struct sigaction action;
 
+	if (orders < 0)
+		return orders;
 	for (number = 1; number < NSIG; number++)
 		if (sigaction(number, NULL, &action) == 0 &&
 		    (action.sa_handler != SIG_IGN || number == SIGCHLD))
