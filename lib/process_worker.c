@@ -164,8 +164,13 @@ transform(struct self *self, struct slot *slot, char *area, int *ret_memfd)
 		return r;
 	eddy__unmap(output.data, output.room);
 	sealed = eddy__memfd_seal(output.fd, output.size);
+	if (sealed < 0) { /* the host would not take it */
+		eddy__close(output.fd);
+		slot->out_size = 0;
+		return sealed;
+	}
 	*ret_memfd = output.fd;
-	return sealed < 0 ? sealed : r;
+	return r;
 }
 
 /* What the job returns, besides its bytes; r, or why it could not. */
@@ -181,7 +186,9 @@ send_back(struct self *self, struct slot *slot, int memfd, int r)
 	if (n != 0)
 		sent = eddy__send(self->fds[FD_MAIL], "", 1, fds, (int)n);
 	close_all(fds, n);
-	slot->fds_out = sent < 0 ? 0 : n;
+	if (sent < 0) /* nor is an output where the host would look */
+		slot->out_size = n = 0;
+	slot->fds_out = n;
 	slot->big = memfd >= 0;
 	return sent < 0 ? sent : r;
 }
