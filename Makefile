@@ -100,6 +100,9 @@ help:
 #: bench-server echoes beside hashing on the process pool (needs wrk)
 #: bench-size   bytes of a static echo program, beside other libraries
 #: bench-deps   how to install what they have at their side
+#: torture      each call of lib/ failing in turn, with every error it can have;
+#:              then static programs under strace (needs Check); QUICK=1: only
+#:              what make check has not got
 #: fuzz-channel 10^7 bits flipped in what workers share (needs Check); storm:
 #:              100,000 jobs, 3,000 kills of workers, 200 of hosts
 #: lint         headers, symbols, layers, pages, format
@@ -231,11 +234,22 @@ $(B)/check_cluster: $(if $(gearman),$(B)/bench/cluster.o \
 $(B)/check_cluster: link += $(if $(gearman),-lgearman)
 $(B)/check_fuzz: $(B)/test/fuzz/fuzz_timers.o $(B)/test/fuzz/fuzz_tasks.o
 
+# libeddy.a with what may fail replaced by test/fault.c, in the archive alone.
+$(B)/faulty.o: $(B)/libeddy.a test/fault.c test/calls.sh
+	$(call say,LD)$(CC) -r -nostdlib -o $@ -Wl,--whole-archive $< \
+	    $$(test/calls.sh | sed 's/^/-Wl,--wrap=/')
+$(B)/check_fault: $(B)/faulty.o $(B)/test/fault.o
+
 check-%: $(B)/check_%
 	$<
 
 # At full size; make check has a tenth.
-.PHONY: fuzz-channel storm
+.PHONY: torture fuzz-channel storm
+torture: $(B)/check_fault
+	@test/calls.sh $(B)
+	$(if $(QUICK),,$< --all)
+	@CC="$(CC)" test/inject.sh $(B) $(if $(QUICK),1,4)
+
 fuzz-channel: $(B)/check_hostile
 	$< --flips 10000000
 
@@ -292,7 +306,7 @@ fuzz-%:
 	    >build/fuzz/$*.log 2>&1 || { tail -40 build/fuzz/$*.log; exit 1; }
 	@sed -n 's/^#[0-9]*\tDONE/fuzz $*:/p' build/fuzz/$*.log
 
-proofs := check models static fuzz fuzz-channel storm matrix qemu
+proofs := check models static fuzz fuzz-channel storm torture matrix qemu
 
 $(B)/proof/%.log: $(wildcard lib/*.[ch] test/*.[ch] test/*.sh)
 	@mkdir -p $(@D)

@@ -55,6 +55,9 @@ grep -v '^eddy__' "$build/symbols" | diff -u test/symbols.txt - || wrong "test/s
 nm "$build/libeddy.a" | awk 'NF == 3 && $2 ~ /[BbC]/ { print $3 }' |
     grep -vx 'inside\|forked\|handing\|asking' && wrong "state outside of objects"
 
+# What the library calls can be made to fail.
+sh test/calls.sh "$build" || wrong "test/fault.c and test/infallible.txt"
+
 # All as one file: names that clash beyond what test/amalgamate.sh mends.
 sh test/amalgamate.sh "$build/one" && $CC -std=c11 -Wall -Wextra -Werror \
     -fsyntax-only "$build/one/eddy.c" || wrong "the amalgamation"
