@@ -85,6 +85,7 @@ eddy__process_put(struct worker *worker, struct eddy_job *job)
 	worker->deaf = r == -EPIPE;
 	if (r == -EPIPE && job->attempts++ < ATTEMPTS) {
 		eddy__process_requeue(pool, job);
+		eddy__process_takes_more(worker, 0); /* no: it is to leave */
 		return;
 	}
 	if (r < 0) {
