@@ -7,7 +7,6 @@
  * its only other answer.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,10 +84,9 @@ keep_only(int *fds, unsigned n)
 	if (more.rlim_cur > limit.rlim_cur)
 		setrlimit(RLIMIT_NOFILE, &more);
 	for (i = 0; i < n; i++) {
-		high = fcntl(fds[i], F_DUPFD_CLOEXEC, (int)(more.rlim_cur - n));
+		high = eddy__dup(fds[i], (int)(more.rlim_cur - n));
 		if (high < 0)
-			high = fcntl(
-			    fds[i], F_DUPFD_CLOEXEC, (int)(limit.rlim_cur - n));
+			high = eddy__dup(fds[i], (int)(limit.rlim_cur - n));
 		fds[i] = high >= 0 ? high : fds[i];
 	}
 	setrlimit(RLIMIT_NOFILE, &limit);
