@@ -127,7 +127,7 @@ come_due(const struct timer_peer *peer, long n)
 	timer_fired = 0;
 	began = eddy_now();
 	do
-		peer->turn(); /* eddy: 256 of them */
+		peer->turn(); /* eddy: 128 of them */
 	while (op == FIRE && timer_fired < n && eddy_now() < due + EDDY_S(60));
 	began = eddy_now() - began;
 	bench_check(timer_fired == (op == FIRE ? n : 0) ? 0 : -1, "fire");

@@ -138,7 +138,7 @@ leave(struct eddy_task *task, int rc)
 {
 	struct eddy_child *child = task->use.user[2];
 
-	list_remove(&task->use.waiter);
+	list_remove(&task->use.ready);
 	if (list_empty(&child->waiters))
 		eddy_watch_stop(task->loop, &child->watch);
 	return eddy_unpark(task, rc);
@@ -162,7 +162,7 @@ eddy_child_wait(struct eddy_task *self, struct eddy_child *child)
 	}
 	if (r < 0)
 		return eddy_complete(self, r);
-	list_push(&child->waiters, &self->use.waiter);
+	list_push(&child->waiters, &self->use.ready);
 	self->use.user[2] = child;
 	return eddy__park(self, &child_op);
 }

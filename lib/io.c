@@ -45,10 +45,9 @@ eddy__io_leave(struct eddy_task *task, int rc)
 }
 
 static void
-wake(struct eddy_ready *ready, int rc)
+wake(struct eddy_ready *waiter, int rc)
 {
-	struct eddy_task *task = CONTAINER_OF(
-	    ready, struct eddy_task, alarm.ready);
+	struct eddy_task *task = (void *)((char *)waiter - 1);
 	const struct io_op *op = CONTAINER_OF(task->op, const struct io_op, op);
 
 	if (rc == 0)
@@ -60,7 +59,7 @@ wake(struct eddy_ready *ready, int rc)
 EDDY_ASYNC
 eddy__io_park(struct eddy_task *self, const struct io_op *op)
 {
-	struct eddy_ready *waiter = &self->alarm.ready;
+	struct eddy_ready *waiter = waiter_of_task(self);
 	struct eddy_loop *loop = self->loop;
 	unsigned sides = sides_of(self, op);
 	int r = 0;

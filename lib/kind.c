@@ -26,9 +26,9 @@
 
 static const struct kind kinds[] = {
     KIND(NULL, "callback", struct eddy_ready, next, run),
-    KIND(eddy__task_resume, "task", struct eddy_task, alarm.ready, fn),
-    KIND(eddy__task_ring, "task", struct eddy_task, alarm.ready, fn),
-    KIND(eddy__timer_fire, "timer", struct eddy_timer, alarm.ready, fn),
+    KIND(eddy__task_resume, "task", struct eddy_task, use.ready, fn),
+    KIND(eddy__task_ring, "task", struct due, ready, fn),
+    KIND(eddy__timer_fire, "timer", struct due, ready, fn),
     KIND(eddy__watch_fire, "watch", struct eddy_watch, ready, fn),
     KIND(eddy__post_fire, "post", struct eddy_post, ready, fn),
     KIND(eddy__signal_fire, "signal", struct eddy_signal, ready, fn),

@@ -426,6 +426,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 	note_turn(loop, real);
 	if (loop->verify_at <= real)
 		eddy__watch_verify(loop);
+	loop->due_count = 0; /* they were run */
 	eddy__alarm_collect(loop, &loop->heaps[LOOP_TIME], loop->now);
 	eddy__alarm_collect(loop, &loop->heaps[REAL_TIME], real);
 	return 0;

@@ -39,8 +39,23 @@ struct heap {
 
 /* Which clock a deadline is on; the same unless the loop's is virtual. */
 enum { LOOP_TIME, REAL_TIME };
-#define BELL          0                   /* the tag of events that only wake */
-#define DUE           UINT32_MAX          /* index of an alarm in pending */
+enum { OF_TASK = 2 }; /* beside it: the alarm is a task's */
+
+/* An alarm whose time has come, in the loop's lists. */
+enum { DUE_MOST = 256 }; /* a turn, so that the cache holds them */
+struct due {
+	struct eddy_ready ready;
+	struct eddy_alarm *alarm;
+	eddy_timer_fn *fn; /* of a timer, for those who look on */
+};
+
+static inline struct due *
+due_of(struct eddy_ready *ready)
+{
+	return CONTAINER_OF(ready, struct due, ready);
+}
+#define BELL          0 /* the tag of events that only wake */
+#define DUE           (UINT32_MAX - DUE_MOST + 1) /* index: in loop->due */
 #define FIRST_OF_REAL (UINT32_C(1) << 31) /* and of those in the second heap */
 
 /* The loop's table by descriptor: who waits, and what epoll was told. */
@@ -119,7 +134,9 @@ struct eddy_loop {
 	unsigned pools;    /* process pools that live here */
 
 	struct heap heaps[2]; /* timer.c: by LOOP_TIME, REAL_TIME */
-	uint32_t sequence;    /* of starts */
+	struct due due[DUE_MOST];
+	uint32_t due_count; /* of this turn */
+	uint32_t sequence;  /* of starts */
 
 	/* embed.c */
 	void (*park)(struct eddy_loop *); /* at the end of a step; or NULL */
@@ -265,13 +282,12 @@ void eddy__door_ring(struct door *door);
 /* Push and ring; for threads of the library, which exist in no forked child. */
 void eddy__door_send(struct door *door, struct eddy_ready *node);
 
-/* timer.c.  An alarm that is no timer's has its own ready.run, which clears
- * index. */
+/* timer.c.  A task's alarm (way & OF_TASK) calls eddy__task_ring with its due. */
 int eddy__alarm_start(struct eddy_loop *loop, struct eddy_alarm *alarm,
     int64_t deadline, int way);
 void eddy__alarm_stop(struct eddy_loop *loop, struct eddy_alarm *alarm);
 int64_t eddy__alarm_next(struct heap *heap); /* or EDDY_FOREVER */
-/* Those due at now to pending, a chunk at a time. */
+/* Those due at now to pending, so many a turn. */
 void eddy__alarm_collect(
     struct eddy_loop *loop, struct heap *heap, int64_t now);
 

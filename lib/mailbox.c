@@ -60,7 +60,7 @@ eddy_future_wait(struct eddy_task *self, struct eddy_future *future)
 		return eddy_complete(self, -ECANCELED);
 	if (A_LOAD(&future->state) == HEARD)
 		return eddy_complete(self, future->result);
-	list_push(&future->waiters, &self->use.waiter);
+	list_push(&future->waiters, &self->use.ready);
 	return eddy_park(self, &future_op);
 }
 
@@ -183,7 +183,7 @@ eddy_mailbox_pop(
 		r = take(mailbox, ret_item);
 	if (r != -EAGAIN)
 		return eddy_complete(self, r);
-	list_push(&mailbox->poppers, &self->use.waiter);
+	list_push(&mailbox->poppers, &self->use.ready);
 	self->use.user[2] = ret_item;
 	return eddy_park(self, &mail_op);
 }

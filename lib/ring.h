@@ -37,14 +37,14 @@ ring_take(struct eddy_ring *ring, void **ret_item)
 static inline struct eddy_task *
 waiter_of(const struct eddy_ready *node)
 {
-	return CONTAINER_OF(node, struct eddy_task, use.waiter);
+	return CONTAINER_OF(node, struct eddy_task, use.ready);
 }
 
 /* To give up waiting in a list: the hook of most operations. */
 static inline int
 waiter_leave(struct eddy_task *task, int rc)
 {
-	list_remove(&task->use.waiter);
+	list_remove(&task->use.ready);
 	return eddy_unpark(task, rc);
 }
 

@@ -51,12 +51,6 @@ conclude(struct request *request, int result)
 	drop(request);
 }
 
-static struct request *
-request_of(struct eddy_task *task)
-{
-	return CONTAINER_OF(task, struct request, task);
-}
-
 /* Loop thread. */
 
 static eddy_step
@@ -71,7 +65,7 @@ static void
 ended(struct eddy_loop *loop, struct eddy_task *task)
 {
 	(void)loop;
-	conclude(request_of(task), task->result);
+	conclude(CONTAINER_OF(task, struct request, task), task->result);
 }
 
 static bool
@@ -115,7 +109,9 @@ orphan(struct eddy_ready *ready, struct eddy_task *roots)
 		for (; roots != NULL; roots = next) {
 			next = roots->next;
 			if (roots->fn == call)
-				conclude(request_of(roots), -ECANCELED);
+				conclude(
+				    CONTAINER_OF(roots, struct request, task),
+				    -ECANCELED);
 		}
 	} else if (ready->run == stop) {
 		drop(CONTAINER_OF(ready, struct request, abort));
@@ -160,12 +156,6 @@ on_stop(void *arg)
 	wake(request);
 }
 
-static bool
-must_stop(struct request *request, int64_t deadline)
-{
-	return A_LOAD(&request->stop) != 0 || deadline <= eddy_now();
-}
-
 /* Until it is done or dropped; asks for a stop when it is time. */
 static void
 wait(struct request *request, struct door *door, int64_t deadline)
@@ -176,7 +166,8 @@ wait(struct request *request, struct door *door, int64_t deadline)
 		uint32_t wakes = A_ACQUIRE(&request->wakes);
 		int64_t left;
 
-		if (!asked && must_stop(request, deadline)) {
+		if (!asked &&
+		    (A_LOAD(&request->stop) != 0 || deadline <= eddy_now())) {
 			if (leave_waiting(request, DROPPED))
 				return;
 			asked = true;

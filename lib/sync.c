@@ -2,7 +2,7 @@
 /*
  * sync: lists of tasks that wait.
  *
- * A waiting task is in one list by use.waiter; use.user[2], the part of that
+ * A waiting task is in one list by use.ready; use.user[2], the part of that
  * node which lists leave alone, is its item, where its item goes, or its mutex.
  * Who gives takes the first waiter out and unparks it with what it gave, so
  * nothing is ever free while somebody waits for it.
@@ -27,7 +27,7 @@ static EDDY_ASYNC
 wait_in(struct eddy_task *self, struct eddy_ready *list,
     const struct eddy_op *op, void *with)
 {
-	list_push(list, &self->use.waiter);
+	list_push(list, &self->use.ready);
 	self->use.user[2] = with;
 	return eddy__park(self, op);
 }
@@ -52,12 +52,6 @@ eddy_event_init(struct eddy_event *event)
 	list_init(&event->followers);
 }
 
-static struct eddy_task *
-follower_of(struct eddy_ready *node)
-{
-	return CONTAINER_OF(node, struct eddy_task, alarm.ready);
-}
-
 int
 eddy_event_set(struct eddy_event *event)
 {
@@ -65,13 +59,13 @@ eddy_event_set(struct eddy_event *event)
 	int r = mine(&event->waiters);
 
 	if (r == 0 && node != &event->followers)
-		r = eddy__loop_mine(follower_of(node)->loop);
+		r = eddy__loop_mine(eddy__task_that_follows(node)->loop);
 	if (r < 0)
 		return r;
 	event->set = true;
 	waiters_wake(&event->waiters, 0);
 	while ((node = list_pop(&event->followers)) != NULL)
-		eddy__task_interrupt(follower_of(node), 0);
+		eddy__task_interrupt(eddy__task_that_follows(node), -ECANCELED);
 	return 0;
 }
 
@@ -90,18 +84,18 @@ eddy_event_wait(struct eddy_task *self, struct eddy_event *event)
 	return wait_in(self, &event->waiters, &event_op, NULL);
 }
 
-/* It follows the event by the node of its alarm, which is in no list while it
- * waits and leaves whatever list it is in when the wait ends. */
 EDDY_ASYNC
 eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
 {
+	int r;
+
 	if (op.rc != EDDY_PENDING || self->op == NULL)
 		return op; /* complete, or about to be */
-	if (self->alarm.ready.next != NULL || event->set)
-		eddy__task_interrupt(
-		    self, self->alarm.ready.next != NULL ? -EINVAL : 0);
-	else
-		list_push(&event->followers, &self->alarm.ready);
+	r = eddy__task_follow(self, &event->followers);
+	if (r == 0 && event->set)
+		r = -ECANCELED;
+	if (r < 0)
+		eddy__task_interrupt(self, r);
 	return op;
 }
 
@@ -170,12 +164,12 @@ reacquire(struct eddy_task *task, int rc)
 {
 	struct eddy_semaphore *mutex = task->use.user[2];
 
-	list_remove(&task->use.waiter);
+	list_remove(&task->use.ready);
 	if (mutex == NULL || eddy_semaphore_try_acquire(mutex) == 0)
 		return eddy_unpark(task, rc);
 	task->rc = rc;
 	task->op = &reacquire_op;
-	list_push(&mutex->waiters, &task->use.waiter);
+	list_push(&mutex->waiters, &task->use.ready);
 	return 0;
 }
 

@@ -28,19 +28,18 @@ enum {
 	FINAL = 256,    /* in FINALLY: not cancelled any more */
 	SHIELD = 512,
 	TIMED = 1024,   /* the timer is eddy_timeout's, not eddy_sleep's */
-	WATCHES = 2048, /* the watch in its limit, until the wait is over */
+	WATCHES = 2048, /* its limit may end the wait */
 	FOREIGN = 8192, /* somebody outside will end the wait: loop->foreign */
-	SUPERVISED = 16384,  /* its failure is no failure of the scope */
-	BOUNDED = 262144,    /* why is in a struct limit */
-	OVERDUE = 32768,     /* cancelled by its own deadline */
-	INTERRUPTED = 65536, /* an event ends the operation */
+	SUPERVISED = 16384, /* its failure is no failure of the scope */
+	BOUNDED = 262144,   /* why is in a struct limit */
+	OVERDUE = 32768,    /* cancelled by its own deadline */
 	/* From here on: the errno of an operation that gives up; or 0. */
 	ERROR = 1048576,
 
 	BUDGET = 256, /* awaits of one step that complete at once */
 };
 
-_Static_assert(sizeof(struct eddy_task) <= 168, "of 192 for a frame");
+_Static_assert(sizeof(struct eddy_task) <= 144, "of 192 for a frame");
 
 static int cancel_callee(struct eddy_task *task, int rc);
 static int cancel_kids(struct eddy_task *task, int rc);
@@ -72,8 +71,8 @@ eddy_cancelled(const struct eddy_task *self)
 static void
 again(struct eddy_task *task)
 {
-	task->alarm.ready.run = eddy__task_resume;
-	list_push(task->loop->into, &task->alarm.ready);
+	task->use.ready.run = eddy__task_resume;
+	list_push(task->loop->into, &task->use.ready);
 }
 
 static void
@@ -98,7 +97,7 @@ void
 eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_task *task = CONTAINER_OF(
-	    ready, struct eddy_task, alarm.ready);
+	    ready, struct eddy_task, use.ready);
 
 	loop->budget = BUDGET;
 	loop->into = &loop->pending;
@@ -119,7 +118,8 @@ eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 struct limit {
 	struct eddy_site why;
 	struct eddy_timer timer;
-	struct eddy_watch watch; /* of one operation */
+	struct eddy_watch watch;    /* of one operation */
+	struct eddy_ready follower; /* of an event, the same */
 	struct eddy_task *task;
 };
 
@@ -137,6 +137,7 @@ unwatch(struct eddy_task *task)
 {
 	struct eddy_watch *watch = &limit_of(task)->watch;
 
+	list_remove(&limit_of(task)->follower);
 	list_remove(&watch->ready);
 	if (watch->started) /* not closed meanwhile */
 		eddy__watch_leave(task->loop, watch->fd, 0);
@@ -150,11 +151,10 @@ settle(struct eddy_task *task, int rc)
 {
 	if (task->alarm.index != 0)
 		eddy__alarm_stop(task->loop, &task->alarm);
-	list_remove(&task->alarm.ready); /* it was due, or followed an event */
 	task->loop->foreign -= (task->flags & FOREIGN) != 0;
 	if ((task->flags & WATCHES) != 0)
 		unwatch(task);
-	task->flags &= ~(unsigned)(TIMED | FOREIGN | INTERRUPTED);
+	task->flags &= ~(unsigned)(TIMED | FOREIGN);
 	task->op = NULL;
 	task->rc = rc;
 }
@@ -205,10 +205,12 @@ eddy_complete(struct eddy_task *self, int rc)
 	return (eddy_async){EDDY_PENDING, NULL};
 }
 
-/* An operation is to be given up for this reason; the first one counts. */
-static void
-give_up_with(struct eddy_task *task, int error)
+/* The first error counts, and a sleep or limit that is due comes before it. */
+void
+eddy__task_interrupt(struct eddy_task *task, int error)
 {
+	if (task->alarm.index >= DUE)
+		return;
 	if (task->flags < ERROR)
 		task->flags |= (unsigned)-error * ERROR;
 	task->op->cancel(task, -ECANCELED);
@@ -218,19 +220,15 @@ give_up_with(struct eddy_task *task, int error)
 void
 eddy__task_ring(struct eddy_loop *loop, struct eddy_ready *ready)
 {
-	struct eddy_task *task = CONTAINER_OF(
-	    ready, struct eddy_task, alarm.ready);
+	struct eddy_task *task = task_of_alarm(due_of(ready)->alarm);
 
 	task->alarm.index = 0;
 	if ((task->flags & TIMED) != 0) {
-		give_up_with(task, -ETIME);
+		eddy__task_interrupt(task, -ETIME);
 		return;
 	}
-	if ((task->flags & WATCHES) != 0)
-		unwatch(task);
-	task->op = NULL; /* a sleep is over */
-	task->rc = 0;
-	eddy__task_resume(loop, ready);
+	settle(task, 0); /* a sleep */
+	eddy__task_resume(loop, &task->use.ready);
 }
 
 /* Frames. */
@@ -239,7 +237,6 @@ void
 eddy_prepare(struct eddy_task *task, eddy_task_fn *fn, const char *name)
 {
 	/* Not as a whole: compilers make `rep stos` of that, 10 ns. */
-	task->alarm.ready.next = task->alarm.ready.prev = NULL;
 	task->alarm.index = 0;
 	task->fn = fn;
 	task->name = name;
@@ -302,10 +299,10 @@ unlink_task(struct eddy_task **list, struct eddy_task *task)
 static int
 start(struct eddy_loop *loop, struct eddy_task *task, unsigned flags)
 {
-	int r = eddy__loop_mine(loop);
-
-	if (r < 0)
-		return r;
+	if (task == NULL)
+		return -ENOMEM;
+	if (eddy__loop_mine(loop) < 0)
+		return -EPERM;
 	if ((task->flags & (STARTED | DONE)) != 0)
 		return -EINVAL;
 	task->flags |= STARTED | flags;
@@ -355,7 +352,7 @@ eddy__task_refuse(struct eddy_task *task, int r)
 static int
 spawn(struct eddy_task *scope, struct eddy_task *child, unsigned flags)
 {
-	int r = child != NULL ? adopt(scope, child, flags) : -ENOMEM;
+	int r = adopt(scope, child, flags);
 
 	if (r < 0)
 		return eddy__task_refuse(child, r);
@@ -380,7 +377,7 @@ eddy_loop_spawn(
     struct eddy_loop *loop, struct eddy_task *task, eddy_task_done_fn *done)
 {
 	unsigned flags = loop->draining ? ROOT | CANCELLED : ROOT;
-	int r = task != NULL ? start(loop, task, flags) : -ENOMEM;
+	int r = start(loop, task, flags);
 
 	if (r < 0)
 		return eddy__task_refuse(task, r);
@@ -393,7 +390,7 @@ eddy_loop_spawn(
 EDDY_ASYNC
 eddy_call(struct eddy_task *self, struct eddy_task *callee)
 {
-	int r = callee != NULL ? start(self->loop, callee, CALLED) : -ENOMEM;
+	int r = start(self->loop, callee, CALLED);
 
 	if (r < 0)
 		return eddy_complete(self, eddy__task_refuse(callee, r));
@@ -426,10 +423,17 @@ waits_for_tasks(const struct eddy_task *task)
 	       task->op->cancel == cancel_kids;
 }
 
+/* Did it just become ready, in its own step? */
+static bool
+yields(const struct eddy_task *task)
+{
+	return task->loop->into->prev == &task->use.ready;
+}
+
 static bool
 pending(const struct eddy_task *task)
 {
-	return task->op != NULL || task->alarm.ready.next != NULL;
+	return task->op != NULL || yields(task);
 }
 
 /* Take back what a running task began but does not await. */
@@ -450,7 +454,8 @@ withdraw(struct eddy_task *task)
 	}
 	if (task->op != NULL)
 		settle(task, 0);
-	list_remove(&task->alarm.ready); /* a yield */
+	if (yields(task))
+		list_remove(&task->use.ready);
 }
 
 int
@@ -459,10 +464,10 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 	struct eddy_task *other = t->loop->current;
 
 	if (op.rc == EDDY_PENDING && !pending(t)) {
-		t->rc = -EINVAL; /* the operation is not this task's */
-		make_ready(t);
 		if (other != NULL && pending(other))
 			withdraw(other);
+		t->rc = -EINVAL; /* the operation is not this task's */
+		make_ready(t);
 		return -EINVAL;
 	}
 	if (op.next != NULL) {
@@ -483,10 +488,17 @@ eddy__task_below(const struct eddy_task *task)
 }
 
 struct eddy_task *
-eddy__task_after(const struct eddy_task *task)
+eddy__task_after(
+    const struct eddy_task *root, const struct eddy_task *task, int *depth)
 {
-	/* After a callee come its caller's children. */
-	return (task->flags & CALLED) != 0 ? task->up.parent->kids : task->next;
+	struct eddy_task *next = NULL;
+
+	for (; next == NULL && task != root; task = task->up.parent, --*depth)
+		/* After a callee come its caller's children. */
+		next = (task->flags & CALLED) != 0 ? task->up.parent->kids
+		                                   : task->next;
+	*depth += next != NULL; /* beside the last */
+	return next;
 }
 
 /* Mark one task and end its wait.  The first task below it, or NULL. */
@@ -518,17 +530,12 @@ static void
 cancel_tree(struct eddy_task *root, const struct eddy_site *why)
 {
 	struct eddy_task *task = root, *next;
+	int depth = 0;
 
-	for (;;) {
+	for (; task != NULL; task = next) {
 		next = give_up(task, why);
-		while (next == NULL && task != root) {
-			next = eddy__task_after(task);
-			if (next == NULL)
-				task = task->up.parent;
-		}
 		if (next == NULL)
-			return;
-		task = next;
+			next = eddy__task_after(root, task, &depth);
 	}
 }
 
@@ -574,10 +581,7 @@ eddy_cancel_at(struct eddy_task *task, const struct eddy_site *why)
 void
 eddy_shield(struct eddy_task *self, bool on)
 {
-	if (on)
-		self->flags |= SHIELD;
-	else
-		self->flags &= ~(unsigned)SHIELD;
+	self->flags = (self->flags & ~(unsigned)SHIELD) | (on ? SHIELD : 0);
 }
 
 bool
@@ -602,8 +606,7 @@ tell_failure(struct eddy_task *task, int rc)
 static bool
 giving_up(const struct eddy_task *task)
 {
-	return eddy_cancelled(task) || task->flags >= ERROR ||
-	       (task->flags & INTERRUPTED) != 0;
+	return eddy_cancelled(task) || task->flags >= ERROR;
 }
 
 static int
@@ -659,15 +662,11 @@ child_ended(struct eddy_task *task, struct eddy_task *kid)
 {
 	unlink_task(&task->kids, kid);
 	task->kid_count--;
-	if (task->op == &race_op) {
+	if (task->op == &race_op)
 		race_step(task, kid);
-		return;
-	}
-	if (task->op == &join_op && task->use.callee == kid) {
+	else if (task->op == &join_op && task->use.callee == kid)
 		eddy_unpark(task, kid->result);
-		return;
-	}
-	if (!is_failure(kid->result))
+	else if (!is_failure(kid->result))
 		;
 	else if ((kid->flags & SUPERVISED) != 0 || (task->flags & FAILED) != 0)
 		eddy__task_report(kid);
@@ -871,11 +870,10 @@ eddy_sleep(struct eddy_task *self, int64_t duration)
 	if (duration <= 0)
 		return eddy_yield(self);
 	r = eddy__alarm_start(self->loop, &self->alarm,
-	    eddy_loop_after(self->loop, duration), LOOP_TIME);
+	    eddy_loop_after(self->loop, duration), LOOP_TIME | OF_TASK);
 	if (r < 0)
 		return eddy_complete(self, r);
 	HOOK(park(self));
-	self->alarm.ready.run = eddy__task_ring;
 	self->op = &sleep_op;
 	return (eddy_async){EDDY_PENDING, NULL};
 }
@@ -893,13 +891,11 @@ eddy__limit(struct eddy_task *self, int64_t deadline, int way, eddy_async op)
 	if (alarm->index != 0 &&
 	    (alarm->deadline <= deadline || alarm->index >= FIRST_OF_REAL))
 		return op;
-	r = eddy__alarm_start(self->loop, alarm, deadline, way);
-	if (r < 0) {
-		give_up_with(self, r);
-		return op;
-	}
-	self->flags |= TIMED;
-	alarm->ready.run = eddy__task_ring;
+	r = eddy__alarm_start(self->loop, alarm, deadline, way | OF_TASK);
+	if (r < 0)
+		eddy__task_interrupt(self, r);
+	else
+		self->flags |= TIMED;
 	return op;
 }
 
@@ -910,18 +906,30 @@ eddy_timeout(struct eddy_task *self, int64_t duration, eddy_async op)
 	    self, eddy_loop_after(self->loop, duration), LOOP_TIME, op);
 }
 
-void
-eddy__task_interrupt(struct eddy_task *task, int error)
+int
+eddy__task_follow(struct eddy_task *task, struct eddy_ready *followers)
 {
-	task->flags |= INTERRUPTED;
-	give_up_with(task, error);
+	struct limit *limit = need_limit(task);
+
+	if (limit == NULL || limit->follower.next != NULL)
+		return limit == NULL ? -ENOMEM : -EINVAL;
+	list_push(followers, &limit->follower);
+	task->flags |= WATCHES;
+	return 0;
+}
+
+struct eddy_task *
+eddy__task_that_follows(struct eddy_ready *follower)
+{
+	return CONTAINER_OF(follower, struct limit, follower)->task;
 }
 
 static void
 on_watch(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
 	(void)loop, (void)events;
-	eddy__task_interrupt(CONTAINER_OF(watch, struct limit, watch)->task, 0);
+	eddy__task_interrupt(
+	    CONTAINER_OF(watch, struct limit, watch)->task, -ECANCELED);
 }
 
 int
@@ -930,7 +938,7 @@ eddy__task_watch(struct eddy_task *task, int fd, uint32_t events)
 	struct limit *limit = need_limit(task);
 	int r;
 
-	if (limit == NULL || (task->flags & WATCHES) != 0)
+	if (limit == NULL || limit->watch.started)
 		return limit == NULL ? -ENOMEM : -EINVAL;
 	eddy_watch_init(&limit->watch, fd, on_watch, 0);
 	r = eddy_watch_start(task->loop, &limit->watch, events);

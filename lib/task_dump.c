@@ -58,7 +58,7 @@ print(struct text *text, const struct eddy_task *task, int depth)
 
 	eddy__print(text, "%*s%s: ", indent, "", name_of(task));
 	print_wait(text, task);
-	if (alarm->index != 0 && alarm->index != DUE)
+	if (alarm->index != 0 && alarm->index < DUE)
 		eddy__print(text, ", %.3f s left", left);
 	else if (alarm->index == 0 && task->op != NULL) /* see eddy__park */
 		eddy__print(text, ", for %.3f s", -left);
@@ -82,18 +82,13 @@ dump(struct text *text, const struct eddy_task *root)
 	const struct eddy_task *task = root, *next;
 	int depth = 0;
 
-	while (task != NULL) {
+	for (; task != NULL; task = next) {
 		print(text, task, depth);
 		next = eddy__task_below(task);
-		depth += next != NULL;
-		while (next == NULL && task != root) {
-			next = eddy__task_after(task);
-			if (next == NULL) {
-				task = task->up.parent;
-				depth--;
-			}
-		}
-		task = next;
+		if (next != NULL)
+			depth++;
+		else
+			next = eddy__task_after(root, task, &depth);
 	}
 }
 

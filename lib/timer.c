@@ -16,11 +16,13 @@
 #include "loop_impl.h"
 #include "sys.h"
 
+#pragma weak eddy__task_ring /* only tasks need it */
+
 enum {
 	WAYS = 4,  /* half the depth of two, and four children fill a line */
 	LINE = 64, /* bytes of cache; a guess costs only time */
 	FIRST_ROOM = 64,
-	CHUNK = 256, /* due ones a turn, so that the cache holds them */
+	CHUNK = DUE_MOST / 2, /* of a heap */
 	/* malloc's big blocks begin 16 bytes into a page: with these unused,
 	 * the children of one parent begin at a line. */
 	UNUSED = 2,
@@ -176,43 +178,25 @@ make_room(struct eddy_loop *loop, struct heap *heap)
 	return 0;
 }
 
-static int
-insert(struct eddy_loop *loop, struct heap *heap, struct eddy_alarm *alarm,
-    int64_t deadline)
+static void
+note_start(
+    struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline, int way)
 {
-	int r = heap->used == heap->room ? make_room(loop, heap) : 0;
-
-	if (r < 0)
-		return r;
-	if (alarm->index == DUE)
-		list_remove(&alarm->ready);
 	alarm->deadline = deadline;
-	alarm->sequence = loop->sequence++;
-	sift_up(heap, heap->used++, (struct heap_entry){deadline, alarm});
-	return 0;
+	alarm->sequence = (loop->sequence += 2) + (way >= OF_TASK);
 }
 
-/* In the heap, and no later than before: is its entry too late now? */
-static int
-hasten(struct eddy_loop *loop, struct heap *heap, struct eddy_alarm *alarm,
-    int64_t deadline)
+static void
+leave_due(struct eddy_loop *loop, const struct eddy_alarm *alarm)
 {
-	uint32_t i = alarm->index - heap->first;
-	struct heap_entry entry = {deadline, alarm};
-
-	alarm->deadline = deadline;
-	alarm->sequence = loop->sequence++;
-	if (deadline < heap->entries[i].deadline)
-		sift_up(heap, i, entry);
-	else if (deadline == heap->entries[i].deadline)
-		sift_down(heap, i, entry); /* behind its equals */
-	return 0;
+	if (alarm->index >= DUE)
+		list_remove(&loop->due[alarm->index - DUE].ready);
 }
 
 static bool
 in_heap(const struct eddy_alarm *alarm)
 {
-	return alarm->index != 0 && alarm->index != DUE;
+	return alarm->index != 0 && alarm->index < DUE;
 }
 
 /* All but the pushing ahead of a timeout. */
@@ -220,13 +204,25 @@ __attribute__((noinline)) static int
 place(
     struct eddy_loop *loop, struct eddy_alarm *alarm, int64_t deadline, int way)
 {
+	struct heap *heap = heap_of(loop, alarm);
+	bool fresh = !in_heap(alarm);
+	uint32_t i = alarm->index - heap->first;
+
 	if (loop->parked && deadline < loop->alarm_at)
 		eddy__loop_stir(loop);
-	if (in_heap(alarm))
-		return hasten(loop, heap_of(loop, alarm), alarm, deadline);
-	if (loop->options.clock == NULL)
-		way = LOOP_TIME;
-	return insert(loop, &loop->heaps[way], alarm, deadline);
+	if (fresh) {
+		heap = &loop->heaps[loop->options.clock != NULL ? way & 1 : 0];
+		if (heap->used == heap->room && make_room(loop, heap) < 0)
+			return -ENOMEM;
+		leave_due(loop, alarm);
+		i = heap->used++;
+	}
+	note_start(loop, alarm, deadline, way);
+	if (fresh || deadline < heap->entries[i].deadline)
+		sift_up(heap, i, (struct heap_entry){deadline, alarm});
+	else if (deadline == heap->entries[i].deadline) /* behind its equals */
+		sift_down(heap, i, (struct heap_entry){deadline, alarm});
+	return 0;
 }
 
 int
@@ -239,8 +235,7 @@ eddy__alarm_start(
 		return r;
 	if (!in_heap(alarm) || deadline <= alarm->deadline)
 		return place(loop, alarm, deadline, way);
-	alarm->deadline = deadline;
-	alarm->sequence = loop->sequence++;
+	note_start(loop, alarm, deadline, way);
 	return 0;
 }
 
@@ -249,9 +244,8 @@ eddy__alarm_stop(struct eddy_loop *loop, struct eddy_alarm *alarm)
 {
 	struct heap *heap = heap_of(loop, alarm);
 
-	if (alarm->index == DUE) {
-		list_remove(&alarm->ready);
-	} else if (alarm->index != 0) {
+	leave_due(loop, alarm);
+	if (in_heap(alarm)) {
 		heap->entries[alarm->index - heap->first].alarm = &heap->nobody;
 		if (++heap->gone == heap->used)
 			heap->used = heap->gone = 0;
@@ -286,12 +280,11 @@ eddy__alarm_next(struct heap *heap)
 	return entry != NULL ? entry->deadline : EDDY_FOREVER;
 }
 
-/* Of a timer, which has no other. */
 void
 eddy__timer_fire(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_timer *timer = CONTAINER_OF(
-	    ready, struct eddy_timer, alarm.ready);
+	    due_of(ready)->alarm, struct eddy_timer, alarm);
 
 	timer->alarm.index = 0;
 	timer->fn(loop, timer);
@@ -306,15 +299,20 @@ eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
 	while (n++ < CHUNK && (entry = top(heap)) != NULL &&
 	       entry->deadline <= now) {
 		struct eddy_alarm *alarm = entry->alarm;
+		struct due *due = &loop->due[loop->due_count];
+		bool of_task = alarm->sequence % 2 != 0;
 
 		take_top(heap);
 		for (next = 1; next <= WAYS && next < heap->used; next++)
 			__builtin_prefetch(heap->entries[next].alarm);
-		alarm->index = DUE;
-		if (alarm->ready.run == NULL)
-			alarm->ready.run = eddy__timer_fire;
-		list_remove(&alarm->ready); /* a task that follows an event */
-		list_push(&loop->pending, &alarm->ready);
+		alarm->index = DUE + loop->due_count++;
+		due->alarm = alarm;
+		due->fn = of_task
+		              ? NULL
+		              : CONTAINER_OF(alarm, struct eddy_timer, alarm)
+		                    ->fn;
+		due->ready.run = of_task ? eddy__task_ring : eddy__timer_fire;
+		list_push(&loop->pending, &due->ready);
 	}
 }
 
@@ -360,7 +358,7 @@ eddy_timer_repeat(
     struct eddy_loop *loop, struct eddy_timer *timer, int64_t period)
 {
 	int64_t now = eddy_loop_after(loop, 0);
-	int64_t base = timer->alarm.deadline, deadline;
+	int64_t base = timer->alarm.deadline;
 	uint64_t late = now > base ? (uint64_t)now - (uint64_t)base : 0;
 	uint64_t missed;
 	int r;
@@ -371,9 +369,7 @@ eddy_timer_repeat(
 	/* What is left of late fits, however long ago base was. */
 	if (late != 0)
 		base = now - (int64_t)(late % (uint64_t)period);
-	if (__builtin_add_overflow(base, period, &deadline))
-		deadline = EDDY_FOREVER;
-	r = eddy_timer_start(loop, timer, deadline);
+	r = eddy_timer_start(loop, timer, eddy__later(base, period));
 	return r < 0 ? r : missed < INT_MAX ? (int)missed + 1 : INT_MAX;
 }
 

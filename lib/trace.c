@@ -17,7 +17,10 @@
 
 #include "executor_impl.h"
 #include "sys.h"
+#include "task_impl.h"
 #include "text.h"
+
+#pragma weak eddy__task_ring /* only tasks need it */
 
 enum { EVENTS = 65536 };
 
@@ -71,7 +74,9 @@ identify(struct event *event, struct eddy_ready *ready)
 	snprintf(event->name, sizeof(event->name), "%s", kind->name);
 	if (strcmp(kind->name, "task") != 0)
 		return;
-	task = CONTAINER_OF(ready, struct eddy_task, alarm.ready);
+	task = ready->run == eddy__task_ring
+	           ? task_of_alarm(due_of(ready)->alarm)
+	           : CONTAINER_OF(ready, struct eddy_task, use.ready);
 	if (task->name != NULL)
 		snprintf(event->name, sizeof(event->name), "%s", task->name);
 	event->site = task->at;

@@ -111,7 +111,7 @@ check_watches(struct check *c, const struct eddy_loop *loop)
 
 		if (waiter == NULL)
 			continue;
-		if (waiter->run != eddy__watch_fire) {
+		if ((uintptr_t)waiter % 2 != 0) {
 			count++; /* a task, on this side */
 			continue;
 		}
@@ -137,8 +137,9 @@ check_task(
 	expect(c, task->loop == loop, "is of another loop", task->name, task);
 	expect(c, !eddy_done(task), "has ended", task->name, task);
 	expect(c,
-	    task->op != NULL || task->alarm.ready.next != NULL ||
-		task == loop->current,
+	    task->op != NULL || task == loop->current ||
+		(task->use.ready.run == eddy__task_resume &&
+		    task->use.ready.next != NULL),
 	    "waits for nothing", task->name, task);
 	for (kid = task->kids; kid != NULL; last = kid, kid = kid->next, n++)
 		if (kid->up.parent != task || kid->prev != last)
@@ -155,15 +156,12 @@ check_tree(
     struct check *c, const struct eddy_loop *loop, const struct eddy_task *root)
 {
 	const struct eddy_task *task = root, *next;
+	int depth = 0;
 
-	while (task != NULL && check_task(c, loop, task)) {
+	for (; task != NULL && check_task(c, loop, task); task = next) {
 		next = eddy__task_below(task);
-		while (next == NULL && task != root) {
-			next = eddy__task_after(task);
-			if (next == NULL)
-				task = task->up.parent;
-		}
-		task = next;
+		if (next == NULL)
+			next = eddy__task_after(root, task, &depth);
 	}
 }
 

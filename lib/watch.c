@@ -45,7 +45,7 @@ eddy_watch_init(
 static struct eddy_watch *
 watch_of(struct eddy_ready *waiter)
 {
-	return waiter->run == eddy__watch_fire
+	return (uintptr_t)waiter % 2 == 0
 	           ? CONTAINER_OF(waiter, struct eddy_watch, ready)
 	           : NULL;
 }

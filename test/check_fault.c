@@ -543,6 +543,7 @@ move(struct eddy_task *self)
 struct moves {
 	struct eddy_task task;
 	struct move in, out;
+	struct eddy_event never;
 	int file, pipe[2], pair[2];
 };
 
@@ -554,8 +555,10 @@ moves(struct eddy_task *self)
 	    self, EDDY_INIT(&f->in, move, .from = f->file, .to = f->pipe[1]));
 	eddy_spawn(self,
 	    EDDY_INIT(&f->out, move, .from = f->pipe[0], .to = f->pair[0]));
-	EDDY_TRY(eddy_until_hangup(
-	    self, f->pipe[1], eddy_read_full(self, f->pair[1], heard, WORDS)));
+	eddy_event_init(&f->never);
+	EDDY_TRY(eddy_until_hangup(self, f->pipe[1],
+	    eddy_until(self, &f->never,
+		eddy_read_full(self, f->pair[1], heard, WORDS))));
 	EDDY_FINALLY;
 	eddy_close(self->loop, f->pipe[0]);
 	eddy_close(self->loop, f->pair[1]);

@@ -164,7 +164,7 @@ START_TEST(what_is_wrong_with_tasks_is_named)
 	PLANT(loop, loop->pending.next->prev, NULL, "does not link back");
 	PLANT(loop, loop->pending.next->next, NULL, "does not link back");
 	PLANT(loop, loop->pending.prev, NULL, "does not link back");
-	PLANT(loop, f.task.alarm.ready.run, NULL, "cannot be run");
+	PLANT(loop, f.task.use.ready.run, NULL, "cannot be run");
 	ck_assert_int_eq(eddy_loop_step(loop, 0), 1);
 	ck_assert_int_eq(eddy_loop_step(loop, 0), 1);
 	PLANT(loop, f.kids[0].task.loop, NULL, "is of another loop");
@@ -359,7 +359,7 @@ resume_after_end(void *arg)
 	eddy_loop_spawn(loop, EDDY_INIT(&f, leaf), NULL);
 	eddy_cancel(&f.task);
 	eddy_loop_run(loop);
-	list_push(&loop->pending, &f.task.alarm.ready);
+	list_push(&loop->pending, &f.task.use.ready);
 	return eddy_loop_step(loop, 0);
 }
 

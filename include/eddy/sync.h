@@ -33,7 +33,7 @@ void eddy_event_clear(struct eddy_event *event);
 EDDY_ASYNC eddy_event_wait(struct eddy_task *self, struct eddy_event *event);
 
 /* op, but -ECANCELED when event is set and it gave up.  One event for one
- * operation: -EINVAL. */
+ * operation: -EINVAL.  The first one of a task may be -ENOMEM. */
 EDDY_ASYNC eddy_until(
     struct eddy_task *self, struct eddy_event *event, eddy_async op);
 

@@ -66,20 +66,20 @@ struct eddy_task {
 	int failure;                 /* the first among the children */
 	const char *name;            /* borrowed; the function's by default */
 	const struct eddy_site *why; /* it was cancelled, if there is a text */
+	const struct eddy_op *op;    /* what it waits for */
+	struct eddy_alarm alarm;     /* of a sleep or a limit */
 	union {
+		struct eddy_ready ready; /* to go on, or among who wait */
 		struct eddy_task *callee, **winner;
 		uint32_t keep;
-		struct eddy_ready waiter;
 		struct {
+			uintptr_t more;
 			int fd;
 			unsigned size;
 			void *data;
-			uintptr_t more;
 		} io;
-		void *user[3];       /* free for the operation's maker */
+		void *user[3]; /* the operation's maker's until eddy_unpark */
 	} use;
-	const struct eddy_op *op;    /* what it waits for */
-	struct eddy_alarm alarm;     /* its ready also resumes us */
 	eddy_task_fn *fn;
 	const struct eddy_site *at;  /* the last await */
 	struct eddy_loop *loop;

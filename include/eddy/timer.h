@@ -19,9 +19,8 @@ typedef void eddy_timer_fn(struct eddy_loop *loop, struct eddy_timer *timer);
 /* What has a deadline: a timer or a task. */
 struct eddy_alarm {
 	int64_t deadline;  /* absolute ns; read only */
-	uint32_t sequence; /* private: number of the start; wraps */
-	uint32_t index;    /* private: place in its heap; 0: none; ~0: due */
-	struct eddy_ready ready; /* private */
+	uint32_t sequence; /* private: of the start; wraps; odd: a task's */
+	uint32_t index;    /* private: place in its heap, or among those due */
 };
 
 struct eddy_timer {
