@@ -65,8 +65,6 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	r = eddy__process_may_send(pool, job);
 	if (r < 0)
 		return r;
-	if (home && (pool->closing || A_LOAD(&pool->draining) != 0))
-		return -ESHUTDOWN;
 	if (A_LOAD(&pool->broken) != 0)
 		return A_LOAD(&pool->broken);
 	if (A_ADD(&pool->queued, 1) >= pool->options.queue_limit) {

@@ -427,10 +427,8 @@ zygote(int orders, pid_t host)
 		_exit(0);
 	for (;;) {
 		r = eddy__poll(server.fds, FDS, EDDY_FOREVER);
-		if (r == -EINVAL) /* RLIMIT_NOFILE is below what we have */
+		if (r < 0) /* RLIMIT_NOFILE is below what we have */
 			finish(&server);
-		if (r < 0)
-			continue;
 		if (server.fds[SIGNALS].revents != 0)
 			reap(&server);
 		if (server.fds[HOST].revents != 0 ||

@@ -170,15 +170,14 @@ count_begun(struct worker *worker, uint64_t n)
 	A_STORE(&worker->begun, worker->begun + n);
 }
 
-/* The next job of what it claimed, unless somebody took it. */
+/* The next job of what it claimed and has not looked at, unless somebody took
+ * it. */
 static inline struct eddy_job *
 next_slot(struct worker *worker)
 {
 	uint32_t from = A_LOAD(&worker->from), end = A_LOAD(&worker->end);
 	struct eddy_job *job = NULL;
 
-	if (from == end)
-		return NULL;
 	count_begun(worker, 1);
 	while (job == NULL && from != end) {
 		job = lane_take(lane_slot(worker->lane, from));
@@ -212,8 +211,6 @@ claim(struct pool *pool, struct worker *worker)
 	} else {
 		pool->in_row = 0;
 	}
-	if (n > worker->lane->tail - worker->lane->head)
-		n = worker->lane->tail - worker->lane->head;
 	A_STORE(&worker->from, worker->lane->head);
 	A_STORE(&worker->end, worker->lane->head += n);
 	eddy__pool_set_urgent(pool);
