@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* link: -Wl,--wrap=eddy__pidfd_open */
 #include <eddy/child.h>
 
 #include <errno.h>
@@ -13,6 +14,20 @@
 #include <unistd.h>
 
 #include "census.h"
+#include "sys.h"
+
+static bool await_end; /* of the child, before its handle is had */
+
+int __real_eddy__pidfd_open(pid_t pid);
+int __wrap_eddy__pidfd_open(pid_t pid);
+
+int
+__wrap_eddy__pidfd_open(pid_t pid)
+{
+	while (await_end && kill(pid, 0) == 0)
+		poll(NULL, 0, 1);
+	return __real_eddy__pidfd_open(pid);
+}
 
 /* `sh -c script`. */
 static struct eddy_child_options
@@ -457,6 +472,20 @@ START_TEST(a_host_that_ignores_sigchld_is_told)
 }
 END_TEST
 
+/* Before we could have a handle. */
+START_TEST(a_host_that_reaps_at_once_is_told)
+{
+	struct eddy_child child;
+
+	signal(SIGCHLD, SIG_IGN);
+	await_end = true;
+	spawn_shell(&child, "exit 3");
+	ck_assert_int_eq(eddy_child_reap(&child), -ECHILD);
+	ck_assert_int_eq(eddy_child_kill(&child, SIGTERM), -ESRCH);
+	ck_assert_int_eq(eddy_child_close(&child), 0);
+}
+END_TEST
+
 static volatile sig_atomic_t sigchlds;
 
 static void
@@ -510,6 +539,7 @@ main(void)
 	census_add(census_case(suite, "host", 30),
 	    a_host_that_reaps_everything_is_told,
 	    a_host_that_ignores_sigchld_is_told,
+	    a_host_that_reaps_at_once_is_told,
 	    children_of_others_are_left_to_them);
 	return suite_main(suite);
 }

@@ -33,6 +33,7 @@
 static struct eddy_clock virtual = {START};
 
 static uint32_t waits;   /* calls of epoll_wait */
+static int no_wait;      /* what they answer, unless 0 */
 static bool watch_sleep; /* post asleep before each that may sleep */
 static sem_t asleep;
 
@@ -48,6 +49,8 @@ __wrap_eddy__epoll_wait(int epoll, struct epoll_event *events, int n,
 	A_ADD(&waits, 1);
 	if (watch_sleep && duration != 0)
 		sem_post(&asleep);
+	if (no_wait != 0)
+		return no_wait;
 	return __real_eddy__epoll_wait(epoll, events, n, duration, coarse);
 }
 
@@ -1265,6 +1268,21 @@ START_TEST(random_windows_match_a_model)
 }
 END_TEST
 
+START_TEST(a_wait_that_fails_ends_the_run)
+{
+	struct eddy_loop *loop = census_loop();
+
+	ck_assert_int_eq(eddy_loop_hold(loop), 0);
+	no_wait = -EBADF;
+	ck_assert_int_eq(eddy_loop_run(loop), -EBADF);
+	ck_assert_int_eq(eddy_loop_step(loop, EDDY_FOREVER), -EBADF);
+	no_wait = 0;
+	ck_assert_int_eq(eddy_loop_step(loop, 0), 1);
+	ck_assert_int_eq(eddy_loop_release(loop), 0);
+	close_loop(loop);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -1281,7 +1299,7 @@ main(void)
 	    moved_by_hand_it_fires_in_order_and_late,
 	    a_step_goes_at_most_its_duration,
 	    a_stop_leaves_the_clock_where_it_is, timers_at_forever_do_not_spin,
-	    bounds_of_tasks_are_on_the_clock);
+	    bounds_of_tasks_are_on_the_clock, a_wait_that_fails_ends_the_run);
 	census_add(census_case(suite, "jobs", 5),
 	    a_job_on_a_thread_stops_the_clock,
 	    a_timeout_of_a_thread_job_waits_for_it,

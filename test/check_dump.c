@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "census.h"
@@ -96,6 +97,7 @@ static eddy_step
 app(struct eddy_task *self)
 {
 	EDDY_BEGIN(self, struct app, f);
+	ck_assert_int_eq(eddy_deadline_set(self, EDDY_FOREVER), 0);
 	for (f->i = 0; f->i < 3; f->i++)
 		eddy_spawn(self, EDDY_INIT(&f->kids[f->i], waiter,
 				     .executor = f->executor, .arg = f->hang));
@@ -153,6 +155,7 @@ START_TEST(tasks_tell_their_job_and_what_is_left)
 		   NULL);
 	has("1 timers, 0 holds, 3 jobs out\n");
 	has("\napp: join all, ");
+	lacks("cancelled: ");
 	has(" s left, ");
 	has("\n  waiter: job waiter on threads, running, for ");
 	has("\n  waiter: job waiter on threads, queued, for ");
@@ -236,6 +239,30 @@ START_TEST(a_strand_tells_what_it_stands_on)
 }
 END_TEST
 
+START_TEST(the_executors_of_a_loop_are_dumped)
+{
+	struct eddy_loop_options options = {.executor = NULL};
+	struct eddy_executor *pool, *own;
+	struct eddy_loop *loop;
+	struct app frame;
+
+	ck_assert_int_eq(eddy_thread_pool_open(&pool, NULL), 0);
+	ck_assert_int_eq(eddy_strand_open(&own, pool, 0), 0);
+	options.executor = own;
+	ck_assert_int_eq(eddy_loop_open(&loop, &options), 0);
+	open_app(loop, &frame, NULL, false);
+	await_running(loop, pool, 1);
+	dump_loop(loop);
+	has("\nstrand: 2 queued, 1 running, ");
+	ck_assert_ptr_null(
+	    strstr(strstr(text, "\nstrand: ") + 1, "\nstrand: "));
+	open_gate(3);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(eddy_executor_close(own, EDDY_S(5)), 0);
+	close_all(loop, pool);
+}
+END_TEST
+
 static void
 on_watch(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
@@ -247,17 +274,26 @@ on_watch(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 START_TEST(watched_descriptors_are_listed)
 {
 	struct eddy_loop *loop = census_loop();
-	struct eddy_watch watch;
+	struct eddy_watch in, out;
 	char line[64];
 	int ends[2];
 
-	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-	eddy_watch_init(&watch, ends[0], on_watch, 0);
-	ck_assert_int_eq(eddy_watch_start(loop, &watch, EPOLLIN), 0);
+	ck_assert_int_eq(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	eddy_watch_init(&in, ends[0], on_watch, 0);
+	eddy_watch_init(&out, ends[0], on_watch, 0);
+	ck_assert_int_eq(eddy_watch_start(loop, &in, EPOLLIN), 0);
 	dump_loop(loop);
-	snprintf(line, sizeof(line), "\ndescriptor %d, pipe:[", ends[0]);
+	snprintf(line, sizeof(line), "\ndescriptor %d, socket:[", ends[0]);
 	has(line);
-	ck_assert_int_eq(eddy_watch_stop(loop, &watch), 0);
+	has("]: read\n");
+	ck_assert_int_eq(eddy_watch_start(loop, &out, EPOLLOUT), 0);
+	dump_loop(loop);
+	has("]: read, write\n");
+	ck_assert_int_eq(eddy_watch_stop(loop, &in), 0);
+	dump_loop(loop);
+	has("]: write\n");
+	ck_assert_int_eq(eddy_watch_stop(loop, &out), 0);
 	dump_loop(loop);
 	lacks("descriptor");
 	close(ends[0]);
@@ -332,11 +368,46 @@ START_TEST(a_signal_that_dumps_may_be_told_to_others)
 }
 END_TEST
 
+static pthread_barrier_t runs;
+
+static void *
+wait_with_signals(void *arg)
+{
+	pthread_barrier_wait(&runs);
+	wait_at_gate(arg);
+	return NULL;
+}
+
+START_TEST(a_thread_that_would_take_the_signal_is_told_of)
+{
+	struct eddy_loop *loop = census_loop();
+	pthread_t thread;
+	char arg = 0;
+	sigset_t set;
+
+	ck_assert_int_eq(pipe2(gate, O_CLOEXEC), 0);
+	pthread_barrier_init(&runs, NULL, 2);
+	ck_assert_int_eq(
+	    pthread_create(&thread, NULL, wait_with_signals, &arg), 0);
+	pthread_barrier_wait(&runs);
+	ck_assert_int_eq(eddy_dump_on_signal(loop, SIGUSR1), -EBUSY);
+	pthread_sigmask(SIG_SETMASK, NULL, &set);
+	ck_assert(!sigismember(&set, SIGUSR1));
+	open_gate(1);
+	pthread_join(thread, NULL);
+	close(gate[0]);
+	close(gate[1]);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 static void *
 dump_elsewhere(void *loop)
 {
 	ck_assert_int_eq(eddy_loop_dump(loop, 2), -EPERM);
 	ck_assert_int_eq(eddy_dump_on_signal(loop, SIGUSR1), -EPERM);
+	ck_assert_int_eq(
+	    eddy_loop_executor(loop, &(struct eddy_executor *){0}), -EPERM);
 	return NULL;
 }
 
@@ -366,7 +437,9 @@ main(void)
 	    tasks_tell_their_job_and_what_is_left,
 	    a_thread_pool_tells_its_threads, a_process_pool_tells_its_processes,
 	    a_strand_tells_what_it_stands_on, watched_descriptors_are_listed,
+	    the_executors_of_a_loop_are_dumped,
 	    a_signal_dumps_and_does_not_hold_the_loop,
+	    a_thread_that_would_take_the_signal_is_told_of,
 	    what_is_wrong_is_refused);
 	tcase_add_loop_test(census_case(suite, "shared", 10),
 	    a_signal_that_dumps_may_be_told_to_others, 0, 2);

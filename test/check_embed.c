@@ -171,6 +171,16 @@ START_TEST(a_timer_started_between_steps_makes_it_readable_in_time)
 }
 END_TEST
 
+START_TEST(a_deadline_before_time_began_makes_it_readable)
+{
+	struct eddy_timer timer;
+
+	eddy_timer_init(&timer, on_timer);
+	ck_assert_int_eq(eddy_timer_start(loop, &timer, _i - 1), 0);
+	drive_until(1);
+}
+END_TEST
+
 START_TEST(a_timer_moved_sooner_between_steps_is_in_time)
 {
 	struct eddy_timer timer;
@@ -415,6 +425,8 @@ main(void)
 	    a_watched_descriptor_makes_it_readable,
 	    a_loop_in_a_loop_hears_its_timers_and_posts,
 	    an_embedded_loop_can_still_be_run);
+	tcase_add_loop_test(
+	    tcase, a_deadline_before_time_began_makes_it_readable, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite_main(suite);
 }

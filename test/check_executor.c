@@ -285,6 +285,18 @@ START_TEST(a_users_table_is_an_executor)
 }
 END_TEST
 
+START_TEST(a_loop_waits_awake_for_a_second_at_most)
+{
+	struct eddy_loop_options options = {.spin_duration = EDDY_S(100)};
+	struct eddy_loop *loop;
+
+	ck_assert_int_eq(eddy_loop_open(&loop, &options), 0);
+	turn(loop);
+	ck_assert_int_eq(loop->spin.duration, EDDY_S(1));
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 START_TEST(outcome_and_result_are_two_things)
 {
 	static const struct {
@@ -844,13 +856,14 @@ START_TEST(a_waiter_refused_on_its_way_passes_the_room_on)
 	struct manual m;
 	struct eddy_loop *loop = start_waiters(&m, 1, w, 3);
 
-	m.refusal = -ENOMEM;
+	m.refusal = _i == 0 ? -ENOMEM : -ESHUTDOWN;
 	run_one(&m);
 	turn(loop);
 	turn(loop);
-	ck_assert_int_eq(w[1].rc, -ENOMEM);
-	ck_assert_int_eq(w[1].job.outcome, EDDY_LOST);
-	ck_assert_int_eq(w[1].job.result, -ENOMEM);
+	ck_assert_int_eq(w[1].rc, _i == 0 ? -ENOMEM : -ECANCELED);
+	ck_assert_int_eq(
+	    w[1].job.outcome, _i == 0 ? EDDY_LOST : EDDY_CANCELLED);
+	ck_assert_int_eq(w[1].job.result, _i == 0 ? -ENOMEM : 0);
 	ck_assert_uint_eq(m.count, 1);
 	run_one(&m);
 	turn(loop);
@@ -989,6 +1002,48 @@ START_TEST(nobody_waits_for_room_that_is_being_closed)
 	ck_assert_int_eq(w.rc, -ESHUTDOWN);
 	sem_post(&may_close);
 	join(thread);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+static struct eddy_loop *drains_on;
+
+static void
+on_drained(struct eddy_loop *loop, struct eddy_executor *executor, int r)
+{
+	(void)loop, (void)executor;
+	ck_assert_int_eq(r, 0);
+}
+
+static int
+drain_meanwhile(struct eddy_executor *executor, struct eddy_job *job)
+{
+	static int tries;
+
+	(void)job;
+	if (tries++ != 0) /* its second try is to be its last */
+		ck_assert_int_eq(
+		    eddy_executor_drain_then(executor, drains_on, on_drained),
+		    0);
+	return -EAGAIN;
+}
+
+static const struct eddy_executor_ops drained_ops = {"drained", drain_meanwhile,
+    no_cancel, plain_close, describe_seven, eddy_executor_drained, NULL};
+
+START_TEST(nobody_waits_for_room_that_is_being_drained)
+{
+	struct eddy_loop *loop = drains_on = census_loop();
+	struct manual m;
+	struct waiter w;
+
+	manual_init(&m, 1);
+	m.executor.ops = &drained_ops;
+	waiter_init(&w, &m, 'a');
+	ck_assert_int_eq(eddy_loop_spawn(loop, &w.task, NULL), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(w.rc, -ESHUTDOWN);
+	ck_assert_int_eq(eddy_executor_close(&m.executor, 0), 0);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
 END_TEST
@@ -1499,6 +1554,31 @@ START_TEST(a_copy_without_memory_is_refused)
 }
 END_TEST
 
+static struct eddy_job *own_job;
+
+static int
+cancel_itself(void *arg)
+{
+	(void)arg;
+	return eddy_job_cancel(own_job);
+}
+
+START_TEST(on_a_copy_all_jobs_are_over)
+{
+	struct eddy_job job = {.fn = cancel_itself};
+	struct eddy_executor_stats stats = {.submitted = 7};
+	struct eddy_executor copy;
+
+	own_job = &job;
+	eddy_copy_executor(&copy);
+	ck_assert_int_eq(eddy_submit(&copy, &job, NULL, NULL), 0);
+	ck_assert_int_eq(eddy_job_wait(&job, EDDY_FOREVER), -EALREADY);
+	eddy_executor_stats(&copy, &stats);
+	ck_assert_uint_eq(stats.submitted, 0);
+	ck_assert_int_eq(eddy_executor_close(&copy, 0), 0);
+}
+END_TEST
+
 struct user {
 	struct eddy_task task;
 	struct eddy_executor *executor;
@@ -1533,16 +1613,20 @@ int
 main(void)
 {
 	Suite *suite = suite_create("executor");
+	TCase *tcase;
 
 	census_add(census_case(suite, "jobs", 4), a_users_table_is_an_executor,
+	    a_loop_waits_awake_for_a_second_at_most,
 	    outcome_and_result_are_two_things, submit_checks_its_arguments,
 	    a_job_that_is_out_is_busy, a_job_is_out_until_its_outcome_was_heard,
 	    a_job_may_be_submitted_in_its_callback,
 	    a_refused_job_is_the_callers_again, a_cancelled_job_never_runs,
 	    begin_is_won_once, stop_is_asked_of_nobody_outside_a_job,
 	    a_refused_job_does_not_keep_the_loop_running);
-	census_add(census_case(suite, "room", 4),
-	    waiters_are_served_in_their_order,
+	tcase = census_case(suite, "room", 4);
+	tcase_add_loop_test(
+	    tcase, a_waiter_refused_on_its_way_passes_the_room_on, 0, 2);
+	census_add(tcase, waiters_are_served_in_their_order,
 	    room_for_several_is_told_to_as_many,
 	    room_without_waiters_is_nothing,
 	    room_that_is_none_leaves_the_order_alone,
@@ -1552,11 +1636,11 @@ main(void)
 	    nowait_is_refused_at_once, a_job_that_waits_for_room_is_busy,
 	    a_cancelled_waiter_never_runs,
 	    a_waiter_cancelled_on_its_way_passes_the_room_on,
-	    a_waiter_refused_on_its_way_passes_the_room_on,
 	    waiting_counts_against_the_deadline,
 	    a_timeout_ends_the_wait_for_room, close_cancels_those_who_wait,
 	    close_cancels_those_on_their_way,
 	    nobody_waits_for_room_that_is_being_closed,
+	    nobody_waits_for_room_that_is_being_drained,
 	    waiters_of_two_loops_share_one_line,
 	    a_cancel_awaits_a_submit_on_behalf_of_its_job,
 	    a_cancel_may_meet_the_room);
@@ -1570,6 +1654,6 @@ main(void)
 	    a_copy_shows_a_wrong_size,
 	    a_broken_result_on_a_copy_is_as_from_a_process,
 	    a_copy_of_nothing_is_fine, a_copy_without_memory_is_refused,
-	    a_task_offloads_to_a_copy);
+	    on_a_copy_all_jobs_are_over, a_task_offloads_to_a_copy);
 	return suite_main(suite);
 }

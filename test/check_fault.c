@@ -329,6 +329,8 @@ run_loop(void)
 		return first;
 	note(&first, eddy_loop_fd(loop)); /* it can be run all the same */
 	note(&first, eddy_stall_start(loop, &stalls));
+	note(&first, eddy_trace_start(loop, 16));
+	note(&first, eddy_dump_on_signal(loop, SIGUSR2));
 	note(&first, start_all(loop, &started));
 	parcel.calls = 0;
 	eddy_post_init(&parcel.post, on_parcel);

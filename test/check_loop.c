@@ -601,6 +601,7 @@ START_TEST(holds_count)
 	post(loop, &b);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	ck_assert_uint_eq(strlen(trace), 3);
+	ck_assert_int_eq(eddy_loop_release(loop), -EINVAL);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
 END_TEST

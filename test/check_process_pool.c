@@ -4,6 +4,7 @@
 #include <eddy/process_pool.h>
 #include <eddy/thread_pool.h>
 #include <eddy/timer.h>
+#include <eddy/transform.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -676,7 +677,7 @@ START_TEST(a_past_deadline_never_runs)
 
 	rig_open(&rig, .workers = 1, .depth = 1);
 	call_init(&call, count, 1);
-	call.job.deadline = 1;
+	call.job.deadline = _i == 0 ? 1 : INT64_MIN;
 	call_submit(&rig, &call);
 	call_expect(&rig, &call, EDDY_EXPIRED, 0);
 	ck_assert_uint_eq(board->ran[1], 0);
@@ -1538,6 +1539,31 @@ START_TEST(an_error_of_init_is_the_error_of_the_jobs)
 }
 END_TEST
 
+/* All but the first. */
+static int
+init_once(void *arg, void **ret_state)
+{
+	(void)arg, (void)ret_state;
+	return A_ADD(&board->inits, 1) == 0 ? 0 : -ENOKEY;
+}
+
+START_TEST(jobs_wait_for_the_last_worker_there_is)
+{
+	struct call busy, waiting;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 2, .depth = 1, .worker_open = init_once);
+	rig_ready(&rig, 1);
+	call_start(&rig, &busy, hold, 1);
+	call_start(&rig, &waiting, count, 2);
+	rig_until(&rig, A_LOAD(&board->inits) > 9); /* failures are enough */
+	open_gate();
+	call_expect(&rig, &busy, EDDY_RETURNED, 7);
+	call_expect(&rig, &waiting, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
 static int
 crash_init(void *arg, void **ret_state)
 {
@@ -1757,6 +1783,23 @@ START_TEST(a_worker_has_four_descriptors)
 	ck_assert_str_eq(list.targets[3], "anon_inode:[eventfd]");
 	for (i = 0; i < 20; i++)
 		close(others[i]);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Fewer than a worker has: its own go as high as they can. */
+START_TEST(few_descriptors_will_do)
+{
+	struct rlimit old, few = {64, 64};
+	struct descriptors list;
+	struct rig rig;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few.rlim_max = _i == 0 ? old.rlim_max : few.rlim_cur;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	worker_descriptors(&rig, &list);
+	ck_assert_int_eq(list.n, 4);
+	ck_assert_int_ge(list.numbers[3], 63);
 	rig_close(&rig);
 }
 END_TEST
@@ -2453,6 +2496,66 @@ START_TEST(the_memory_of_a_large_job_is_given_back)
 }
 END_TEST
 
+/* Its memory is looked at before it is time, and while a job has it. */
+START_TEST(the_memory_of_a_large_job_waits_for_the_next)
+{
+	enum { SIZE = 512 << 10 };
+	char *bytes = calloc(1, SIZE);
+	struct eddy_job job = {.fn = no_bytes, .arg = bytes, .size = SIZE};
+	struct call call, late;
+	struct rig rig;
+	int64_t until;
+
+	rig_open(&rig, .workers = 1, .depth = 1, .slot_size = SIZE);
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(eddy_submit(rig.pool, &job, rig.loop, on_other), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	until = eddy_after(EDDY_MS(1100));
+	call_start(&rig, &call, hold, 0);
+	call_init(&late, count, 1);
+	late.job.deadline = eddy_after(EDDY_MS(5));
+	call_submit(&rig, &late);
+	call_expect(&rig, &late, EDDY_EXPIRED, 0);
+	rig_until(&rig, eddy_now() >= until);
+	open_gate();
+	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+	free(bytes);
+}
+END_TEST
+
+static void *
+reserve_elsewhere(void *arg)
+{
+	struct eddy_job job = {.fn = count};
+	struct rig *rig = arg;
+
+	ck_assert_int_eq(eddy_job_reserve(rig->pool, &job, 8), -EPERM);
+	return NULL;
+}
+
+START_TEST(what_cannot_be_reserved_is_refused)
+{
+	struct eddy_transform transform;
+	struct eddy_job job = {.fn = count};
+	pthread_t thread;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	eddy_transform_init(&transform, NULL, NULL, 0);
+	ck_assert_int_eq(
+	    eddy_job_reserve(rig.pool, &transform.long_job.job, 0), -EINVAL);
+	ck_assert_int_eq(
+	    pthread_create(&thread, NULL, reserve_elsewhere, &rig), 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, 8), 0);
+	eddy_job_release(&job);
+	eddy_job_release(&job); /* a second time is nothing */
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(a_reserved_worker_takes_bytes_in_place)
 {
 	struct eddy_job job = {.fn = count};
@@ -2806,8 +2909,9 @@ main(int argc, char **argv)
 	    handlers_of_the_host_do_not_run_in_workers);
 	tcase_add_loop_test(tcase, a_crash_costs_one_job, 0, 4);
 	tcase = pool_case(suite, "limits", 20);
+	tcase_add_loop_test(tcase, a_past_deadline_never_runs, 0, 2);
 	census_add(tcase, a_deadline_kills_what_runs,
-	    a_deadline_holds_in_the_queue, a_past_deadline_never_runs,
+	    a_deadline_holds_in_the_queue,
 	    a_deadline_of_a_finished_job_does_not_keep_the_loop,
 	    a_timeout_kills_what_runs, a_cancelled_task_takes_its_job_along,
 	    a_cancel_kills_what_runs,
@@ -2838,6 +2942,7 @@ main(int argc, char **argv)
 	census_add(pool_case(suite, "init", 10),
 	    bytes_for_init_reach_each_worker,
 	    an_error_of_init_is_the_error_of_the_jobs,
+	    jobs_wait_for_the_last_worker_there_is,
 	    a_crash_of_init_loses_the_jobs,
 	    a_boot_limit_ends_an_init_that_hangs,
 	    a_sandbox_holds_and_lets_jobs_run,
@@ -2854,6 +2959,7 @@ main(int argc, char **argv)
 	    what_is_printed_appears_once);
 	tcase_add_loop_test(tcase,
 	    a_host_without_standard_descriptors_makes_clean_workers, 0, 8);
+	tcase_add_loop_test(tcase, few_descriptors_will_do, 0, 2);
 	tcase = pool_case(suite, "reports", 20);
 	census_add(tcase, a_report_tells_how_the_worker_ended,
 	    a_job_that_is_run_elsewhere_has_no_report,
@@ -2868,6 +2974,8 @@ main(int argc, char **argv)
 	tcase = pool_case(suite, "travel", 20);
 	census_add(tcase, bytes_may_travel_one_way_only,
 	    the_memory_of_a_large_job_is_given_back,
+	    the_memory_of_a_large_job_waits_for_the_next,
+	    what_cannot_be_reserved_is_refused,
 	    a_reserved_worker_takes_bytes_in_place,
 	    a_reserved_worker_is_nobody_elses,
 	    a_pool_closes_with_workers_reserved);

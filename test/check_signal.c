@@ -114,6 +114,27 @@ START_TEST(a_callback_hears_of_its_signals)
 }
 END_TEST
 
+START_TEST(of_two_loops_one_hears_of_a_signal)
+{
+	struct eddy_loop *one = census_loop(), *other = census_loop();
+	struct ear ears[2];
+	int i;
+
+	ear_start(one, &ears[0], BOTH);
+	ear_start(other, &ears[1], BOTH);
+	send(SIGUSR1);
+	for (i = 0; i < 2; i++) {
+		step(one);
+		step(other);
+	}
+	ck_assert_int_eq(ears[0].calls + ears[1].calls, 1);
+	ear_stop(one, &ears[0]);
+	ear_stop(other, &ears[1]);
+	close_loop(one);
+	close_loop(other);
+}
+END_TEST
+
 START_TEST(all_who_started_a_signal_are_told)
 {
 	struct eddy_loop *loop = census_loop();
@@ -318,6 +339,10 @@ START_TEST(a_wait_can_be_given_up)
 	step(loop);
 	ck_assert_int_eq(f.got[0], -ECANCELED);
 	ck_assert(!eddy_done(&g.task));
+	hear_start(loop, &f, &signal);
+	ck_assert_int_eq(eddy_cancel(&f.task), 0); /* before it waits */
+	step(loop);
+	ck_assert_int_eq(f.got[0], -ECANCELED);
 	ck_assert_int_eq(eddy_signal_stop(loop, &signal), 0);
 	step(loop);
 	ck_assert_int_eq(g.got[0], -ECANCELED);
@@ -491,7 +516,8 @@ main(void)
 	Suite *suite = suite_create("signal");
 
 	census_add(census_case(suite, "callback", 10),
-	    a_callback_hears_of_its_signals, all_who_started_a_signal_are_told,
+	    a_callback_hears_of_its_signals, of_two_loops_one_hears_of_a_signal,
+	    all_who_started_a_signal_are_told,
 	    one_that_is_stopped_in_the_batch_does_not_fire,
 	    a_started_signal_changes_its_set);
 	census_add(census_case(suite, "before", 10),

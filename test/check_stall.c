@@ -296,6 +296,56 @@ START_TEST(what_the_thread_waits_in_is_told)
 }
 END_TEST
 
+static void
+on_splice(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	(void)loop;
+	(void)timer;
+	ck_assert_int_eq(splice(pit.ends[0], NULL, fd, NULL, 1, 0), 1);
+	close(fd);
+}
+
+START_TEST(a_call_without_a_name_has_its_number)
+{
+	struct eddy_loop *loop = watched(THRESHOLD);
+	struct eddy_timer timer;
+
+	eddy_timer_init(&timer, on_splice);
+	ck_assert_int_eq(eddy_timer_start(loop, &timer, 0), 0);
+	ck_assert_int_ge(eddy_loop_step(loop, 0), 0);
+	finish(loop);
+	if (access("/proc/self/syscall", R_OK) != 0)
+		return;
+	ck_assert_int_eq(pit.first.syscall, SYS_splice);
+	ck_assert_ptr_null(pit.first.syscall_name);
+	ck_assert_ptr_nonnull(strstr(pit.line, "in system call ("));
+}
+END_TEST
+
+START_TEST(without_a_hook_standard_error_is_told)
+{
+	struct eddy_stall_watch watch = {.threshold = THRESHOLD};
+	struct eddy_loop *loop = census_loop();
+	char text[1024] = "";
+	int saved = dup(2);
+
+	open_pit(0);
+	ck_assert_int_eq(eddy_stall_start(loop, &watch), 0);
+	dup2(pit.ends[1], 2);
+	stall_in_timer(loop); /* until the first byte */
+	dup2(saved, 2);
+	close(saved);
+	ck_assert_int_eq(eddy_stall_stop(loop, &watch), 0);
+	ck_assert_int_gt(read(pit.ends[0], text, sizeof(text) - 1), 0);
+	ck_assert_int_eq(strncmp(text, "ddy: stalled for ", 17), 0);
+	close(pit.ends[0]);
+	close(pit.ends[1]);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 /* A task. */
 
 struct sleeper {
@@ -448,6 +498,35 @@ START_TEST(frames_are_asked_in_the_loop_thread)
 	ck_assert_int_eq(pit.first.frame_count, 1);
 	ck_assert_ptr_nonnull(strstr(pit.line, "\n  "));
 	raise(SIGRTMIN + 1); /* one that comes late meets nobody */
+}
+END_TEST
+
+static void
+on_deaf_timer(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	sigset_t set, old;
+
+	sigfillset(&set);
+	pthread_sigmask(SIG_SETMASK, &set, &old);
+	on_timer(loop, timer);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+START_TEST(a_thread_that_blocks_the_signal_shows_no_frames)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_timer timer;
+
+	open_pit(THRESHOLD);
+	pit.watch.backtrace = backtrace_of_one;
+	pit.watch.signal = SIGRTMIN + 1;
+	ck_assert_int_eq(eddy_stall_start(loop, &pit.watch), 0);
+	eddy_timer_init(&timer, on_deaf_timer);
+	ck_assert_int_eq(eddy_timer_start(loop, &timer, 0), 0);
+	ck_assert_int_ge(eddy_loop_step(loop, 0), 0);
+	finish(loop);
+	ck_assert_int_eq(pit.begun, 1);
+	ck_assert_int_eq(pit.first.frame_count, 0);
 }
 END_TEST
 
@@ -762,9 +841,12 @@ main(void)
 	    a_stall_is_told_while_it_lasts_and_when_it_is_over, 0,
 	    COUNT_OF(kinds));
 	census_add(stalls, what_the_thread_waits_in_is_told,
+	    a_call_without_a_name_has_its_number,
+	    without_a_hook_standard_error_is_told,
 	    a_task_is_told_by_name_and_place, a_task_that_is_gone_does_no_harm,
 	    what_cannot_be_learnt_is_left_out,
-	    frames_are_asked_in_the_loop_thread, cpu_time_is_told,
+	    frames_are_asked_in_the_loop_thread,
+	    a_thread_that_blocks_the_signal_shows_no_frames, cpu_time_is_told,
 	    many_callbacks_make_a_stall_together, few_of_many_stalls_are_told,
 	    a_stall_after_a_long_rest_is_told);
 	census_add(census_case(suite, "none", 10), an_idle_loop_is_no_stall,

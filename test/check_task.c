@@ -894,6 +894,19 @@ SCENE(a_sleep_without_memory_says_so, -ENOMEM, "")
 	EDDY_END;
 }
 
+SCENE(a_deadline_without_memory_says_so, 0, "")
+{
+	struct eddy_task fresh;
+
+	EDDY_BEGIN(self, struct scene, f);
+	no_memory = true;
+	ck_assert_int_eq(eddy_deadline_set(self, EDDY_FOREVER), -ENOMEM);
+	no_memory = false;
+	eddy_prepare(&fresh, kid, "fresh");
+	ck_assert_int_eq(eddy_deadline_set(&fresh, EDDY_FOREVER), -EINVAL);
+	EDDY_END;
+}
+
 static eddy_async
 bounded_without_memory(struct scene *f)
 {
@@ -2006,6 +2019,16 @@ SCENE(start_refuses_a_call_of_another_task, 0, "")
 	EDDY_END;
 }
 
+SCENE(start_refuses_a_race_of_another_task, 0, "+a a -a ")
+{
+	EDDY_BEGIN(self, struct scene, f);
+	spawn_kid(self, &f->a, "a", 0, 0);
+	f->rc = EDDY_START(self, &f->t, eddy_race(self, NULL));
+	EDDY_AWAIT(f->i, eddy_join(self, &f->t));
+	check_foreign(f);
+	EDDY_END;
+}
+
 /* The language. */
 
 #define TWICE(op) \
@@ -2388,7 +2411,7 @@ add_timeouts(Suite *suite)
 	    a_result_after_the_deadline_wins_too,
 	    a_result_in_the_batch_of_the_deadline_wins,
 	    a_result_behind_the_deadline_is_refused_to_its_giver,
-	    a_sleep_without_memory_says_so);
+	    a_sleep_without_memory_says_so, a_deadline_without_memory_says_so);
 	/* From 1: the first makes a timer before. */
 	tcase_add_loop_test(
 	    tcase, a_timeout_without_memory_says_so, 1, BOUNDED);
@@ -2488,7 +2511,8 @@ add_language(Suite *suite)
 	    start_refuses_a_sleep_of_another_task,
 	    start_refuses_a_yield_of_another_task,
 	    start_refuses_a_wait_of_another_task,
-	    start_refuses_a_call_of_another_task);
+	    start_refuses_a_call_of_another_task,
+	    start_refuses_a_race_of_another_task);
 	census_add(counted(suite, "language", 2),
 	    awaits_may_stand_in_switches_loops_and_two_on_a_line,
 	    try_leaves_with_a_negative_result_only,

@@ -2,6 +2,7 @@
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/thread_pool.h>
+#include <eddy/timer.h>
 
 #include <errno.h>
 #include <limits.h>
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "atomics.h"
@@ -485,6 +487,15 @@ START_TEST(an_impossible_stack_is_told_by_submit)
 	ck_assert_int_eq(eddy_submit(pool, &work.job, NULL, NULL), -EINVAL);
 	ck_assert_uint_eq(stats_of(pool).submitted, 0);
 	close_pool(pool);
+}
+END_TEST
+
+START_TEST(a_queue_without_bounds_is_refused)
+{
+	struct eddy_thread_pool_options options = {.queue_limit = 1 << 29};
+	struct eddy_executor *pool;
+
+	ck_assert_int_eq(eddy_thread_pool_open(&pool, &options), -EINVAL);
 }
 END_TEST
 
@@ -1419,6 +1430,46 @@ START_TEST(a_forked_child_may_close_the_pool)
 }
 END_TEST
 
+/* Jobs of the turn are not handed over yet. */
+struct forker {
+	struct eddy_timer timer;
+	struct eddy_executor *pool;
+	struct work work;
+	pid_t pid;
+};
+
+static void
+submit_and_fork(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	struct forker *f = (struct forker *)timer;
+
+	submit(f->pool, work_init(&f->work, quick, 1), loop);
+	f->pid = fork();
+	ck_assert_int_ge(f->pid, 0);
+}
+
+START_TEST(a_child_forked_by_a_callback_leaves_its_jobs)
+{
+	struct eddy_loop *loop = census_loop();
+	struct forker f = {.pool = open_pool(1, 0)};
+	int status;
+
+	work_init(&f.work, quick, 1);
+	ck_assert_int_eq(run_on(f.pool, quick, &f.work), 1);
+	eddy_timer_init(&f.timer, submit_and_fork);
+	ck_assert_int_eq(eddy_timer_start(loop, &f.timer, 0), 0);
+	ck_assert_int_ge(eddy_loop_step(loop, 0), 0);
+	if (f.pid == 0)
+		_exit(eddy_loop_close(loop) != 0 ||
+		      eddy_executor_close(f.pool, 0) != 0);
+	ck_assert_int_eq(waitpid(f.pid, &status, 0), f.pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(f.work.job.result, 1);
+	close_both(f.pool, loop);
+}
+END_TEST
+
 /* Faults. */
 
 START_TEST(without_any_thread_submit_says_so)
@@ -1732,6 +1783,7 @@ main(void)
 	    workers_that_leave_lose_no_job,
 	    name_and_stack_of_workers_are_options,
 	    an_impossible_stack_is_told_by_submit,
+	    a_queue_without_bounds_is_refused,
 	    no_worker_takes_a_signal_of_the_process);
 	census_add(census_case(suite, "queue", 4), a_full_queue_refuses,
 	    tasks_wait_for_room, a_deadline_may_pass_while_waiting_for_room,
@@ -1761,6 +1813,7 @@ main(void)
 	    close_finds_every_job_in_some_state);
 	census_add(census_case(suite, "fork", 4), a_forked_child_has_no_workers,
 	    a_forked_child_of_a_busy_pool_has_no_workers,
+	    a_child_forked_by_a_callback_leaves_its_jobs,
 	    a_forked_child_may_close_the_pool);
 	census_add(census_case(suite, "faults", 4),
 	    without_any_thread_submit_says_so,

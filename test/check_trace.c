@@ -2,6 +2,7 @@
 #include <eddy/offload.h>
 #include <eddy/process_pool.h>
 #include <eddy/stall.h>
+#include <eddy/strand.h>
 #include <eddy/thread_pool.h>
 #include <eddy/trace.h>
 
@@ -201,6 +202,93 @@ START_TEST(a_job_on_a_thread_is_a_span_a_slice_and_a_flow)
 }
 END_TEST
 
+/* An owned job may outlive its loop: it is not looked at. */
+struct owner {
+	struct eddy_task task;
+	char *bytes;
+	int rc;
+};
+
+static eddy_step
+owner(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct owner, f);
+	EDDY_AWAIT(f->rc, eddy_offload_owned(self, NULL, job, &f->bytes, free));
+	free(f->bytes);
+	EDDY_END;
+}
+
+START_TEST(a_job_on_a_strand_is_traced_and_an_owned_one_is_not)
+{
+	struct eddy_executor *pool, *strand;
+	struct eddy_loop *loop = census_loop();
+	struct owner frame;
+
+	ck_assert_int_eq(eddy_thread_pool_open(&pool, NULL), 0);
+	ck_assert_int_eq(eddy_strand_open(&strand, pool, 0), 0);
+	start(loop, 0);
+	run_app(loop, strand);
+	EDDY_INIT(&frame, owner, .bytes = malloc(1), .rc = 1);
+	ck_assert_int_eq(eddy_loop_spawn(loop, &frame.task, NULL), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(frame.rc, 0);
+	write_trace(loop);
+	ck_assert_int_eq(count("\"ph\":\"b\""), 3);
+	ck_assert_int_eq(count("\"ph\":\"B\""), 3);
+	ck_assert_int_eq(eddy_executor_close(strand, EDDY_S(5)), 0);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(5)), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+static int
+stuck(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return 0;
+}
+
+static eddy_step
+wait_for_ever(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct app, f);
+	EDDY_TRY(eddy_offload(self, NULL, stuck, &f->arg));
+	EDDY_END;
+}
+
+static eddy_step
+traced(struct eddy_task *self)
+{
+	static struct app other;
+
+	EDDY_BEGIN(self, struct app, f);
+	ck_assert_int_eq(eddy_trace_start(self->loop, 0), 0);
+	eddy_prepare(&other.task, wait_for_ever, "other");
+	ck_assert_int_eq(eddy_loop_spawn(self->loop, &other.task, NULL), 0);
+	EDDY_TRY(eddy_sleep(self, EDDY_MS(1)));
+	EDDY_END;
+}
+
+static int
+end_with_a_stuck_job(void *arg)
+{
+	struct eddy_loop_options options = {.close_duration = EDDY_MS(1)};
+	struct app frame;
+
+	(void)arg;
+	eddy_prepare(&frame.task, traced, "main");
+	return eddy_run_with(&options, &frame.task);
+}
+
+/* Its worker may write yet; in a process of its own, as nothing ends it. */
+START_TEST(a_loop_that_is_given_up_keeps_its_record)
+{
+	ck_assert_int_eq(census_child(end_with_a_stuck_job, NULL), -ETIME);
+}
+END_TEST
+
 START_TEST(a_job_in_a_process_is_a_span_and_a_flow)
 {
 	struct eddy_process_pool_options options = {.workers = 1};
@@ -363,9 +451,11 @@ main(void)
 	census_add(census_case(suite, "events", 10),
 	    turns_callbacks_and_tasks_are_slices,
 	    a_job_on_a_thread_is_a_span_a_slice_and_a_flow,
+	    a_job_on_a_strand_is_traced_and_an_owned_one_is_not,
 	    a_job_in_a_process_is_a_span_and_a_flow, a_stall_is_an_instant);
 	census_add(census_case(suite, "life", 10), the_oldest_events_are_lost,
 	    a_trace_can_stop_and_start_anew, a_write_that_fails_says_so,
-	    another_thread_is_refused, a_forked_child_can_close_a_traced_loop);
+	    another_thread_is_refused, a_loop_that_is_given_up_keeps_its_record,
+	    a_forked_child_can_close_a_traced_loop);
 	return suite_main(suite);
 }

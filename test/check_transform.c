@@ -199,6 +199,33 @@ START_TEST(an_output_is_not_overdrawn)
 }
 END_TEST
 
+/* More than there can be: the job goes on without. */
+static int
+ask_for_too_much(struct eddy_span in, struct eddy_output *output)
+{
+	void *data;
+	int r = eddy_output_reserve(output, (size_t)1 << 50, &data);
+
+	return r < 0 ? write_bytes(in, output) : r;
+}
+
+START_TEST(an_output_that_found_no_memory_may_be_smaller)
+{
+	size_t size = 100000;
+	struct eddy_transform transform;
+	struct rig rig;
+
+	if (CENSUS_ASAN || CENSUS_TSAN)
+		return; /* theirs do not fail, but end the process */
+	rig_open(&rig, _i, EDDY_PASS_DESCRIPTORS);
+	eddy_transform_init(&transform, ask_for_too_much, &size, sizeof(size));
+	ck_assert_int_eq(run(&rig, &transform.long_job.job), 7);
+	ck_assert_uint_eq(transform.out.size, size);
+	eddy_transform_release(&transform);
+	rig_close(&rig);
+}
+END_TEST
+
 static int
 crash(struct eddy_span in, struct eddy_output *output)
 {
@@ -261,6 +288,7 @@ enum lie {
 	NO_MEMFD_AT_ALL,
 	NOTHING_SENT,
 	TOO_MANY,
+	MORE_THAN_SAID,
 	BEYOND_THE_SLOT,
 	LIES
 };
@@ -291,7 +319,7 @@ lie(struct eddy_span in, struct eddy_output *output)
 {
 	enum lie which = *(const enum lie *)in.data;
 	struct slot *slot = find_slot();
-	int fd = memfd_create("lie", MFD_ALLOW_SEALING), seals = 0;
+	int fd = memfd_create("lie", MFD_ALLOW_SEALING), seals = 0, fds[2];
 
 	(void)output;
 	if (slot == NULL || fd < 0 || ftruncate(fd, 8192) < 0)
@@ -305,13 +333,14 @@ lie(struct eddy_span in, struct eddy_output *output)
 		return -EIO;
 	if (which == NO_MEMFD_AT_ALL)
 		fd = open("/dev/zero", O_RDONLY);
+	fds[0] = fds[1] = fd;
 	slot->out_size = which == BEYOND_THE_SLOT ? SLOT
 	                 : which == TOO_SHORT     ? 8193
 	                                          : 8192;
 	slot->big = which != BEYOND_THE_SLOT;
 	slot->fds_out = which == TOO_MANY ? 1000 : slot->big;
 	if (slot->big && which != NOTHING_SENT)
-		eddy__send(mail(), "", 1, &fd, 1);
+		eddy__send(mail(), "", 1, fds, which == MORE_THAN_SAID ? 2 : 1);
 	slot->result = 0;
 	claim(slot, false);
 }
@@ -493,6 +522,22 @@ START_TEST(descriptors_that_are_announced_but_missing_are_a_lie)
 }
 END_TEST
 
+START_TEST(a_descriptor_that_is_none_loses_the_job)
+{
+	struct pipes pipes = {1, 7};
+	struct eddy_long_job job = EDDY_LONG_JOB(use_descriptors, &pipes, NULL);
+	struct eddy_descriptors fds = {.in_count = 1, .in = {-1}};
+	struct rig rig;
+
+	rig_open(&rig, 0, EDDY_PASS_DESCRIPTORS);
+	job.fds = &fds;
+	ck_assert_int_eq(run(&rig, &job.job), -EBADF);
+	ck_assert_int_eq(job.job.outcome, EDDY_LOST);
+	pass(&rig, 1);
+	rig_close(&rig);
+}
+END_TEST
+
 /* The host has no room for what comes back. */
 START_TEST(a_job_whose_descriptors_do_not_fit_is_lost)
 {
@@ -530,6 +575,8 @@ main(void)
 
 	census_add(tcase, without_descriptors_an_output_fits_in_the_slot,
 	    an_input_has_any_size_up_to_the_slot, a_crash_leaves_no_output);
+	tcase_add_loop_test(
+	    tcase, an_output_that_found_no_memory_may_be_smaller, 0, 2);
 	tcase_add_loop_test(tcase, an_output_has_any_size, 0, 2);
 	tcase_add_loop_test(tcase, an_output_is_not_overdrawn, 0, 2);
 	tcase_add_loop_test(
@@ -537,6 +584,7 @@ main(void)
 	tcase = census_case(suite, "descriptors", 20);
 	census_add(tcase, descriptors_need_the_flag,
 	    descriptors_of_a_crashed_job_are_closed,
+	    a_descriptor_that_is_none_loses_the_job,
 	    a_job_whose_descriptors_do_not_fit_is_lost);
 	tcase_add_loop_test(
 	    tcase, descriptors_that_are_announced_but_missing_are_a_lie, 0, 2);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -211,6 +212,31 @@ START_TEST(without_its_zygote_a_pool_answers_every_job)
 	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
 	rig_open(&rig, .workers = 2);
 	rig_close(&rig);
+}
+END_TEST
+
+/* Another may lower the limit of descriptors below what it waits for. */
+START_TEST(a_zygote_that_cannot_wait_any_more_ends)
+{
+	struct rlimit none = {0, 0};
+	struct call call;
+	struct rig rig;
+	pid_t zygote;
+	int end;
+
+	rig_open(&rig, .workers = 1);
+	expect(&rig, give, EDDY_RETURNED, 7);
+	zygote = child_of(child_of(getpid()));
+	end = handle(zygote);
+	ck_assert_int_eq(prlimit(zygote, RLIMIT_NOFILE, &none, NULL), 0);
+	call_start(&rig, &call, crash);
+	await_end(end, 10000);
+	do
+		rig_until(&rig, call.answers != 0);
+	while (call_try(&rig, &call, give) == 0);
+	ck_assert_int_eq(call_try(&rig, &call, give), -EPIPE);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
 }
 END_TEST
 
@@ -1018,6 +1044,7 @@ main(void)
 	census_add(board_case(suite, "end"),
 	    without_its_zygote_a_pool_answers_every_job,
 	    the_end_of_its_own_zygote_hits_one_pool,
+	    a_zygote_that_cannot_wait_any_more_ends,
 	    a_zygote_that_dies_first_answers_too, a_dead_zygote_takes_no_pool,
 	    what_jobs_had_started_dies_with_the_zygote,
 	    a_stopped_zygote_closes_all_the_same);
