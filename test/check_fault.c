@@ -51,6 +51,9 @@
 
 enum {
 	SLOW = CENSUS_TSAN || CENSUS_ASAN,
+	SKIP = CENSUS_TSAN   ? 6
+	       : CENSUS_ASAN ? 3
+	                     : 1,
 	SLACK = 3,             /* calls that a run may have more than another */
 	HANG = SLOW ? 30 : 15, /* s */
 	MANY = 20,             /* failures of a scenario are enough */
@@ -227,7 +230,7 @@ sweep_call(int (*run)(void), enum fault_place place, uint32_t k, bool later)
 static void
 sweep_mode(int (*run)(void), enum fault_place place, bool later)
 {
-	uint32_t k, step = all_errors ? 1 : (later ? 3 : 1) * (SLOW ? 3 : 1);
+	uint32_t k, step = all_errors ? 1 : (later ? 3 : 1) * SKIP;
 	int quiet = 0;
 
 	for (k = 1; quiet < SLACK && fault->failed - failures < MANY; k += step)

@@ -97,7 +97,12 @@ fault_answered(int error)
 int
 fault_live(void)
 {
-	return live;
+	int n;
+
+	pthread_mutex_lock(&lock);
+	n = live;
+	pthread_mutex_unlock(&lock);
+	return n;
 }
 
 int
@@ -127,9 +132,11 @@ record(const char *name, int error)
 	}
 	__atomic_fetch_or(&fault->errors[error / 64], UINT64_C(1) << error % 64,
 	    __ATOMIC_RELAXED);
-	for (i = 0; fault->names[i] != NULL && fault->names[i] != name; i++)
+	for (i = 0; A_LOAD(&fault->names[i]) != NULL &&
+		    A_LOAD(&fault->names[i]) != name;
+	     i++)
 		;
-	fault->names[i] = name;
+	A_STORE(&fault->names[i], name);
 }
 
 /* The error of this call, or 0; < 0: one that does not last. */
@@ -148,7 +155,7 @@ strike(const char *name, const int *errors)
 	while (errors[choices] != 0)
 		choices++;
 	if (n == k)
-		fault->choices = choices;
+		A_STORE(&fault->choices, choices);
 	error = errors[fault->choice % choices];
 	if (error < 0 && A_ADD(&fault->bursts, 1) >= BURST)
 		return 0;
