@@ -497,10 +497,10 @@ main(void)
 		printf("schedules: skipped under a sanitizer\n");
 		return suite_main(suite);
 	}
-	census_add(census_case(suite, "every schedule", 60), every_job_runs,
+	census_add(census_case(suite, "every schedule", 200), every_job_runs,
 	    every_job_runs_when_workers_spin,
 	    a_close_at_any_time_ends_every_job, a_batch_is_shared_out_once);
-	census_add(census_case(suite, "cancel", 60),
+	census_add(census_case(suite, "cancel", 200),
 	    a_cancel_at_any_time_ends_its_job_once);
 	census_add(census_case(suite, "broken tools", 20),
 	    an_exchange_in_two_steps_is_found,

@@ -3904,7 +3904,7 @@ int
 main(void)
 {
 	Suite *suite = suite_create("strand");
-	TCase *drains = case_of(suite, "drain", 4);
+	TCase *drains = case_of(suite, "drain", 15);
 	TCase *storm = case_of(suite, "storm", 30);
 
 	census_add(case_of(suite, "order", 10),

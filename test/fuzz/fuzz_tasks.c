@@ -97,8 +97,11 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 	*ret_stats = (struct eddy_executor_stats){0};
 }
 
-static const struct eddy_executor_ops held_ops = {
-    "held", submit, cancel, close_held, describe, NULL};
+static const struct eddy_executor_ops held_ops = {.name = "held",
+    .submit = submit,
+    .cancel = cancel,
+    .close = close_held,
+    .describe = describe};
 
 static int
 work(void *arg)
