@@ -79,7 +79,7 @@ say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
 .PHONY: all help demo trace-picture demo-cluster server check bench bench-server \
-	bench-size fuzz matrix proof qemu lint static \
+	bench-size fuzz matrix proof qemu lint static vm \
 	models format tags compdb cov examples hosts consumer amalgamation dist \
 	man html install uninstall clean
 .SECONDARY:
@@ -114,6 +114,8 @@ help:
 #:              proofs="check models" for some
 #: qemu         the tests on ARCHES="aarch64 arm i386 riscv64 s390x" (needs cross
 #:              compilers and qemu-user-static)
+#: vm           the tests on KERNEL=vmlinuz, as 5.10 (needs qemu-system-x86,
+#:              busybox-static); SUITES="loop task"
 #: models       the Spin models and their planted bugs (needs spin)
 #: hosts        eddy inside libuv, libev, GLib and the other way round
 #: examples     build and run the programs in README.md and the pages
@@ -325,6 +327,9 @@ matrix:
 
 qemu:
 	@test/qemu.sh
+
+vm:
+	@test/vm.sh "$(KERNEL)" $(SUITES)
 
 static:
 	@test/static.sh

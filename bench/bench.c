@@ -282,6 +282,7 @@ bench_compare(const char *title, struct bench_case *cases, long n)
 		return;
 	if (!told)
 		print_machine(stdout);
+	fflush(stdout); /* something to see, should a run be ended early */
 	told = true;
 	n = bench_count(n);
 	for (c = cases; c->name != NULL; c++)
