@@ -373,8 +373,8 @@ settle(struct worker *worker, const struct zygote_message *death)
 }
 
 /* It does not die: its jobs need not wait for that, but its place must. */
-void
-eddy__process_quarantine(struct worker *worker)
+static void
+quarantine(struct worker *worker)
 {
 	static const struct zygote_message none = {.op = Z_SPAWNED};
 
@@ -392,7 +392,7 @@ eddy__process_check(struct worker *worker)
 		return;
 	}
 	if (worker->state == DYING)
-		eddy__process_quarantine(worker);
+		quarantine(worker);
 	else
 		eddy__process_kill(worker,
 		    worker->state == RETIRING ? EDDY_NONE : EDDY_EXPIRED);

@@ -141,7 +141,6 @@ void eddy__process_quit(struct worker *worker);   /* when it has no job */
 void eddy__process_retire(struct worker *worker); /* the same, and soon */
 void eddy__process_check(struct worker *worker);  /* is it late? */
 void eddy__process_hear(struct pool *pool);       /* all news there are */
-void eddy__process_quarantine(struct worker *worker);
 /* Stop a job that worker runs, and nobody else's: those behind it are taken back
  * first.  -EALREADY: it has returned. */
 int eddy__process_interrupt(

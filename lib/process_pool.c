@@ -116,11 +116,11 @@ alive(const struct worker *worker)
 	return worker->state != NONE && worker->state < STUCK;
 }
 
-/* Hear the zygote until no worker is left, or it is time. */
+/* Hear zygote and clock until no worker is left, or it is time. */
 static void
 wait_for_workers(struct pool *pool, int64_t duration)
 {
-	int64_t left, deadline = eddy_after(duration);
+	int64_t left, next, deadline = eddy_after(duration);
 	struct worker *worker = pool->workers;
 
 	while (worker < pool->workers + pool->options.workers) {
@@ -130,10 +130,15 @@ wait_for_workers(struct pool *pool, int64_t duration)
 			worker++;
 			continue;
 		}
+		if (worker->held == 0 && pool->options.worker_close == NULL)
+			eddy__process_kill(worker, EDDY_NONE); /* idle */
 		left = eddy__left(deadline);
 		if (left == 0)
 			return;
-		eddy__poll(&fd, 1, left);
+		next = pool->wake_at != 0 ? eddy__left(pool->wake_at) : left;
+		if (next == 0)
+			eddy__process_on_clock(pool->home, &pool->clock, 0);
+		eddy__poll(&fd, 1, next < left ? next : left);
 		eddy__process_hear(pool);
 	}
 }
@@ -157,7 +162,6 @@ name_jobs(struct pool *pool)
 static int
 end_workers(struct pool *pool, int64_t duration)
 {
-	bool orderly = pool->options.worker_close != NULL;
 	struct worker *worker;
 	int r;
 
@@ -170,21 +174,16 @@ end_workers(struct pool *pool, int64_t duration)
 		eddy__process_take_back(worker);
 	eddy__process_fail_queue(pool, EDDY_CANCELLED, 0);
 	for (EACH_WORKER(worker, pool))
-		if (alive(worker) && worker->held == 0 && !orderly)
-			eddy__process_kill(worker, EDDY_NONE); /* idle */
-		else if (alive(worker))
+		if (alive(worker))
 			eddy__process_quit(worker);
-	if (pool->stats.running != 0 || orderly)
+	if (pool->stats.running != 0 || pool->options.worker_close != NULL)
 		wait_for_workers(pool, duration);
 	r = pool->stats.running != 0 ? -ETIME : 0;
 	name_jobs(pool);
 	for (EACH_WORKER(worker, pool))
 		if (alive(worker))
 			eddy__process_kill(worker, EDDY_CANCELLED);
-	wait_for_workers(pool, DEATH_DURATION);
-	for (EACH_WORKER(worker, pool))
-		if (alive(worker))
-			eddy__process_quarantine(worker);
+	wait_for_workers(pool, EDDY_FOREVER); /* none is dying for long */
 	eddy_post_cancel(pool->home, &pool->knock);
 	pool->home->pools--;
 	return r;
