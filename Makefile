@@ -105,6 +105,8 @@ help:
 #:              what make check has not got
 #: fuzz-channel 10^7 bits flipped in what workers share (needs Check); storm:
 #:              100,000 jobs, 3,000 kills of workers, 200 of hosts
+#: simulate     10^7 steps of made-up programs on a made-up kernel against a
+#:              model (needs Check); EVENTS=n SEED=s
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: static       cppcheck, gcc -fanalyzer, clang --analyze, clang-tidy
@@ -239,6 +241,7 @@ $(B)/check_cluster: $(if $(gearman),$(B)/bench/cluster.o \
 	$(B)/bench/cluster_worker.o)
 $(B)/check_cluster: link += $(if $(gearman),-lgearman)
 $(B)/check_fuzz: $(B)/test/fuzz/fuzz_timers.o $(B)/test/fuzz/fuzz_tasks.o
+$(B)/check_simulate: $(B)/test/simulate/kernel.o $(B)/test/simulate/model.o
 
 # libeddy.a with what may fail replaced by test/fault.c, in the archive alone.
 $(B)/faulty.o: $(B)/libeddy.a test/fault.c test/calls.sh
@@ -261,6 +264,12 @@ fuzz-channel: $(B)/check_hostile
 
 storm: $(B)/check_storm
 	$< --storm
+
+.PHONY: simulate
+SEED   ?= 1
+EVENTS ?= 10000000
+simulate: $(B)/check_simulate
+	$< --events $(EVENTS) --seed $(SEED)
 
 bench: $(benches) $(B)/server
 	@rm -f $(B)/bench/*.tsv
@@ -356,7 +365,8 @@ html:
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
 	    lib/*.[ch] test/*.[ch] bench/*.[ch] bench/peers/*.[ch] \
-	    test/hosts/*.[ch] test/fuzz/*.[ch] test/shim/*.h
+	    test/hosts/*.[ch] test/fuzz/*.[ch] test/shim/*.h \
+	    test/simulate/*.[ch]
 
 tags:
 	@mkdir -p build
