@@ -107,6 +107,9 @@ help:
 #:              100,000 jobs, 3,000 kills of workers, 200 of hosts
 #: simulate     10^7 steps of made-up programs on a made-up kernel against a
 #:              model (needs Check); EVENTS=n SEED=s
+#: nemesis      histories of pools under 100,000 kills of workers, 1,000 of
+#:              zygotes, 2,000 of hosts, 2,000 stops; TIMES=1: a tenth; SEED=s
+#: soak         nemesis, simulate and storm for HOURS=8, watched for growth
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: static       cppcheck, gcc -fanalyzer, clang --analyze, clang-tidy
@@ -265,11 +268,17 @@ fuzz-channel: $(B)/check_hostile
 storm: $(B)/check_storm
 	$< --storm
 
-.PHONY: simulate
+.PHONY: simulate nemesis soak
 SEED   ?= 1
 EVENTS ?= 10000000
 simulate: $(B)/check_simulate
 	$< --events $(EVENTS) --seed $(SEED)
+
+nemesis: $(B)/check_nemesis
+	$< --times $(or $(TIMES),10) --seed $(SEED)
+
+soak: $(B)/check_nemesis $(B)/check_simulate $(B)/check_storm
+	test/soak.sh $(B) $(or $(HOURS),8) $(SEED)
 
 bench: $(benches) $(B)/server
 	@rm -f $(B)/bench/*.tsv
@@ -321,7 +330,8 @@ fuzz-%:
 	    >build/fuzz/$*.log 2>&1 || { tail -40 build/fuzz/$*.log; exit 1; }
 	@sed -n 's/^#[0-9]*\tDONE/fuzz $*:/p' build/fuzz/$*.log
 
-proofs := check models static fuzz fuzz-channel storm torture matrix qemu cov
+proofs := check models static fuzz fuzz-channel storm simulate nemesis \
+	torture matrix qemu cov mutants
 
 $(B)/proof/%.log: $(wildcard lib/*.[ch] test/*.[ch] test/*.sh)
 	@mkdir -p $(@D)
