@@ -126,6 +126,8 @@ help:
 #: examples     build and run the programs in README.md and the pages
 #: cov          line and branch coverage of lib/ (needs gcovr); what may stay
 #:              uncovered: test/uncovered.txt
+#: mutants      N=200 wrong tokens in lib/, drawn by SEED=1: which are noticed by
+#:              the suites (as root); what may stay: test/survivors.txt
 #: consumer     install, and build programs with cc, CMake, Meson, musl
 #: man          eddy(7) without installing it; PAGE=eddy_map: another
 #: html         all pages into build/html, from index.html (needs mandoc)
@@ -397,6 +399,10 @@ cov:
 	@gcovr -r . --object-directory build/cov build/cov/lib -f lib/ \
 	    --exclude-branches-by-pattern '^\s*assert\(' --json build/cov/cov.json
 	@test/uncovered.py build/cov/cov.json test/uncovered.txt
+
+.PHONY: mutants
+mutants:
+	@test/mutants.py $(or $(N),200) $(or $(SEED),1)
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR)/eddy \
