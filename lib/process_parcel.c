@@ -188,8 +188,8 @@ eddy__process_unpack(struct worker *worker, uint32_t i, struct eddy_job *job)
 		fds[k] = -1;
 	r = receive(worker, fds, n);
 	if (r == 0 && transform != NULL)
-		r = take_output(worker, i, transform, A_LOAD(&slot->out_size),
-		    big ? fds[n - 1] : -1);
+		r = take_output(worker, i, transform,
+		    (size_t)A_LOAD(&slot->out_size), big ? fds[n - 1] : -1);
 	if (r == 0 && part != NULL && part->fds != NULL) {
 		mine = part->fds->out_count = n - big;
 		memcpy(part->fds->out, fds, mine * sizeof(*fds));

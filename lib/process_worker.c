@@ -150,7 +150,7 @@ static int
 transform(struct self *self, struct slot *slot, char *area, int *ret_memfd)
 {
 	eddy_transform_fn *fn = (eddy_transform_fn *)(uintptr_t)slot->fn;
-	size_t in = slot->in_size, offset = transform_offset(in);
+	size_t in = (size_t)slot->in_size, offset = transform_offset(in);
 	struct eddy_output output = {.data = area + offset,
 	    .room = self->slot_size > offset ? self->slot_size - offset : 0,
 	    .grow = grow,
