@@ -99,6 +99,7 @@ help:
 #:              BASE=dir: what has moved since; figures in build/bench/*.tsv
 #: bench-server echoes beside hashing on the process pool (needs wrk)
 #: bench-size   bytes of a static echo program, beside other libraries
+#: bench-page   the last run of make bench into the tables of eddy-performance(7)
 #: bench-deps   how to install what they have at their side
 #: torture      each call of lib/ failing in turn, with every error it can have;
 #:              then static programs under strace (needs Check); QUICK=1: only
@@ -297,6 +298,9 @@ bench-server: $(B)/server
 
 bench-size: all
 	@CC="$(CC)" sh bench/size.sh $(B)
+
+bench-page:
+	@bench/tables.py $(B)/bench man/eddy-performance.7
 
 bench-%: $(B)/bench_%
 	@BENCH_TSV=$(B)/bench $<
