@@ -92,8 +92,10 @@ eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
 	if (op.rc != EDDY_PENDING || self->op == NULL)
 		return op; /* complete, or about to be */
 	r = eddy__task_follow(self, &event->followers);
-	if (r == 0 && event->set)
+	if (r == 0 && event->set) {
+		list_pop(&event->followers); /* it may go before op is over */
 		r = -ECANCELED;
+	}
 	if (r < 0)
 		eddy__task_interrupt(self, r);
 	return op;

@@ -682,6 +682,62 @@ SCENE(a_callee_that_answers_the_event_keeps_its_answer, "")
 	EDDY_END;
 }
 
+static eddy_step
+lingers(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct kid, f);
+	EDDY_TRY(park(self));
+	EDDY_FINALLY;
+	EDDY_AWAIT(f->rc, eddy_sleep(self, EDDY_MS(9)));
+	EDDY_END;
+}
+
+/* It calls what lingers until the event is set, or for so long. */
+static eddy_async
+call_lingering(struct eddy_task *self, struct kid *kid,
+    struct eddy_event *until, int64_t limit, bool inside)
+{
+	eddy_async op;
+
+	eddy_prepare(&kid->task, lingers, "lingers");
+	op = eddy_call(self, &kid->task);
+	if (inside)
+		op = eddy_until(self, until, op);
+	op = eddy_timeout(self, limit, op);
+	return inside ? op : eddy_until(self, until, op);
+}
+
+SCENE(of_event_and_deadline_the_first_is_the_answer, "")
+{
+	SCENE_BEGIN;
+	for (f->i = 0; f->i < 4; f->i++) {
+		eddy_event_clear(&stop);
+		EDDY_START(self, &f->t,
+		    call_lingering(&f->t, &f->a.kid, &stop, EDDY_MS(2),
+			f->i / 2 != 0));
+		EDDY_TRY(eddy_sleep(self, EDDY_MS(f->i % 2 != 0 ? 1 : 3)));
+		eddy_event_set(&stop);
+		EDDY_AWAIT(f->rc, eddy_join(self, &f->t));
+		ck_assert_int_eq(f->rc, f->i % 2 != 0 ? -ECANCELED : -ETIME);
+	}
+	EDDY_END;
+}
+
+SCENE(an_event_that_is_set_may_go_before_what_it_ends, "")
+{
+	SCENE_BEGIN;
+	f->until = malloc(sizeof(*f->until));
+	eddy_event_init(f->until);
+	eddy_event_set(f->until);
+	EDDY_START(self, &f->t,
+	    call_lingering(&f->t, &f->a.kid, f->until, EDDY_S(1), true));
+	ck_assert(f->until->followers.next == &f->until->followers);
+	free(f->until);
+	EDDY_AWAIT(f->rc, eddy_join(self, &f->t));
+	ck_assert_int_eq(f->rc, -ECANCELED);
+	EDDY_END;
+}
+
 /* Semaphores. */
 
 SCENE(a_semaphore_gives_what_it_counts, "")
@@ -2143,7 +2199,9 @@ add_local(Suite *suite)
 	    until_keeps_results_that_are_there_at_once,
 	    until_works_in_finally_and_under_a_shield,
 	    caller_and_callee_may_follow_the_same_event,
-	    a_callee_that_answers_the_event_keeps_its_answer);
+	    a_callee_that_answers_the_event_keeps_its_answer,
+	    of_event_and_deadline_the_first_is_the_answer,
+	    an_event_that_is_set_may_go_before_what_it_ends);
 	tcase = census_case(suite, "semaphore", 5);
 	add_loops(tcase, a_cancelled_lock_waiter_keeps_the_order_of_the_rest,
 	    4 * (HOWS - CANCELLED));
