@@ -463,18 +463,19 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 {
 	struct eddy_task *other = t->loop->current;
 
+	eddy__loop_stir(t->loop); /* also for one that yields */
 	if (op.rc == EDDY_PENDING && !pending(t)) {
 		if (other != NULL && pending(other))
 			withdraw(other);
 		t->rc = -EINVAL; /* the operation is not this task's */
-		make_ready(t);
+		again(t);
 		return -EINVAL;
 	}
 	if (op.next != NULL) {
-		make_ready(op.next); /* a call: its first step is due */
+		again(op.next); /* a call: its first step is due */
 	} else if (op.rc != EDDY_PENDING) {
 		t->rc = op.rc;
-		make_ready(t);
+		again(t);
 	}
 	return 0;
 }

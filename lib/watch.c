@@ -306,8 +306,10 @@ eddy__watch_wait(
 	entry->doubt = 2;
 	loop->watching++;
 	loop->doubts = true;
-	if (loop->verify_at == EDDY_FOREVER)
+	if (loop->verify_at == EDDY_FOREVER) {
 		loop->verify_at = eddy_after(VERIFY_AFTER);
+		eddy__loop_stir(loop); /* to wait no longer */
+	}
 	return 0;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <eddy/io.h>
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/sync.h>
@@ -7,6 +8,7 @@
 #include <eddy/watch.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -308,6 +310,90 @@ restless(struct eddy_task *self)
 	EDDY_END;
 }
 
+struct scope {
+	struct eddy_task task, kid;
+	struct eddy_event *event;
+};
+
+static eddy_step
+scope(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct scope, f);
+	EDDY_TRY(eddy_event_wait(self, f->event));
+	EDDY_END;
+}
+
+static void
+open_scope(struct scope *f, struct eddy_event *event)
+{
+	eddy_event_init(event);
+	EDDY_INIT(f, scope, .event = event);
+	ck_assert_int_eq(eddy_loop_spawn(loop, &f->task, NULL), 0);
+	drive();
+}
+
+static void
+close_scope(struct scope *f)
+{
+	ck_assert_int_eq(eddy_event_set(f->event), 0);
+	drive();
+	ck_assert(eddy_done(&f->task));
+}
+
+START_TEST(a_yield_started_between_steps_makes_it_readable)
+{
+	struct eddy_event event;
+	struct scope f;
+
+	open_scope(&f, &event);
+	ck_assert_int_eq(EDDY_START(&f.task, &f.kid, eddy_yield(&f.kid)), 0);
+	ck_assert(readable(0));
+	drive();
+	ck_assert(eddy_done(&f.kid));
+	close_scope(&f);
+}
+END_TEST
+
+static void
+step_till_done(struct eddy_task *task)
+{
+	while (!eddy_done(task)) {
+		ck_assert(readable(LONG));
+		ck_assert_int_ge(eddy_loop_step(loop, 0), 0);
+	}
+}
+
+/* The number is another pipe's, untold, when the second read starts. */
+START_TEST(a_reused_number_is_found_though_nothing_else_happens)
+{
+	struct eddy_event event;
+	struct scope f;
+	int ends[2], other[2];
+	char c = '\0';
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	ck_assert_int_eq(pipe2(other, O_CLOEXEC | O_NONBLOCK), 0);
+	open_scope(&f, &event);
+	EDDY_START(&f.task, &f.kid, eddy_read(&f.kid, ends[0], &c, 1));
+	ck_assert_int_eq(write(ends[1], "x", 1), 1);
+	step_till_done(&f.kid);
+	while (eddy_loop_deadline(loop) != EDDY_FOREVER) {
+		ck_assert(readable(LONG));
+		ck_assert_int_ge(eddy_loop_step(loop, 0), 0);
+	}
+	ck_assert_int_eq(dup3(other[0], ends[0], O_CLOEXEC), ends[0]);
+	EDDY_START(&f.task, &f.kid, eddy_read(&f.kid, ends[0], &c, 1));
+	ck_assert_int_eq(write(other[1], "y", 1), 1);
+	step_till_done(&f.kid);
+	ck_assert_int_eq(c, 'y');
+	close_scope(&f);
+	close(ends[0]);
+	close(ends[1]);
+	close(other[0]);
+	close(other[1]);
+}
+END_TEST
+
 START_TEST(it_stays_readable_while_work_is_left)
 {
 	struct restless f;
@@ -421,6 +507,8 @@ main(void)
 	    equal_deadlines_one_after_another_are_all_heard,
 	    a_job_submitted_between_steps_is_done_and_heard,
 	    a_task_spawned_between_steps_runs_to_its_end,
+	    a_yield_started_between_steps_makes_it_readable,
+	    a_reused_number_is_found_though_nothing_else_happens,
 	    it_stays_readable_while_work_is_left,
 	    a_watched_descriptor_makes_it_readable,
 	    a_loop_in_a_loop_hears_its_timers_and_posts,
