@@ -53,7 +53,7 @@ static const struct eddy_op sleep_op = {"sleep", eddy_unpark};
 
 /* Reasons of our own, for the dump. */
 static const struct eddy_site failed = {.text = "its scope failed"};
-static const struct eddy_site left = {.text = "its scope is being left"};
+static const struct eddy_site leaving = {.text = "its scope is being left"};
 static const struct eddy_site lost = {.text = "another won the race"};
 static const struct eddy_site overdue = {.text = "its deadline passed"};
 static const struct eddy_site given_up = {.text = "its caller gave it up"};
@@ -691,7 +691,7 @@ eddy_leave_children_(struct eddy_task *self)
 		(void)!eddy__park(self, &leave_op).rc;
 		if ((self->flags & FINAL) == 0 &&
 		    (self->result < 0 || eddy_cancelled(self)))
-			cancel_all(self, &left);
+			cancel_all(self, &leaving);
 		return true;
 	}
 	self->result = tell_failure(self, self->result);

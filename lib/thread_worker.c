@@ -94,14 +94,13 @@ run(struct worker *worker, struct eddy_job *job)
 {
 	bool ticks = (job_flags(job) & EDDY_JOB_INTERRUPT) != 0 &&
 	             worker->ticker >= 0;
-	struct inside *inside = worker->inside;
 	enum eddy_outcome outcome = EDDY_RETURNED;
 	int result = 0;
 
 	A_STORE(&worker->name, job_name(job));
 	A_STORE(&job->state, JOB_RUNNING);
 	executor_room(&worker->pool->executor, 1);
-	inside->job = job;
+	worker->inside->job = job;
 	job_note(job, JOB_BEGUN);
 	if (A_LOAD(&job->stop) != EDDY_NONE ||
 	    (ticks && eddy__job_interrupt(tick, worker) < 0)) {
@@ -114,7 +113,7 @@ run(struct worker *worker, struct eddy_job *job)
 			result = -EINVAL;
 	}
 	job_note(job, JOB_OVER);
-	eddy__inside_leave(inside);
+	eddy__inside_leave(worker->inside);
 	if (ticks) /* a signal on its way comes now, not in the next job */
 		eddy__ticker_set(worker->ticker, 0);
 	job_settle(job, outcome, result);
