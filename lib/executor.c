@@ -263,10 +263,14 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 		return -EDEADLK;
 	pthread_mutex_lock(&executor->lock);
 	loop = executor->drain_loop;
-	if ((loop != NULL && eddy__loop_mine(loop) < 0) ||
-	    (executor->home != NULL && eddy__loop_mine(executor->home) < 0))
+	if (executor->closed)
+		r = -EALREADY;
+	else if ((loop != NULL && eddy__loop_mine(loop) < 0) ||
+		 (executor->home != NULL &&
+		     eddy__loop_mine(executor->home) < 0))
 		r = -EPERM;
-	executor->closed = r == 0;
+	else
+		executor->closed = true;
 	if (r == 0)
 		A_STORE(&executor->closing, true);
 	pthread_mutex_unlock(&executor->lock);
