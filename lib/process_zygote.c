@@ -340,8 +340,11 @@ kill_children(void)
 
 	eddy__close(fd);
 	pids[n > 0 ? n : 0] = '\0';
+	/* In a namespace with the procfs of another, numbers are not ours. */
 	for (; (pid = strtol(next, &end, 10)) > 0; next = end)
-		kill((pid_t)pid, SIGKILL);
+		if (eddy__waitid(P_PID, (pid_t)pid, &info,
+			WEXITED | WNOHANG | WNOWAIT) == 0)
+			kill((pid_t)pid, SIGKILL);
 	while ((n = eddy__waitid(P_ALL, 0, &info, WEXITED | WNOHANG)) == 0 &&
 	       info.si_pid != 0)
 		;
