@@ -186,7 +186,6 @@ static bool
 try(int (*run)(void), enum fault_place place, uint32_t k, bool later,
     int choice)
 {
-	int64_t began = eddy_now();
 	struct fault was;
 	pid_t pid = fork();
 	int status;
@@ -202,9 +201,6 @@ try(int (*run)(void), enum fault_place place, uint32_t k, bool later,
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	fault->runs += fault->fired != 0;
-	if (eddy_now() - began > EDDY_S(2))
-		fprintf(stderr, "slow %d; %s\n",
-		    (int)((eddy_now() - began) / EDDY_MS(1)), replay());
 	if (status == 0)
 		return fault->fired != 0;
 	fault->failed++;
