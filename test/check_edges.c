@@ -3,12 +3,14 @@
  * short. */
 #include "procs.h"
 
+#include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 static struct board {
-	uint32_t ran, gate;
+	uint32_t ran, gate, steps, stop, here;
+	bool stops;
 } * board;
 
 /* Death at each point of a job's way. */
@@ -90,6 +92,83 @@ START_TEST(death_at_each_point_has_its_outcome)
 		ck_assert_int_eq(call.bytes.out, _i * 2 + 1);
 	ck_assert_uint_eq(board->ran, 1);
 	rig_close(&rig);
+}
+END_TEST
+
+/* Death of a host at each point where what it started begins. */
+
+enum step { ZYGOTE, POOL_BORN, POOL, WORKER_BORN, WORKER, STEPS };
+
+/* In front of the library: whoever comes to step board->stop stays there.  Who
+ * is born is bound to nobody yet. */
+int
+prctl(int op, ...)
+{
+	unsigned long arguments[4];
+	va_list list;
+	int i;
+
+	va_start(list, op);
+	for (i = 0; i < 4; i++)
+		arguments[i] = va_arg(list, unsigned long);
+	va_end(list);
+	if (board != NULL && board->stops &&
+	    (op == PR_SET_PDEATHSIG || op == PR_SET_CHILD_SUBREAPER) &&
+	    A_ADD(&board->steps, 1) == board->stop) {
+		A_RELEASE(&board->here, (uint32_t)getpid());
+		while (A_ACQUIRE(&board->gate) == 0)
+			usleep(100);
+	}
+	return (int)syscall(SYS_prctl, op, arguments[0], arguments[1],
+	    arguments[2], arguments[3]);
+}
+
+static _Noreturn void
+be_host(void)
+{
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	for (;;)
+		rig_step(&rig);
+}
+
+/* All of them are ours when they have lost their parents. */
+static void
+kill_and_wait(pid_t pid)
+{
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+/* It alone, or with the zygotes that have come by then. */
+START_TEST(nothing_is_left_of_a_host_that_dies_at_a_step)
+{
+	bool alone = _i % 2 == 0;
+	pid_t pid, parents[3];
+	int i, n = 0;
+
+	board = share(sizeof(*board));
+	board->stop = (uint32_t)_i / 2;
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+	board->stops = true;
+	pid = fork();
+	if (pid == 0)
+		be_host();
+	while (A_ACQUIRE(&board->here) == 0)
+		usleep(100);
+	for (; pid != (pid_t)board->here; pid = child_of(pid)) {
+		if (!alone)
+			stop(pid); /* none outlives another */
+		parents[n++] = pid;
+	}
+	for (i = 0; i < (alone ? 1 : n); i++)
+		kill_and_wait(parents[i]);
+	if (i == n) /* nobody is there to kill it */
+		A_RELEASE(&board->gate, 1);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	ck_assert_int_eq(errno, ECHILD);
 }
 END_TEST
 
@@ -334,6 +413,8 @@ main(void)
 
 	tcase_add_loop_test(census_case(suite, "death", 20),
 	    death_at_each_point_has_its_outcome, 0, POINTS);
+	tcase_add_loop_test(census_case(suite, "host", 20),
+	    nothing_is_left_of_a_host_that_dies_at_a_step, 0, 2 * STEPS);
 	census_add(census_case(suite, "late", 20),
 	    what_was_passed_by_is_heard_by_a_late_loop);
 	census_add(census_case(suite, "want", 20),

@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <locale.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -2131,6 +2133,108 @@ START_TEST(each_job_starts_with_its_signals_in_order)
 END_TEST
 
 static int
+change_surroundings(void *arg)
+{
+	if (chdir("/proc") < 0 || setenv("SURROUNDINGS", "job", 1) < 0 ||
+	    setlocale(LC_CTYPE, "C.UTF-8") == NULL)
+		return -errno;
+	umask(0127);
+	return count(arg);
+}
+
+/* Which of those it finds changed. */
+static int
+see_surroundings(void *arg)
+{
+	mode_t mask = umask(0127);
+	char path[64] = "";
+
+	umask(mask);
+	((struct bytes *)arg)->out = 15;
+	return (getcwd(path, sizeof(path)) != NULL &&
+		   strcmp(path, "/proc") == 0) |
+	       (getenv("SURROUNDINGS") != NULL) << 1 |
+	       (strcmp(setlocale(LC_CTYPE, NULL), "C.UTF-8") == 0) << 2 |
+	       (mask == 0127) << 3;
+}
+
+/* A new worker has them as they were when its zygote was opened. */
+START_TEST(what_a_job_changes_around_it_stays_in_its_worker)
+{
+	struct bytes bytes = {0};
+	struct rig early, late;
+
+	rig_open(&early, .workers = 1);
+	expect(&early, see_surroundings, EDDY_RETURNED, 0);
+	expect(&early, change_surroundings, EDDY_RETURNED, 7);
+	expect(&early, see_surroundings, EDDY_RETURNED, 15);
+	ck_assert_int_eq(see_surroundings(&bytes), 0);
+	ck_assert_int_eq(change_surroundings(&bytes), 0);
+	expect(&early, killed, EDDY_CRASHED, SIGKILL);
+	expect(&early, see_surroundings, EDDY_RETURNED, 0);
+	rig_open(&late, .workers = 1);
+	expect(&late, see_surroundings, EDDY_RETURNED, 15);
+	rig_close(&late);
+	rig_close(&early);
+}
+END_TEST
+
+static int
+become_shell(void *arg)
+{
+	spoil(arg);
+	return execl("/bin/sh", "sh", "-c", "exit 3", NULL);
+}
+
+static int
+become_sleeper(void *arg)
+{
+	spoil(arg);
+	board->pid = getpid();
+	return execlp("sleep", "sleep", "60", NULL);
+}
+
+static bool
+sleeper_is_here(void)
+{
+	char path[64], name[16] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", board->pid);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	(void)!fgets(name, sizeof(name), file);
+	fclose(file);
+	return strcmp(name, "sleep\n") == 0;
+}
+
+/* It is the worker still: it ends with a cancel, or with its zygote. */
+START_TEST(a_job_may_become_another_program)
+{
+	struct call call;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	expect(&rig, become_shell, EDDY_EXITED, 3);
+	call_start(&rig, &call, become_sleeper, 0);
+	rig_until(&rig, sleeper_is_here());
+	if (_i == 0) {
+		ck_assert_int_eq(eddy_job_cancel(&call.job), 0);
+		call_expect(&rig, &call, EDDY_CANCELLED, 0);
+		ck_assert(gone(board->pid));
+		rig_close(&rig);
+	} else {
+		ck_assert_int_eq(kill(zygote_pid(), SIGKILL), 0);
+		call_expect(&rig, &call, EDDY_LOST, -EPIPE);
+		await_end(board->pid);
+		ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+		ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	}
+}
+END_TEST
+
+static int
 print(void *arg)
 {
 	printf("job %u\n", ((struct bytes *)arg)->number);
@@ -2956,7 +3060,9 @@ main(int argc, char **argv)
 	    a_child_left_behind_ends_with_the_worker,
 	    what_jobs_left_behind_ends_with_the_pool, a_job_may_use_the_shell,
 	    each_job_starts_with_its_signals_in_order,
+	    what_a_job_changes_around_it_stays_in_its_worker,
 	    what_is_printed_appears_once);
+	tcase_add_loop_test(tcase, a_job_may_become_another_program, 0, 2);
 	tcase_add_loop_test(tcase,
 	    a_host_without_standard_descriptors_makes_clean_workers, 0, 8);
 	tcase_add_loop_test(tcase, few_descriptors_will_do, 0, 2);

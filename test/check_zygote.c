@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -849,6 +852,130 @@ START_TEST(a_host_that_is_interrupted_all_the_time_gets_outcomes)
 }
 END_TEST
 
+START_TEST(a_host_on_one_cpu_gets_outcomes)
+{
+	cpu_set_t before, one;
+	size_t cpu = 0;
+	struct rig rig;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	while (!CPU_ISSET(cpu, &before))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	rig_open(&rig, .workers = _i == 0 ? 0 : 4);
+	rig_until(&rig,
+	    eddy_process_pool_pids(rig.pool, NULL, 0) == (_i == 0 ? 1 : 4));
+	die_in_every_way(&rig);
+	rig_close(&rig);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+END_TEST
+
+static int
+leave_stray(void *arg)
+{
+	if (fork() == 0) {
+		setsid();
+		for (;;)
+			pause();
+	}
+	return crash(arg);
+}
+
+struct init {
+	int namespaces;
+	int (*fn)(void *init);
+};
+
+/* Process 1, which inherits whoever has lost his parent, and waits for nobody. */
+static int
+be_init(void *arg)
+{
+	bool own_proc = (((struct init *)arg)->namespaces & CLONE_NEWNS) != 0;
+	siginfo_t info = {0};
+	struct rig rig;
+
+	if (own_proc &&
+	    (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("proc", "/proc", "proc", 0, NULL) < 0))
+		return 0; /* a container that lets nobody */
+	ck_assert_int_eq(getpid(), 1);
+	rig_open(&rig, .workers = 1);
+	die_in_every_way(&rig);
+	if (own_proc) /* else its zygote cannot find it */
+		expect(&rig, leave_stray, EDDY_CRASHED, SIGSEGV);
+	ck_assert_int_eq(
+	    waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	ck_assert_int_eq(info.si_pid, 0);
+	rig_close(&rig);
+	while (waitpid(-1, NULL, 0) > 0) /* who was killed, and is not gone */
+		;
+	ck_assert_int_eq(errno, ECHILD);
+	return 0;
+}
+
+/* A child with the number pid, or an error. */
+static pid_t
+fork_as(pid_t pid)
+{
+	struct clone_args args = {.exit_signal = SIGCHLD,
+	    .set_tid = (uintptr_t)&pid,
+	    .set_tid_size = 1};
+	long r = syscall(SYS_clone3, &args, sizeof(args));
+
+	while (r == 0)
+		pause();
+	return (pid_t)r;
+}
+
+/* With the procfs of outside, and a child of the number that the zygote of its
+ * pool has there. */
+static int
+have_namesake(void *arg)
+{
+	char self[32] = "";
+	struct rig rig;
+	pid_t other;
+
+	(void)arg;
+	rig_open(&rig, .workers = 1);
+	expect(&rig, give, EDDY_RETURNED, 7);
+	ck_assert_int_gt(readlink("/proc/self", self, sizeof(self) - 1), 0);
+	other = fork_as(child_of(child_of(atoi(self))));
+	rig_close(&rig);
+	if (other < 0)
+		return 0; /* the number is taken */
+	ck_assert_int_eq(waitpid(other, NULL, WNOHANG), 0);
+	ck_assert_int_eq(kill(other, SIGKILL), 0);
+	return waitpid(other, NULL, 0) == other ? 0 : -errno;
+}
+
+static const struct init inits[] = {
+    {CLONE_NEWPID | CLONE_NEWNS, be_init},
+    {CLONE_NEWPID, be_init},
+    {CLONE_NEWPID, have_namesake},
+};
+
+static int
+be_contained(void *arg)
+{
+	const struct init *init = arg;
+
+	if (unshare(init->namespaces) < 0)
+		return 0; /* for root only */
+	return census_child(init->fn, arg);
+}
+
+START_TEST(a_host_that_is_process_1_gets_outcomes)
+{
+	struct init init = inits[_i];
+
+	ck_assert_int_eq(census_child(be_contained, &init), 0);
+}
+END_TEST
+
 /* Closing. */
 
 START_TEST(close_waits_for_what_runs_and_cancels_what_waits)
@@ -1012,6 +1139,82 @@ START_TEST(a_callback_may_close_the_pool)
 }
 END_TEST
 
+static int closed_again;
+
+static void
+on_close_twice(struct eddy_loop *loop, struct eddy_job *job)
+{
+	on_close(loop, job);
+	closed_again = eddy_executor_close(closes, EDDY_S(30));
+}
+
+/* Its memory stays, for the last job was not heard. */
+START_TEST(a_pool_is_closed_once)
+{
+	struct call call = {.in = 7}, last;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	call.job = (struct eddy_job)EDDY_JOB(give, &call.in);
+	closes = rig.pool;
+	closed = -1;
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &call.job, rig.loop, on_close_twice), 0);
+	call_start(&rig, &last, give);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_int_eq(closed_again, -EALREADY);
+	ck_assert_int_eq(call.answers + last.answers, 2);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+/* Once the other close waits. */
+static void *
+close_again(void *arg)
+{
+	struct thread *thread = arg;
+	int in = 7;
+
+	do {
+		struct eddy_job job = EDDY_JOB(give, &in);
+
+		thread->rc[0] = eddy_submit(
+		    thread->rig->pool, &job, NULL, NULL);
+		if (thread->rc[0] == 0)
+			eddy_job_wait(&job, EDDY_FOREVER);
+	} while (thread->rc[0] == 0);
+	thread->rc[1] = eddy_executor_close(thread->rig->pool, EDDY_S(30));
+	open_gate();
+	return NULL;
+}
+
+START_TEST(a_close_meanwhile_is_told_so)
+{
+	struct thread thread = {.rc = {0}};
+	struct rig rig = {.loop = NULL};
+	struct call call = {.in = 7};
+
+	if (CENSUS_TSAN)
+		return; /* it does not see the order that a process makes */
+	ck_assert_int_eq(eddy_process_pool_open(&rig.pool, NULL,
+			     &(struct eddy_process_pool_options){.workers = 2}),
+	    0);
+	thread.rig = &rig;
+	call.job = (struct eddy_job)EDDY_JOB(hold, &call.in);
+	ck_assert_int_eq(eddy_submit(rig.pool, &call.job, NULL, NULL), 0);
+	while (A_LOAD(&board->here) == 0)
+		poll(NULL, 0, 1);
+	ck_assert_int_eq(
+	    pthread_create(&thread.id, NULL, close_again, &thread), 0);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(pthread_join(thread.id, NULL), 0);
+	ck_assert_int_eq(thread.rc[0], -ESHUTDOWN);
+	ck_assert_int_eq(thread.rc[1], -EALREADY);
+	ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);
+}
+END_TEST
+
 START_TEST(a_loop_with_a_pool_does_not_close)
 {
 	struct rig rig;
@@ -1068,10 +1271,14 @@ main(void)
 	    a_host_that_is_interrupted_all_the_time_gets_outcomes);
 	tcase_add_loop_test(
 	    tcase, a_host_that_ignores_its_children_gets_outcomes, 0, 2);
+	tcase_add_loop_test(tcase, a_host_on_one_cpu_gets_outcomes, 0, 2);
+	tcase_add_loop_test(tcase, a_host_that_is_process_1_gets_outcomes, 0,
+	    (int)COUNT_OF(inits));
 	tcase = board_case(suite, "close");
 	census_add(tcase, close_waits_for_what_runs_and_cancels_what_waits,
 	    close_kills_what_runs_too_long, an_idle_pool_closes_in_no_time,
 	    a_pool_may_be_closed_before_it_is_up, a_callback_may_close_the_pool,
+	    a_pool_is_closed_once, a_close_meanwhile_is_told_so,
 	    a_loop_with_a_pool_does_not_close);
 	tcase_add_loop_test(tcase, close_answers_what_is_prefetched, 0, 8);
 	tcase_add_loop_test(tcase, close_ends_a_storm_of_crashes, 0, 12);
