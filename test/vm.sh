@@ -44,6 +44,6 @@ chmod +x "$root/init"
 (cd "$root" && find . | busybox cpio -o -H newc | gzip) >build/vm.img
 qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -m 2048 -cpu max -nographic \
     -no-reboot -kernel "$kernel" -initrd build/vm.img \
-    -append 'console=ttyS0 quiet panic=-1' </dev/null | tr -d '\r' >build/vm.log
+    -append 'console=ttyS0 quiet panic=-1' </dev/null | stdbuf -oL tr -d '\r' >build/vm.log
 grep -aoE 'vm: .*|.*Checks: .*|^test/.*' build/vm.log
 ! grep -qaE 'vm: .*: exit [^0]' build/vm.log
