@@ -11,13 +11,25 @@ eddy_version(void)
 	return EDDY_VERSION;
 }
 
-int64_t
-eddy_now(void)
+static inline int64_t
+look(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return EDDY_S(now.tv_sec) + now.tv_nsec;
+}
+
+int64_t
+eddy_now(void)
+{
+	return look(CLOCK_MONOTONIC);
+}
+
+int64_t
+eddy__now_coarse(void)
+{
+	return look(CLOCK_MONOTONIC_COARSE);
 }
 
 int64_t

@@ -16,7 +16,7 @@
 /* A program without tasks has none to dump. */
 #pragma weak eddy_dump_tasks
 
-enum { WORKERS = 64 }; /* that are listed */
+enum { WORKERS = 64 }; /* and jobs that are listed */
 
 static void
 print_descriptors(struct text *text, const struct eddy_loop *loop)
@@ -42,6 +42,20 @@ print_descriptors(struct text *text, const struct eddy_loop *loop)
 }
 
 static void
+print_worker(struct text *text, const struct eddy_worker *worker)
+{
+	if (worker->id != 0)
+		eddy__print(text, "  worker %d: ", worker->id);
+	else
+		eddy__print(text, "  queued: ");
+	eddy__print(text, "%s", worker->job != NULL ? worker->job : "idle");
+	if (worker->job != NULL && worker->since != 0)
+		eddy__print(text, ", submitted %.3f s ago",
+		    (double)(eddy_now() - worker->since) / 1e9);
+	eddy__print(text, "\n");
+}
+
+static void
 print_executor(struct text *text, struct eddy_executor *executor)
 {
 	struct eddy_executor_stats stats;
@@ -59,8 +73,7 @@ print_executor(struct text *text, struct eddy_executor *executor)
 	if (executor->ops->workers != NULL)
 		n = executor->ops->workers(executor, workers, WORKERS);
 	for (i = 0; i < n && i < WORKERS; i++)
-		eddy__print(text, "  worker %d: %s\n", workers[i].id,
-		    workers[i].job != NULL ? workers[i].job : "idle");
+		print_worker(text, &workers[i]);
 	if (executor->inner != NULL)
 		print_executor(text, executor->inner);
 }

@@ -317,3 +317,29 @@ eddy__stats_count(
 		break;
 	}
 }
+
+int64_t
+eddy__job_since(int stamp)
+{
+	int64_t now = eddy_now();
+	uint32_t age = (uint32_t)job_stamp(now) - (uint32_t)stamp;
+
+	return stamp != 0 ? now - ((int64_t)age << STAMP_SHIFT) : 0;
+}
+
+unsigned
+eddy__list_jobs(const struct eddy_ready *queue, struct eddy_worker *ret_workers,
+    unsigned count, unsigned n)
+{
+	const struct eddy_ready *ready;
+
+	for (ready = queue->next; ready != queue && count < n;
+	     ready = ready->next) {
+		const struct eddy_job *job = CONTAINER_OF(
+		    ready, struct eddy_job, ready);
+
+		ret_workers[count++] = (struct eddy_worker){
+		    0, job_name(job), eddy__job_since(job->result)};
+	}
+	return count;
+}

@@ -120,10 +120,25 @@ job_note(const struct eddy_job *job, enum loop_note what)
 		eddy__job_note(job, what);
 }
 
+/* Its stamp is in result; of one in a cork or slot, and when it has left it for
+ * as long as it runs, in a link that is not used there. */
+static inline void
+job_keep_stamp(struct eddy_job *job, int stamp)
+{
+	job->ready.prev = (void *)(intptr_t)stamp;
+}
+
+static inline int
+job_kept_stamp(const struct eddy_job *job)
+{
+	return (int)(intptr_t)job->ready.prev;
+}
+
 /* In the thread of its loop, whose cork fits. */
 static inline void
-cork_put(struct cork *cork, struct eddy_job *job)
+cork_put(struct cork *cork, struct eddy_job *job, int stamp)
 {
+	job_keep_stamp(job, stamp);
 	A_STORE(&job->state, JOB_CORKED);
 	cork->jobs[cork->count++] = job;
 }
@@ -259,6 +274,14 @@ int eddy__job_interrupt(void (*interrupt)(void *), void *worker);
 
 /* What the job in this thread has as eddy_job_on_stop. */
 void eddy__job_stop(void (**ret_stop)(void *), void **ret_arg);
+
+/* When that was, ns; or 0. */
+int64_t eddy__job_since(int stamp);
+
+/* As ops->workers: behind count entries the jobs of queue, which have their stamp
+ * as result.  The new count. */
+unsigned eddy__list_jobs(const struct eddy_ready *queue,
+    struct eddy_worker *ret_workers, unsigned count, unsigned n);
 
 void eddy__stats_count(
     struct eddy_executor_stats *stats, enum eddy_outcome outcome, uint64_t n);

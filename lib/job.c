@@ -209,11 +209,14 @@ __attribute__((noinline)) static int
 submit(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop, loop_run_fn *run)
 {
+	bool own = loop != NULL && eddy__loop_inside(loop);
 	int r;
 
 	if ((job_flags(job) & EDDY_JOB_LONG) != 0)
 		prepare_progress(job);
-	if (loop != NULL && eddy__loop_inside(loop)) {
+	A_STORE(
+	    &job->result, own ? loop->stamp : job_stamp(eddy__now_coarse()));
+	if (own) {
 		count_own(loop, job);
 	} else if (loop != NULL) {
 		A_ADD(&loop->door->accepted, 1);
@@ -247,7 +250,7 @@ eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job,
 		return submit(executor, job, loop, run);
 	loop->held_jobs++;
 	loop->submitted++;
-	cork_put(&loop->cork, job);
+	cork_put(&loop->cork, job, loop->stamp);
 	return 0;
 }
 

@@ -423,6 +423,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 		real = eddy_now();
 	else
 		note_lag(loop);
+	loop->stamp = job_stamp(real);
 	note_turn(loop, real);
 	if (loop->verify_at <= real)
 		eddy__watch_verify(loop);

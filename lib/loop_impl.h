@@ -126,6 +126,7 @@ struct eddy_loop {
 	bool parked; /* embedded, between steps: who brings work rings */
 	int epoll;
 	int64_t now;        /* absolute ns, when the batch was collected */
+	int stamp;          /* job_stamp of that, in real time */
 	uint64_t submitted; /* jobs ever, by this thread */
 	uint64_t delivered; /* outcomes of jobs */
 	unsigned holds;
@@ -173,6 +174,15 @@ struct eddy_loop {
 	struct attachment *attached;
 	struct eddy_loop_options options;
 };
+
+/* When a job was submitted, in some ms: of two the difference is right, for 52
+ * days.  0: unknown. */
+enum { STAMP_SHIFT = 20 };
+static inline int
+job_stamp(int64_t now)
+{
+	return (int)(uint32_t)(now >> STAMP_SHIFT);
+}
 
 /* -EPERM unless this is the loop thread. */
 static inline int

@@ -299,8 +299,11 @@ workers_at_home(struct errand *errand)
 		          ? worker->jobs[worker->head % pool->options.depth]
 		          : NULL;
 		errand->workers[errand->result - 1] = (struct eddy_worker){
-		    worker->pid, job != NULL ? job_name(job) : NULL};
+		    worker->pid, job != NULL ? job_name(job) : NULL,
+		    job != NULL ? eddy__job_since(job->result) : 0};
 	}
+	errand->result = (int)eddy__list_jobs(
+	    &pool->queue, errand->workers, (unsigned)errand->result, errand->n);
 }
 
 static unsigned

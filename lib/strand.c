@@ -284,6 +284,18 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 	pthread_mutex_unlock(&executor->lock);
 }
 
+static unsigned
+list_workers(
+    struct eddy_executor *executor, struct eddy_worker *ret_workers, unsigned n)
+{
+	struct strand *strand = strand_of(executor);
+
+	pthread_mutex_lock(&executor->lock);
+	n = eddy__list_jobs(&strand->queue, ret_workers, 0, n);
+	pthread_mutex_unlock(&executor->lock);
+	return n;
+}
+
 static void
 drain(struct eddy_executor *executor)
 {
@@ -300,8 +312,8 @@ int
 eddy_strand_open(struct eddy_executor **ret_executor,
     struct eddy_executor *inner, unsigned queue_limit)
 {
-	static const struct eddy_executor_ops ops = {
-	    "strand", submit, cancel, close_strand, describe, drain, NULL};
+	static const struct eddy_executor_ops ops = {"strand", submit, cancel,
+	    close_strand, describe, drain, list_workers};
 	struct strand *strand;
 
 	if (inner->inner != NULL)

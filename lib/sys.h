@@ -181,7 +181,9 @@ void eddy__cond_init(pthread_cond_t *cond);
 int eddy__cond_wait(
     pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline);
 
-/* base.c: now + duration, saturated as eddy_after says. */
+/* base.c: up to 10 ms ago, for less than eddy_now. */
+int64_t eddy__now_coarse(void);
+/* Now + duration, saturated as eddy_after says. */
 int64_t eddy__later(int64_t now, int64_t duration);
 /* What is left until deadline: EDDY_FOREVER, or 0 when it has passed. */
 int64_t eddy__left(int64_t deadline);

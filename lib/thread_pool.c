@@ -137,6 +137,7 @@ put(struct pool *pool, struct eddy_job *job)
 	pthread_mutex_lock(&pool->lock);
 	r = admit(pool);
 	if (r == 0) {
+		job_keep_stamp(job, job->result);
 		list(pool, job);
 		pool->stats.submitted++;
 		eddy__pool_set_urgent(pool);
@@ -296,7 +297,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		r = grant(pool, loop);
 	}
 	if (r == 0)
-		cork_put(&loop->cork, job);
+		cork_put(&loop->cork, job, job->result);
 	if (r != -EAGAIN)
 		return r;
 	eddy__loop_flush(loop, true); /* those came first */
@@ -449,6 +450,26 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+/* With the lock: behind count workers the jobs of a lane.  Each is taken out
+ * meanwhile, so that no worker that is late has it. */
+static unsigned
+list_jobs(const struct lane *lane, struct eddy_worker *ret_workers,
+    unsigned count, unsigned n)
+{
+	uint32_t i;
+
+	for (i = lane->head; i != lane->tail && count < n; i++) {
+		struct eddy_job *job = lane_take(lane_slot(lane, i));
+
+		if (job == NULL)
+			continue;
+		ret_workers[count++] = (struct eddy_worker){
+		    0, job_name(job), eddy__job_since(job_kept_stamp(job))};
+		A_RELEASE(lane_slot(lane, i), job);
+	}
+	return count;
+}
+
 static unsigned
 list_workers(
     struct eddy_executor *executor, struct eddy_worker *ret_workers, unsigned n)
@@ -461,7 +482,10 @@ list_workers(
 	for (worker = pool->all; worker != NULL; worker = worker->next)
 		if (count++ < n)
 			ret_workers[count - 1] = (struct eddy_worker){
-			    A_LOAD(&worker->tid), A_LOAD(&worker->name)};
+			    A_LOAD(&worker->tid), A_LOAD(&worker->name),
+			    eddy__job_since(A_LOAD(&worker->stamp))};
+	count = list_jobs(&pool->lanes[URGENT], ret_workers, count, n);
+	count = list_jobs(&pool->lanes[NORMAL], ret_workers, count, n);
 	pthread_mutex_unlock(&pool->lock);
 	return count;
 }

@@ -21,6 +21,7 @@ struct worker {
 	uint64_t begun;      /* any thread: jobs ever */
 	uint64_t ended[EDDY_PROTOCOL + 1]; /* any thread: by outcome */
 	const char *name; /* any thread: of what runs; or NULL */
+	int stamp;        /* any thread: of that */
 	struct outlet outlet;
 	struct spin spin;
 	uint64_t rested;  /* begun, at the last rest */

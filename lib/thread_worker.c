@@ -97,6 +97,7 @@ run(struct worker *worker, struct eddy_job *job)
 	enum eddy_outcome outcome = EDDY_RETURNED;
 	int result = 0;
 
+	A_STORE(&worker->stamp, job_kept_stamp(job));
 	A_STORE(&worker->name, job_name(job));
 	A_STORE(&job->state, JOB_RUNNING);
 	executor_room(&worker->pool->executor, 1);

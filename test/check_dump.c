@@ -161,7 +161,8 @@ START_TEST(tasks_tell_their_job_and_what_is_left)
 	has("\n  waiter: job waiter on threads, queued, for ");
 	has("waiter: eddy_offload(self, f->executor, wait_at_gate, &f->arg)\n");
 	has("\nthreads: 1 queued, 2 running, 2 workers; submitted 3, ");
-	has(": waiter\n");
+	has(": waiter, submitted 0.");
+	has("\n  queued: waiter, submitted 0.");
 	close_all(loop, pool);
 }
 END_TEST
@@ -174,7 +175,7 @@ check_workers(struct eddy_executor *executor, const char *job, const char *name)
 	char path[64];
 
 	ck_assert_uint_eq(executor->ops->workers(executor, NULL, 0), 2);
-	ck_assert_uint_eq(executor->ops->workers(executor, workers, 4), 2);
+	ck_assert_uint_eq(executor->ops->workers(executor, workers, 4), 3);
 	for (i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), name, workers[i].id);
 		ck_assert_int_eq(access(path, F_OK), 0);
@@ -182,6 +183,8 @@ check_workers(struct eddy_executor *executor, const char *job, const char *name)
 		         strcmp(workers[i].job, job) == 0;
 	}
 	ck_assert_uint_eq(found, 2);
+	ck_assert_int_eq(workers[2].id, 0);
+	ck_assert_str_eq(workers[2].job, job);
 }
 
 START_TEST(a_thread_pool_tells_its_threads)
@@ -213,6 +216,8 @@ START_TEST(a_process_pool_tells_its_processes)
 	await_running(loop, pool, 2);
 	dump_executor(pool);
 	has("processes: 1 queued, 2 running, 2 workers; ");
+	has(": waiter, submitted ");
+	has("\n  queued: waiter, submitted ");
 	check_workers(pool, "waiter", "/proc/%d");
 	eddy_cancel(&frame.task);
 	close_all(loop, pool);
@@ -231,6 +236,7 @@ START_TEST(a_strand_tells_what_it_stands_on)
 	await_running(loop, pool, 1);
 	dump_executor(strand);
 	has("strand: 2 queued, 1 running, 0 workers; submitted 3, ");
+	has("\n  queued: waiter, submitted ");
 	has("\nthreads: 0 queued, 1 running, 1 workers; submitted 1, ");
 	open_gate(3);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);

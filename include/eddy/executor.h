@@ -115,10 +115,11 @@ struct eddy_executor_stats {
 	unsigned abandoned;                /* still run, though given up */
 };
 
-/* Who works, for people: a worker that is there. */
+/* For people: a worker that is there, or a job that is queued. */
 struct eddy_worker {
-	int id;          /* as a thread or process */
+	int id;          /* as a thread or process; 0: the job is queued */
 	const char *job; /* the name of what it runs; NULL: it is idle */
+	int64_t since;   /* when that was submitted, ns; 0: unknown */
 };
 
 /* Make an executor: embed struct eddy_executor first and fill the table.  Later
@@ -140,7 +141,8 @@ struct eddy_executor_ops {
 	/* Call eddy_executor_drained once, when no job is left: from now on
 	 * none is submitted.  NULL: it cannot be drained. */
 	void (*drain)(struct eddy_executor *executor);
-	/* How many workers there are, and up to n of them.  NULL: unknown. */
+	/* How many workers there are, and up to n of them; where that leaves
+	 * room jobs of the queue follow, and count.  NULL: unknown. */
 	unsigned (*workers)(struct eddy_executor *executor,
 	    struct eddy_worker *ret_workers, unsigned n);
 };
