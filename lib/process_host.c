@@ -265,7 +265,7 @@ eddy__process_interrupt(
 	listen_to(worker); /* if it is done meanwhile, that wins */
 	for (i = 0; i < depth && worker->jobs[i] != job; i++)
 		;
-	if (i == depth || (worker->copied != 0 && i == worker->head % depth))
+	if (i == depth || is_copied(worker, i))
 		return -EALREADY;
 	ask(worker, job, why);
 	return 0;

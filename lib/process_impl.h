@@ -108,6 +108,14 @@ long_part(struct eddy_job *job)
 	return (job_flags(job) & EDDY_JOB_LONG) != 0 ? long_job_of(job) : NULL;
 }
 
+/* Has the job in a slot returned, and is copied?  Whatever the slot may say. */
+static inline bool
+is_copied(const struct worker *worker, uint32_t i)
+{
+	return worker->copied != 0 &&
+	       i == worker->head % worker->pool->options.depth;
+}
+
 /* process_queue.c */
 void eddy__process_wake_at(struct pool *pool, int64_t when);
 void eddy__process_on_clock(

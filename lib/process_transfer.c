@@ -126,7 +126,8 @@ eddy__process_reclaim(struct worker *worker, uint32_t i)
 {
 	uint32_t queued = SLOT_QUEUED;
 
-	if (!A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
+	if (is_copied(worker, i) ||
+	    !A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
 		return false;
 	eddy__process_take(worker, i);
 	/* It passes that by at once, or it is stopped, or a liar. */
