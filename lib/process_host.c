@@ -229,7 +229,8 @@ listen_to(struct worker *worker)
 	eddy__process_hear_reports(worker);
 	if (!eddy__process_drain(worker, SLICE)) {
 		eddy__process_kill(worker, EDDY_PROTOCOL);
-	} else if (worker->state == ASKED && worker->held == 0) {
+	} else if (worker->state == ASKED &&
+		   worker->held == (worker->copied != 0)) {
 		worker->why = EDDY_NONE; /* it has obeyed */
 		become(worker, LIVE, 0);
 	}

@@ -359,6 +359,46 @@ START_TEST(a_large_result_comes_in_slices_between_turns)
 }
 END_TEST
 
+static int
+fill_when_asked(void *arg)
+{
+	A_STORE(&board->ran, 1);
+	while (!eddy_job_stop_requested())
+		sched_yield();
+	return fill(arg);
+}
+
+START_TEST(a_job_that_obeys_may_have_a_result_that_outlasts_the_grace)
+{
+	int64_t over, grace = EDDY_S(1) * SLOW;
+	char *bytes = calloc(1, 8 << 20);
+	struct call call = {
+	    .job = {.fn = fill_when_asked, .arg = bytes, .size = 8 << 20}};
+	int before, after;
+	struct rig rig;
+
+	ck_assert_ptr_nonnull(bytes);
+	board = share(sizeof(*board));
+	rig_open(&rig, .workers = 1, .slot_size = 8 << 20, .grace = grace);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &call.job, rig.loop, on_call), 0);
+	rig_until(&rig, A_LOAD(&board->ran) != 0);
+	ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &before, 1), 1);
+	ck_assert_int_eq(eddy_job_cancel(&call.job), 0);
+	over = eddy_after(grace);
+	rig_until(&rig, A_LOAD(&bytes[0]) == 7);
+	ck_assert_int_eq(call.answers, 0);
+	while (eddy_now() <= over)
+		poll(NULL, 0, 1);
+	rig_until(&rig, call.answers != 0);
+	ck_assert_int_eq(call.job.outcome, EDDY_RETURNED);
+	ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &after, 1), 1);
+	ck_assert_int_eq(after, before);
+	free(bytes);
+	rig_close(&rig);
+}
+END_TEST
+
 /* When the pool is open, nobody else has what the host closes. */
 START_TEST(what_the_host_closes_is_closed)
 {
@@ -427,5 +467,7 @@ main(void)
 	    what_the_host_has_read_ahead_is_its_own);
 	tcase_add_loop_test(census_case(suite, "slices", 20),
 	    a_large_result_comes_in_slices_between_turns, 0, 4);
+	census_add(census_case(suite, "workers that stay", 40),
+	    a_job_that_obeys_may_have_a_result_that_outlasts_the_grace);
 	return suite_main(suite);
 }
