@@ -80,10 +80,10 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	worker = eddy__process_reserver(pool, job);
 	if (worker != NULL && worker->state == LIVE) {
 		A_SUB(&pool->queued, 1);
-		eddy__process_put(worker, job);
-		return 0;
+		eddy__process_put(worker, job); /* or it is queued by that */
+	} else {
+		eddy__process_enqueue(pool, job, false);
 	}
-	eddy__process_enqueue(pool, job, false);
 	eddy__process_leave(pool, eddy__process_enter(pool));
 	return 0;
 }

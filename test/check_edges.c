@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 static struct board {
 	uint32_t ran, gate, steps, stop, here;
@@ -399,6 +400,56 @@ START_TEST(a_job_that_obeys_may_have_a_result_that_outlasts_the_grace)
 }
 END_TEST
 
+/* A worker without its end of the mail, which lives on. */
+static int
+close_mail(void *arg)
+{
+	struct stat stat;
+	int fd = 3;
+
+	(void)arg;
+	while (fstat(fd, &stat) != 0 || !S_ISSOCK(stat.st_mode))
+		fd++;
+	return close(fd);
+}
+
+static void
+on_long(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)job;
+	eddy_loop_stop(loop);
+}
+
+START_TEST(a_reserved_job_goes_to_another_worker_when_its_own_takes_no_mail)
+{
+	struct eddy_descriptors fds = {.in_count = 1, .in = {0}};
+	struct eddy_long_job part = {
+	    .job = {.fn = close_mail, .flags = EDDY_JOB_LONG}};
+	struct bytes *bytes;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 2, .flags = EDDY_PASS_DESCRIPTORS);
+	rig_ready(&rig, 2);
+	ck_assert_int_eq(
+	    eddy_job_reserve(rig.pool, &part.job, sizeof(*bytes)), 0);
+	bytes = part.job.arg;
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &part.job, rig.loop, on_long), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(eddy_job_rc(&part.job), 0);
+	*bytes = (struct bytes){.in = 3};
+	part.job.fn = twice;
+	part.fds = &fds;
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &part.job, rig.loop, on_long), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(eddy_job_rc(&part.job), 7);
+	ck_assert_int_eq(bytes->out, 7);
+	eddy_job_release(&part.job);
+	rig_close(&rig);
+}
+END_TEST
+
 /* When the pool is open, nobody else has what the host closes. */
 START_TEST(what_the_host_closes_is_closed)
 {
@@ -468,6 +519,7 @@ main(void)
 	tcase_add_loop_test(census_case(suite, "slices", 20),
 	    a_large_result_comes_in_slices_between_turns, 0, 4);
 	census_add(census_case(suite, "workers that stay", 40),
-	    a_job_that_obeys_may_have_a_result_that_outlasts_the_grace);
+	    a_job_that_obeys_may_have_a_result_that_outlasts_the_grace,
+	    a_reserved_job_goes_to_another_worker_when_its_own_takes_no_mail);
 	return suite_main(suite);
 }
