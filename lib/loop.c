@@ -46,9 +46,12 @@ int
 eddy__door_mark(struct door *door)
 {
 	const uint32_t *mark;
-	int r = door->ours == NULL ? eddy__mark(&mark) : 0;
+	int r = door_ours(door) ? 0 : -ECHILD;
 
-	if (r == 0 && door->ours == NULL)
+	if (r < 0 || door->ours != NULL)
+		return r;
+	r = eddy__mark(&mark);
+	if (r == 0)
 		A_RELEASE(&door->ours, mark);
 	return r;
 }

@@ -749,6 +749,26 @@ START_TEST(a_forked_child_can_only_close_and_the_host_does_not_notice)
 END_TEST
 
 static int
+open_in_child(void *loop)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct eddy_executor *pool;
+	int r = eddy_process_pool_open(&pool, loop, &options);
+
+	return eddy_loop_close(loop) != 0 ? -1 : r;
+}
+
+/* Nothing has told it yet whose it is. */
+START_TEST(a_forked_child_opens_no_pool_on_a_loop_that_never_ran)
+{
+	struct eddy_loop *loop = census_loop();
+
+	ck_assert_int_eq(census_child(open_in_child, loop), -ECHILD);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+static int
 own_pool(void *arg)
 {
 	struct rig rig;
@@ -1265,6 +1285,7 @@ main(void)
 	    a_host_that_dropped_privileges_needs_a_new_zygote,
 	    signals_for_the_hosts_group_do_not_reach_workers,
 	    a_forked_child_can_only_close_and_the_host_does_not_notice,
+	    a_forked_child_opens_no_pool_on_a_loop_that_never_ran,
 	    a_forked_child_may_have_its_own_pool);
 	tcase = board_case(suite, "habits");
 	census_add(tcase, a_host_that_reaps_any_child_gets_outcomes,
