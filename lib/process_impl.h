@@ -192,7 +192,7 @@ void eddy__process_put(struct worker *worker, struct eddy_job *job);
 /* Get a job back that its worker has not started. */
 bool eddy__process_reclaim(struct worker *worker, uint32_t i);
 void eddy__process_take_back(struct worker *worker);
-struct eddy_job *eddy__process_take(struct worker *worker, uint32_t i);
+void eddy__process_take(struct worker *worker, uint32_t i);
 void eddy__process_hear_reports(struct worker *worker);
 /* What a worker says it has done; after limit bytes, one bell later.  False: it
  * cannot be true. */

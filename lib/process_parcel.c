@@ -72,16 +72,6 @@ in_place(const struct worker *worker, const struct eddy_job *job)
 	       job->arg == eddy__process_area(worker, worker->area);
 }
 
-static void
-copy_in(struct worker *worker, uint32_t i, const struct eddy_job *job,
-    uint32_t out_only)
-{
-	uint32_t n = job->size - out_only;
-
-	if (n != 0 && !in_place(worker, job))
-		memcpy(eddy__process_area(worker, i), job->arg, n);
-}
-
 bool
 eddy__process_copy_back(
     struct worker *worker, uint32_t i, struct eddy_job *job, size_t limit)
@@ -105,9 +95,11 @@ eddy__process_pack(struct worker *worker, uint32_t i, struct eddy_job *job)
 	struct eddy_transform *transform = transform_of(job);
 	struct eddy_long_job *part = long_part(job);
 	struct eddy_descriptors *fds = part != NULL ? part->fds : NULL;
+	uint32_t n = job->size - (part != NULL ? part->out_only : 0);
 	int r = 0;
 
-	copy_in(worker, i, job, part != NULL ? part->out_only : 0);
+	if (n != 0 && !in_place(worker, job))
+		memcpy(eddy__process_area(worker, i), job->arg, n);
 	if (transform != NULL && transform->in.size != 0)
 		memcpy(eddy__process_area(worker, i), transform->in.data,
 		    transform->in.size);

@@ -110,15 +110,12 @@ eddy__process_put(struct worker *worker, struct eddy_job *job)
 }
 
 /* The job of a slot is somewhere else from now on. */
-struct eddy_job *
+void
 eddy__process_take(struct worker *worker, uint32_t i)
 {
-	struct eddy_job *job = worker->jobs[i];
-
 	worker->jobs[i] = NULL;
 	worker->held--;
 	worker->pool->stats.running--;
-	return job;
 }
 
 bool
