@@ -31,6 +31,12 @@ bench_quick(void)
 	return quick != NULL && strcmp(quick, "0") != 0;
 }
 
+bool
+bench_counting(void)
+{
+	return getenv("BENCH_ONE") != NULL;
+}
+
 long
 bench_count(long n)
 {
@@ -325,7 +331,7 @@ add_bar(const char *format, ...)
 {
 	__builtin_va_list args;
 
-	if (getenv("BENCH_ONE") != NULL)
+	if (bench_counting())
 		return;
 	if (bar_count == 0)
 		atexit(print_bars);

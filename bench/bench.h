@@ -41,6 +41,9 @@ void bench_compare(const char *title, struct bench_case *cases, long n);
  * many.  All threads and processes are in it, and who makes the load. */
 void bench_count_with(long few, long many);
 
+/* This run is for a count: what is not in a table may be left out. */
+bool bench_counting(void);
+
 /* The case that runs, for a run function that several share. */
 extern const struct bench_case *bench_running;
 
