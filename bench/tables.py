@@ -8,7 +8,7 @@ import re
 import sys
 
 directory, page = sys.argv[1:]
-figures, bars, machine = {}, [], ""
+figures, bars, machine = {}, {}, ""
 for path in sorted(glob.glob(directory + "/bench_*.tsv")):
     for line in open(path):
         field = line.rstrip("\n").split("\t")
@@ -16,7 +16,7 @@ for path in sorted(glob.glob(directory + "/bench_*.tsv")):
             name = re.sub(r"^(floor|raw):? ", "", field[2])
             figures.setdefault(field[1], {})[name] = [float(x) for x in field[3:]]
         elif field[0] == "bar":
-            bars.append(field[1:])
+            bars[field[1]] = field[1:]
         elif line.startswith("machine:"):
             machine = re.sub(r", load.*", "", line[9:].strip())
 
@@ -59,8 +59,8 @@ def of_timers(n):
 
 
 def of_bars():
-    met = sum(bar[3] == "met" for bar in bars)
-    missed = [bar for bar in bars if bar[3] == "missed"]
+    met = sum(bar[3] == "met" for bar in bars.values())
+    missed = [bar for bar in bars.values() if bar[3] == "missed"]
     yield "Of %d, %d were met; these were not:" % (met + len(missed), met)
     yield ".Bl -bullet -compact"
     for bar in missed:

@@ -1924,7 +1924,7 @@ run_embedded(void)
 		must(eddy_loop_hold(loop) == 0);
 		must(pthread_create(&thread, NULL, send_parcel, loop) == 0);
 		for (i = 0; alarms[0].calls + parcel.calls < 2; i++) {
-			must(poll(&fd, 1, ready > 0 ? 0 : 10000) >= 0);
+			must(poll(&fd, 1, ready > 0 ? 1 : 10000) >= 0);
 			ready = eddy_loop_step(loop, 0);
 			must(ready >= 0);
 		}
