@@ -214,13 +214,15 @@ submit(struct eddy_executor *executor, struct eddy_job *job,
 
 	if ((job_flags(job) & EDDY_JOB_LONG) != 0)
 		prepare_progress(job);
-	A_STORE(
-	    &job->result, own ? loop->stamp : job_stamp(eddy__now_coarse()));
 	if (own) {
+		A_STORE(&job->result, loop->stamp);
 		count_own(loop, job);
-	} else if (loop != NULL) {
-		A_ADD(&loop->door->accepted, 1);
-		eddy__executor_hold(executor);
+	} else {
+		A_STORE(&job->result, job_stamp(eddy__now_coarse()));
+		if (loop != NULL) {
+			A_ADD(&loop->door->accepted, 1);
+			eddy__executor_hold(executor);
+		}
 	}
 	job_note(job, JOB_OUT);
 	r = executor_check(executor);

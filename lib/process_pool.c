@@ -431,11 +431,11 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 	int r = eddy__loop_mine(home);
 	struct pool *pool;
 
-	if (r == 0)
+	if (r >= 0)
 		r = eddy__door_mark(home->door);
-	pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
+	pool = r >= 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 	if (pool == NULL)
-		return r == 0 ? -ENOMEM : r;
+		return r < 0 ? r : -ENOMEM;
 	eddy_executor_init(&pool->executor, &ops);
 	pthread_mutex_init(&pool->lock, NULL);
 	list_init(&pool->inbox);

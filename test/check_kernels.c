@@ -117,7 +117,7 @@ static const struct lack {
     {"epoll_pwait2", SYS_epoll_pwait2, ANY, ENOSYS, try_processes, 0},
     {"epoll_pwait2", SYS_epoll_pwait2, ANY, EPERM, try_processes, 0},
     {"timerfd_create", SYS_timerfd_create, ANY, ENOSYS, try_processes, -ENOSYS},
-    {"signalfd4", SYS_signalfd4, ANY, ENOSYS, try_processes, -ENOSYS},
+    {"signalfd4", SYS_signalfd4, ANY, EPERM, try_processes, -EPERM},
     {"process_vm_readv", SYS_process_vm_readv, ANY, EPERM, try_processes, 0},
     {"clone3", SYS_clone3, ANY, ENOSYS, try_processes, 0},
     {"clone3", SYS_clone3, ANY, ENOSYS, try_threads, 0},
