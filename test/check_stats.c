@@ -299,6 +299,16 @@ on_cancelled(struct eddy_loop *loop, struct eddy_job *done)
 	ck_assert_int_eq(eddy_job_rc(done), -ECANCELED);
 }
 
+/* Says that it has begun, and waits to be let go. */
+static int
+stay(void *arg)
+{
+	const int *fds = *(int **)arg;
+	char c = 'x';
+
+	return write(fds[1], &c, 1) == 1 && read(fds[2], &c, 1) == 1 ? 0 : -EIO;
+}
+
 static void
 on_change_of_mind(struct eddy_loop *loop, struct eddy_timer *timer)
 {
@@ -315,14 +325,24 @@ START_TEST(a_job_that_never_ran_has_no_queue_or_run_time)
 	struct eddy_loop *loop = census_loop();
 	struct eddy_loop_stats stats = {.lag = {{0}, 0}};
 	struct eddy_timer timer;
+	int fds[4], *all = fds;
+	struct eddy_job busy = EDDY_JOB(stay, &all); /* the only worker is */
+	char c;
 
 	open_pool(loop, false);
+	ck_assert_int_eq(pipe(fds) + pipe(fds + 2), 0);
+	ck_assert_int_eq(eddy_submit(pool, &busy, NULL, NULL), 0);
+	ck_assert_int_eq(read(fds[0], &c, 1), 1);
 	eddy_timer_init(&timer, on_change_of_mind);
 	ck_assert_int_eq(eddy_timer_start(loop, &timer, 0), 0);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(write(fds[3], "x", 1), 1);
+	ck_assert_int_eq(eddy_job_wait(&busy, EDDY_FOREVER), 0);
 	eddy_loop_stats(loop, &stats);
 	ck_assert_uint_eq(sum(&stats.job), 1);
 	ck_assert_uint_eq(sum(&stats.queue) + sum(&stats.run), 0);
+	while (all < fds + 4)
+		close(*all++);
 	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(10)), 0);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
