@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "atomics.h"
 #include "census.h"
 
 static char text[4 << 20]; /* what was written */
@@ -241,10 +242,13 @@ START_TEST(a_job_on_a_strand_is_traced_and_an_owned_one_is_not)
 }
 END_TEST
 
+static uint32_t begun; /* any thread */
+
 static int
 stuck(void *arg)
 {
 	(void)arg;
+	A_STORE(&begun, 1);
 	for (;;)
 		pause();
 	return 0;
@@ -267,7 +271,8 @@ traced(struct eddy_task *self)
 	ck_assert_int_eq(eddy_trace_start(self->loop, 0), 0);
 	eddy_prepare(&other.task, wait_for_ever, "other");
 	ck_assert_int_eq(eddy_loop_spawn(self->loop, &other.task, NULL), 0);
-	EDDY_TRY(eddy_sleep(self, EDDY_MS(1)));
+	while (A_LOAD(&begun) == 0)
+		EDDY_TRY(eddy_sleep(self, EDDY_MS(1)));
 	EDDY_END;
 }
 
