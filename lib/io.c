@@ -47,7 +47,7 @@ eddy__io_leave(struct eddy_task *task, int rc)
 static void
 wake(struct eddy_ready *waiter, int rc)
 {
-	struct eddy_task *task = (void *)((char *)waiter - 1);
+	struct eddy_task *task = task_of_waiter(waiter);
 	const struct io_op *op = CONTAINER_OF(task->op, const struct io_op, op);
 
 	if (rc == 0)

@@ -23,6 +23,12 @@ waiter_of_task(struct eddy_task *task)
 	return (struct eddy_ready *)(void *)((char *)task + 1);
 }
 
+static inline struct eddy_task *
+task_of_waiter(struct eddy_ready *waiter)
+{
+	return (struct eddy_task *)(void *)((char *)waiter - 1);
+}
+
 /* Free an EDDY_NEW frame that could not be started; answers r, or -ENOMEM for
  * NULL. */
 int eddy__task_refuse(struct eddy_task *task, int r);

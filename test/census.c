@@ -165,6 +165,15 @@ census_child(int (*fn)(void *), void *arg)
 	return -WEXITSTATUS(status);
 }
 
+void
+census_read(int fd, char *text, size_t size)
+{
+	ssize_t n = pread(fd, text, size - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	close(fd);
+}
+
 struct eddy_loop *
 census_loop(void)
 {

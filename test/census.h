@@ -52,6 +52,9 @@ void census_add_list(TCase *tcase, const TTest *const *tests);
  * 1000 + n when signal n killed it. */
 int census_child(int (*fn)(void *), void *arg);
 
+/* What was written to fd, as a string in text; closes fd. */
+void census_read(int fd, char *text, size_t size);
+
 /* A loop with the default options; failure fails the test. */
 struct eddy_loop *census_loop(void);
 

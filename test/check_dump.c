@@ -23,21 +23,12 @@
 static char text[65536]; /* the last dump */
 
 static void
-read_back(int fd)
-{
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-
-	text[n > 0 ? n : 0] = '\0';
-	close(fd);
-}
-
-static void
 dump_loop(struct eddy_loop *loop)
 {
 	int fd = memfd_create("dump", MFD_CLOEXEC);
 
 	ck_assert_int_eq(eddy_loop_dump(loop, fd), 0);
-	read_back(fd);
+	census_read(fd, text, sizeof(text));
 }
 
 static void
@@ -46,7 +37,7 @@ dump_executor(struct eddy_executor *executor)
 	int fd = memfd_create("dump", MFD_CLOEXEC);
 
 	ck_assert_int_eq(eddy_executor_dump(executor, fd), 0);
-	read_back(fd);
+	census_read(fd, text, sizeof(text));
 }
 
 #define has(what)   ck_assert_msg(strstr(text, what) != NULL, "%s", text)
@@ -328,7 +319,7 @@ START_TEST(a_signal_dumps_and_does_not_hold_the_loop)
 	}
 	dup2(saved, 2);
 	close(saved);
-	read_back(fd);
+	census_read(fd, text, sizeof(text));
 	has("loop: ");
 	ck_assert_ptr_nonnull(strstr(strstr(text, "loop: ") + 1, "loop: "));
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
@@ -365,7 +356,7 @@ START_TEST(a_signal_that_dumps_may_be_told_to_others)
 	ck_assert_int_eq(eddy_loop_run(loop), 0); /* until own was told */
 	dup2(saved, 2);
 	close(saved);
-	read_back(fd);
+	census_read(fd, text, sizeof(text));
 	has("loop: ");
 	ck_assert_int_eq(
 	    eddy_signal_start(loop, &left, EDDY_SIGNAL(SIGUSR2)), 0);

@@ -220,17 +220,6 @@ signal_one(struct rig *rig, int signal, uint64_t *count)
 		++*count;
 }
 
-/* Those who are stopped would have all their jobs expire. */
-static void
-go_on(struct rig *rig)
-{
-	int pids[WORKERS];
-	int n = eddy_process_pool_pids(rig->pool, pids, WORKERS);
-
-	while (n-- > 0)
-		kill(pids[n], SIGCONT);
-}
-
 static void
 strike(struct rig *rig)
 {
@@ -239,7 +228,7 @@ strike(struct rig *rig)
 	if (one_in(20))
 		signal_one(rig, SIGSTOP, &totals->stops);
 	if (one_in(100))
-		go_on(rig);
+		rig_go_on(rig); /* else all their jobs expire */
 	if (one_in(4)) {
 		eddy_job_cancel(&calls[rand_r(&dice) % WINDOW].job);
 		totals->cancels++;
@@ -301,7 +290,7 @@ prove_fit(struct rig *rig)
 	struct call call;
 	int tries = 0;
 
-	go_on(rig);
+	rig_go_on(rig);
 	do {
 		ck_assert_int_lt(tries++, 100);
 		ck_assert_int_eq(call_try(rig, &call, twice, 0, EDDY_S(1)), 0);

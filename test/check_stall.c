@@ -75,14 +75,11 @@ static void
 print_line(const struct eddy_stall *stall)
 {
 	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	ssize_t n;
 
 	if (fd < 0)
 		return;
 	eddy_stall_print(stall, fd);
-	n = pread(fd, pit.line, sizeof(pit.line) - 1, 0);
-	pit.line[n > 0 ? n : 0] = '\0';
-	close(fd);
+	census_read(fd, pit.line, sizeof(pit.line));
 }
 
 static void

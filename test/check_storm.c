@@ -215,17 +215,6 @@ strike(struct rig *rig, unsigned *seed)
 	return n > 0 && kill(pids[rand_r(seed) % n], signal) == 0;
 }
 
-/* A job without a deadline waits for a worker that is stopped. */
-static void
-go_on(struct rig *rig)
-{
-	int pids[WORKERS];
-	int n = eddy_process_pool_pids(rig->pool, pids, WORKERS);
-
-	while (n-- > 0)
-		kill(pids[n], SIGCONT);
-}
-
 /* Keep a window of jobs under way and spread the kills over them. */
 static int
 storm(struct rig *rig, int jobs, int kills, unsigned seed, int file)
@@ -273,7 +262,7 @@ START_TEST(a_storm_loses_no_job_and_runs_none_twice)
 		    .max_jobs = i == 2 ? 50 : 0);
 		kills += storm(&rig, part, size.kills / 3 + 1, i + 1, file);
 		check_history(part, outcomes);
-		go_on(&rig);
+		rig_go_on(&rig);
 		rig_close(&rig);
 	}
 	ck_assert_int_ge(kills, size.kills);
@@ -359,7 +348,7 @@ START_TEST(a_storm_spares_the_memory_that_is_reserved)
 	}
 	for (i = 0; i < n; i++)
 		ck_assert_uint_le(board->ran[i], 1);
-	go_on(&rig);
+	rig_go_on(&rig);
 	rig_close(&rig);
 }
 END_TEST

@@ -20,22 +20,13 @@
 
 static char text[4096]; /* what was said last */
 
-static void
-read_back(int fd)
-{
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-
-	text[n > 0 ? n : 0] = '\0';
-	close(fd);
-}
-
 static int
 verify(struct eddy_loop *loop)
 {
 	int fd = memfd_create("verify", MFD_CLOEXEC);
 	int r = eddy_loop_verify(loop, fd);
 
-	read_back(fd);
+	census_read(fd, text, sizeof(text));
 	return r;
 }
 
@@ -256,7 +247,7 @@ listen_to(int (*fn)(void *))
 	r = census_child(fn, NULL);
 	dup2(saved, 2);
 	close(saved);
-	read_back(fd);
+	census_read(fd, text, sizeof(text));
 	return r;
 }
 

@@ -8,6 +8,7 @@
 
 #include <eddy/process_pool.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -53,6 +54,18 @@ rig_step(struct rig *rig)
 		while (!(condition))   \
 			rig_step(rig); \
 	while (0)
+
+/* Workers that are stopped keep their jobs until then. */
+static inline void
+rig_go_on(struct rig *rig)
+{
+	enum { MOST = 16 };
+	int pids[MOST];
+	int n = eddy_process_pool_pids(rig->pool, pids, MOST);
+
+	for (n = n < MOST ? n : MOST; n-- > 0;)
+		kill(pids[n], SIGCONT);
+}
 
 /* A handle of a process, whoever its parent is; -1: it has ended. */
 static inline int
