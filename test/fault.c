@@ -126,7 +126,7 @@ record(const char *name, int error)
 {
 	int i;
 
-	if (A_ADD(&fault->fired, 1) == 0) {
+	if (fault->fired++ == 0) {
 		A_STORE(&fault->name, name);
 		A_STORE(&fault->error, error);
 	}

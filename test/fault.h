@@ -24,12 +24,12 @@ struct fault {
 	int choice; /* of its errors, modulo choices */
 
 	uint32_t calls;   /* by any thread */
-	uint32_t fired;   /* calls that failed */
-	uint32_t bursts;  /* those of a kind that does not last */
+	uint32_t bursts;  /* that failed in a way that does not last */
 	int choices;      /* errors that call k has */
 	const char *name; /* the first that failed, and how */
 	int error;
-	uint64_t errors[3]; /* a bit for each that was answered */
+	_Atomic uint32_t fired; /* calls that failed; read meanwhile */
+	uint64_t errors[3];     /* a bit for each that was answered */
 
 	/* Of all runs: which functions have failed. */
 	const char *names[128];
