@@ -128,7 +128,8 @@ help:
 #: cov          line and branch coverage of lib/ (needs gcovr); what may stay
 #:              uncovered: test/uncovered.txt
 #: mutants      N=200 wrong tokens in lib/, drawn by SEED=1: which are noticed by
-#:              the suites (as root); what may stay: test/survivors.txt
+#:              the suites (as root), JOBS=1 at a time; LIST=file: of those in
+#:              it alone; what may stay: test/survivors.txt
 #: consumer     install, and build programs with cc, CMake, Meson, musl
 #: man          eddy(7) without installing it; PAGE=eddy_map: another
 #: html         all pages into build/html, from index.html (needs mandoc)
@@ -406,7 +407,7 @@ cov:
 
 .PHONY: mutants
 mutants:
-	@test/mutants.py $(or $(N),200) $(or $(SEED),1)
+	@test/mutants.py $(or $(N),200) $(SEED) $(or $(JOBS),1) $(LIST)
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR)/eddy \

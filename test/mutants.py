@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
-"""mutants.py N SEED: do the suites notice a wrong token in lib/?
+"""mutants.py N SEED JOBS [LIST]: do the suites notice a wrong token in lib/?
 
-N times one token is changed, drawn from all files evenly, and a suite that links
-the file must fail or hang; what compiles to the same code does not count.  As
-root, in a pid namespace: a mutant may kill anything.  $RUN precedes commands.
+N times one token is changed, drawn from all files evenly (only of those in LIST,
+if given), and a suite that links the file must fail or hang; what compiles to the
+same code does not count.  What fails must fail twice and pass with the library as
+it is: a busy machine kills nothing.  As root, in a pid namespace: a mutant may
+kill anything.  $RUN precedes commands.
 """
-import glob, os, random, re, shutil, subprocess, sys, time
+import glob, os, queue, random, re, shutil, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
 
 BAR, PATIENCE, AT_MOST = 90, 60, 90  # %, s a suite, s of suites a mutant
 LAST = "batch cluster door fault fuzz schedules storm".split()  # they take long
-DIR, BUILD = "build/mutants", "build/mutants/build/suites"
+DIR, PLAIN, SUITES = "build/mutants", "build/mutants/plain", "build/suites/"
 RUN = os.environ.get("RUN", "").split()
 ALONE = "unshare --pid --fork --kill-child --mount-proc sh -c".split()
 SWAPS = dict(zip("< > <= >= == != && || + - ++ -- += -= true false".split(),
@@ -18,26 +21,42 @@ SWAPS = dict(zip("< > <= >= == != && || + - ++ -- += -= true false".split(),
 TOKEN = re.compile(r"->|<<=?|>>=?|[-<>=!+*/&|]=|&&|\|\||\+\+|--|[-+<>]|\w[\w.]*")
 SKIP = re.compile(r"\s*#|.*\b(static_)?assert\(|\s*A_FENCE|^\S.*[^{]$")
 COMMENT = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\])+\'', re.S)
+ROOM = re.compile(r"\t*(?!return |else )(?:\w+ )+[^=(]*\[$")  # one more hurts nobody
 CONDITION = re.compile(r"\t+(?:\} else )?(?:if|while) (\(.*\))(?: \{)?$")
 STATEMENT = re.compile(r"\t+(?!return |goto |struct |const |static )[\w*][^ ]*"
                        r"(\(| [-+|&^]?= )[^{}]*;$")
 
-def make(*targets):
-    command = [*RUN, "make", "-sC", DIR, "B=build/suites", "CFLAGS=-O1", *targets]
+def make(tree, *targets):
+    command = [*RUN, "make", "-sC", tree, "B=build/suites", "CFLAGS=-O1", *targets]
     return subprocess.run(command, capture_output=True).returncode == 0
 
-def passes(suite):
-    """The seconds from its first result to its end; 0: a test fails, or it hangs."""
-    start, child = 0, subprocess.Popen(
-        [*RUN, "timeout", "-sKILL", str(PATIENCE), *ALONE, suite + "; exit $?"],
-        cwd=DIR, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+def run(tree, suite, case=None):
+    """The seconds from its first result to its end, and None; or 0, and the case
+    that failed, None when it hung or died."""
+    env = {**os.environ, "CK_TAP_LOG_FILE_NAME": "-", "CK_VERBOSITY": "silent"}
+    start, failed = 0, None
+    child = subprocess.Popen(
+        [*RUN, "timeout", "-sKILL", str(PATIENCE), *ALONE,
+         SUITES + "check_" + suite + "; exit $?"],
+        cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         errors="replace", start_new_session=True,
-        env={**os.environ, "CK_TAP_LOG_FILE_NAME": "-", "CK_VERBOSITY": "silent"})
+        env={**env, "CK_RUN_CASE": case} if case else env)
     for line in child.stdout:
         start = start or time.time()
-        if line.startswith("not ok"):
+        if line.startswith("not ok") and not failed:
+            failed = line.split(":")[1]
             os.killpg(child.pid, 9)
-    return time.time() - start if child.wait() == 0 else 0
+    return (time.time() - start if child.wait() == 0 else 0), failed
+
+def notices(tree, suite):
+    """0 when it fails again, and not with PLAIN; else the seconds it took."""
+    for _ in range(2):
+        took, case = run(tree, suite)
+        if took:
+            return took
+        if run(PLAIN, suite, case)[0] and not run(tree, suite, case)[0]:
+            return 0
+    return 1
 
 def names(*args):
     out = subprocess.run(["nm", *args], capture_output=True, text=True).stdout
@@ -45,7 +64,7 @@ def names(*args):
 
 def suites_of(path):
     """Those that link it, or what includes it: its own first."""
-    users = [o for o in glob.glob(BUILD + "/lib/*.o")
+    users = [o for o in glob.glob(f"{PLAIN}/{SUITES}lib/*.o")
              if path in open(o[:-1] + "d").read().split()]
     symbols = names("-g", "--defined-only", *users)
     module = re.split(r"[/_.]", path)[1]
@@ -62,7 +81,7 @@ def mutants(path):
         for at in TOKEN.finditer(code):
             old, (i, j) = at.group(), at.span()
             new = str(int(old) + 1) if old.isdigit() else SWAPS.get(old)
-            if new:
+            if new and not (old.isdigit() and ROOM.match(code[:i])):
                 read = "{%s -> %s}" % (old, new)
                 yield number, line[:i] + new + line[j:], line[:i] + read + line[j:]
         if at := CONDITION.match(code):
@@ -72,50 +91,68 @@ def mutants(path):
         if STATEMENT.match(code) and code.count("(") == code.count(")"):
             yield number, ";", "{delete} " + line.strip()
 
-def objects():
-    return [open(o, "rb").read() for o in sorted(glob.glob(BUILD + "/lib/*.o"))]
+def objects(tree):
+    return [open(o, "rb").read()
+            for o in sorted(glob.glob(f"{tree}/{SUITES}lib/*.o"))]
 
-def judge(path, number, line):
+def judge(tree, path, number, line):
     """None: no program, or the same; else the suite that noticed, or "-"."""
-    lines, left = open(path).read().split("\n"), AT_MOST
+    lines, left = open(f"{PLAIN}/{path}").read().split("\n"), AT_MOST
     lines[number] = line
-    open(DIR + "/" + path, "w").write("\n".join(lines))
-    if not make("build/suites/libeddy.a") or objects() == same:
+    open(f"{tree}/{path}", "w").write("\n".join(lines))
+    if not make(tree, SUITES + "libeddy.a") or objects(tree) == same:
         return None
     for suite in suites_of(path):
-        target = "build/suites/check_" + suite
-        took = make(target) and passes(target) if left > 0 else 1
-        left -= took
-        if not took:
-            return suite
+        if left > 0 and make(tree, SUITES + "check_" + suite):
+            took = notices(tree, suite)
+            left -= took
+            if not took:
+                return suite
     return "-"
 
-wanted, chance = int(sys.argv[1]), random.Random(sys.argv[2])
-subprocess.run(f"mkdir -p {DIR}; cp -r Makefile lib include test bench {DIR}",
-               shell=True, check=True)  # all is to be made anew
+def next_of(path):
+    """The next of that file that counts: what noticed it, how it reads; or None."""
+    tree, verdict = trees.get(), None
+    while piles[path] and verdict is None:
+        number, line, shown = piles[path].pop()
+        verdict = judge(tree, path, number, line)
+        shutil.copy(f"{PLAIN}/{path}", f"{tree}/{path}")
+    trees.put(tree)
+    if verdict is None:
+        return None
+    print(f"{verdict}\t{path}:{number + 1}\t{shown.strip()}\n", end="", flush=True)
+    return verdict, path + ": " + shown.strip()
+
+def listed(path):
+    return {line.strip() for line in open(path) if line[0] != "#"}
+
+wanted, chance, jobs = int(sys.argv[1]), random.Random(sys.argv[2]), int(sys.argv[3])
+only = listed(sys.argv[4]) if len(sys.argv) > 4 else None
+subprocess.run(f"rm -rf {DIR}; mkdir -p {PLAIN}; "
+               f"cp -r Makefile lib include test bench {PLAIN}", shell=True, check=True)
 tests = [path[11:-2] for path in glob.glob("test/check_*.c")]
-if not make("-j2", *("build/suites/check_" + s for s in tests)):
+if not make(PLAIN, "-j2", *(SUITES + "check_" + s for s in tests)):
     sys.exit("mutants: it does not build")
-linked = {s: names("--defined-only", BUILD + "/check_" + s) for s in tests}
-same, alive, made = objects(), [], 0
-piles = {path: list(mutants(path)) for path in sorted(glob.glob("lib/*.[ch]"))}
-for pile in piles.values():
-    chance.shuffle(pile)
-table = open(DIR + "/table.tsv", "w", buffering=1)
-excused = {line.strip() for line in open("test/survivors.txt") if line[0] != "#"}
-while made < wanted and any(piles.values()):
-    for path, pile in piles.items():
-        verdict = None
-        while pile and verdict is None and made < wanted:
-            number, line, shown = pile.pop()
-            verdict = judge(path, number, line)
-            shutil.copy(path, DIR + "/" + path)
-        if verdict:
-            made, shown = made + 1, path + ": " + shown.strip()
-            print(verdict, number + 1, shown, sep="\t", file=table)
-            alive += [shown] if verdict == "-" else []
+linked = {s: names("--defined-only", f"{PLAIN}/{SUITES}check_{s}") for s in tests}
+same, made, trees = objects(PLAIN), [], queue.Queue()
+for job in range(jobs):
+    subprocess.run(["cp", "-a", PLAIN, f"{DIR}/{job}"], check=True)
+    trees.put(f"{DIR}/{job}")
+piles = {path: [m for m in mutants(path)
+                if only is None or path + ": " + m[2].strip() in only]
+         for path in sorted(glob.glob("lib/*.[ch]"))}
+order = list(piles)
+for some in (order, *piles.values()):
+    chance.shuffle(some)
+while len(made) < wanted and any(piles.values()):
+    paths = [path for path in order if piles[path]][:wanted - len(made)]
+    with ThreadPoolExecutor(jobs) as pool:
+        made += filter(None, pool.map(next_of, paths))
+alive, excused = [m for v, m in made if v == "-"], listed("test/survivors.txt")
 for shown in alive:
     print("mutants: survives%s: %s" % (", excused" * (shown in excused), shown))
-killed, known = made - len(alive), len(excused.intersection(alive))
-print(f"mutants: made={made} {killed=} survived={len(alive)} excused={known}")
-sys.exit(100 * killed < BAR * made or known < len(alive))
+killed, known = len(made) - len(alive), sum(m in excused for m in alive)
+percent = 100 * killed // max(len(made), 1)
+print(f"mutants: made={len(made)} {killed=} {percent=} survived={len(alive)} "
+      f"excused={known}")
+sys.exit(percent < BAR or known < len(alive))
