@@ -2876,6 +2876,24 @@ START_TEST(what_never_had_a_job_is_drained_at_once)
 }
 END_TEST
 
+START_TEST(a_cancelled_task_drains_nothing)
+{
+	struct drainer frame;
+	struct place place;
+	struct work work;
+
+	place_open(&place, all_kinds[_i], 1, 0);
+	start_drainer(&frame, &place, EDDY_FOREVER);
+	ck_assert_int_eq(eddy_cancel(&frame.task), 0);
+	until_done(place.loop, &frame.task);
+	ck_assert_int_eq(frame.rc, -ECANCELED);
+	start(place.executor, &work, quick, place.loop);
+	run_out(&place);
+	expect(&work, EDDY_RETURNED);
+	place_close(&place);
+}
+END_TEST
+
 START_TEST(what_is_drained_may_be_drained_again)
 {
 	struct place place;
@@ -3983,6 +4001,7 @@ main(void)
 	add_loop(drains, ALL_KINDS,
 	    a_drain_awaits_what_was_submitted_in_its_turn,
 	    what_never_had_a_job_is_drained_at_once,
+	    a_cancelled_task_drains_nothing,
 	    what_is_drained_may_be_drained_again,
 	    what_is_drained_may_be_closed_at_once,
 	    a_drain_for_a_loop_of_another_thread_is_eperm);
