@@ -31,7 +31,8 @@ ring(struct watcher *w)
 	eddy__futex_wake(&w->bell, 1, false);
 }
 
-/* In the loop thread: it has begun or slept. */
+/* In the loop thread, right behind the exchange of a word in which it has begun or
+ * woken. */
 static void
 begun(struct observer *observer)
 {
@@ -41,9 +42,12 @@ begun(struct observer *observer)
 		w->owner = w->loop->owner;
 		A_STORE(&w->tid, (uint32_t)eddy__gettid());
 	}
-	/* An exchange: either this sees parked, or park() that we are busy. */
-	if (A_XCHG(&w->parked, 0) != 0)
+	/* Either this sees parked, or park() that we are busy. */
+	A_FENCE_BEHIND(&w->parked);
+	if (A_LOAD(&w->parked) != 0) {
+		A_STORE(&w->parked, 0);
 		ring(w);
+	}
 }
 
 static bool
@@ -129,7 +133,8 @@ end(struct watcher *w, int64_t passed)
 static int64_t
 park(struct watcher *w)
 {
-	A_XCHG(&w->parked, 1);
+	A_STORE(&w->parked, 1);
+	A_FENCE(&w->parked);
 	return same(w) ? EDDY_FOREVER : w->pause;
 }
 
