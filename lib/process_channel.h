@@ -47,24 +47,20 @@ struct slot {
 	struct report report;  /* both */
 };
 
+/* Each side has cache lines of its own. */
 struct channel {
+	struct eddy_process_pool_options options; /* init: in the first area */
 	/* The host writes. */
-	uint32_t tail; /* slots filled ever */
+	_Alignas(64) uint32_t tail; /* slots filled ever */
 	uint32_t quit;
 	uint32_t wakes; /* the worker's futex: counts changes of the two */
-	uint32_t depth;
-	uint32_t has_init; /* its bytes are in the first area */
-	uint32_t tells_rss;
-	size_t slot_size;
-	uintptr_t open, close, sandbox;
 	/* The worker writes. */
-	uint32_t head;   /* slots emptied ever */
-	uint32_t asleep; /* or about to: wake it */
-	uint32_t ready;  /* 1: initialised */
-	int32_t error;   /* of init */
-	uint64_t rss;    /* KiB, the most it ever had */
-	char line_[40];
-	struct slot slots[DEPTH_MAX];
+	_Alignas(64) uint32_t head; /* slots emptied ever */
+	uint32_t asleep;            /* or about to: wake it */
+	uint32_t ready;             /* 1: initialised */
+	int32_t error;              /* of init */
+	uint64_t rss;               /* KiB, the most it ever had */
+	_Alignas(64) struct slot slots[DEPTH_MAX];
 };
 
 static inline void *
@@ -84,7 +80,6 @@ enum zygote_op { Z_READY, Z_POOL, Z_SPAWN, Z_SPAWNED, Z_FAILED, Z_EXITED };
 
 struct zygote_message {
 	uint32_t op, index, fds; /* fds: how many come with it */
-	uint64_t generation;
 	size_t size;
 	int32_t pid, error, code, status; /* code, status: as in siginfo_t */
 	struct rusage usage;              /* of who has exited */

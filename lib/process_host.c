@@ -109,13 +109,7 @@ make_channel(struct pool *pool, struct worker *worker)
 		return r;
 	}
 	worker->channel = memory;
-	worker->channel->depth = options->depth;
-	worker->channel->slot_size = options->slot_size;
-	worker->channel->open = (uintptr_t)options->worker_open;
-	worker->channel->close = (uintptr_t)options->worker_close;
-	worker->channel->sandbox = (uintptr_t)options->worker_sandbox;
-	worker->channel->tells_rss = options->max_rss != 0;
-	worker->channel->has_init = options->init_size != 0;
+	worker->channel->options = *options;
 	if (options->init_size != 0)
 		memcpy(channel_area(worker->channel, 0, 0), options->init,
 		    options->init_size);
@@ -127,7 +121,6 @@ spawn(struct pool *pool, struct worker *worker)
 {
 	struct zygote_message order = {.op = Z_SPAWN,
 	    .index = (uint32_t)(worker - pool->workers),
-	    .generation = ++pool->generation,
 	    .fds = 2,
 	    .size = pool->channel_size};
 	int mails[2] = {-1, -1};
@@ -153,7 +146,7 @@ spawn(struct pool *pool, struct worker *worker)
 		eddy__close(fds[FD_CHANNEL]);
 	if (mails[1] >= 0)
 		eddy__close(mails[1]);
-	worker->generation = pool->generation;
+	worker->generation = ++pool->generation;
 	if (r < 0) {
 		eddy__process_release(pool, worker);
 		back_off(pool, pool->generation, r, false);

@@ -33,10 +33,6 @@ struct self {
 
 static bool forked; /* in a process that a job forked */
 
-typedef int open_fn(void *init, void **ret_state);
-typedef int sandbox_fn(void *init);
-typedef void close_fn(void *state);
-
 static void
 on_fork(void)
 {
@@ -235,10 +231,8 @@ tell_rss(struct channel *channel)
 static _Noreturn void
 leave(const struct channel *channel)
 {
-	close_fn *worker_close = (close_fn *)(uintptr_t)channel->close;
-
-	if (worker_close != NULL)
-		worker_close(eddy_worker_state());
+	if (channel->options.worker_close != NULL)
+		channel->options.worker_close(eddy_worker_state());
 	_exit(0);
 }
 
@@ -266,19 +260,18 @@ static void
 initialise(struct self *self, pid_t zygote)
 {
 	struct channel *channel = self->channel;
-	open_fn *worker_open = (open_fn *)(uintptr_t)channel->open;
-	sandbox_fn *sandbox = (sandbox_fn *)(uintptr_t)channel->sandbox;
+	const struct eddy_process_pool_options *options = &channel->options;
 	void *state = NULL, *init = NULL;
 	int r = 0;
 
-	if (channel->has_init)
-		init = channel_area(channel, 0, channel->slot_size);
-	if (worker_open != NULL)
-		r = worker_open(init, &state);
+	if (options->init_size != 0)
+		init = channel_area(channel, 0, self->slot_size);
+	if (options->worker_open != NULL)
+		r = options->worker_open(init, &state);
 	self->inside = eddy__worker_enter(state, NULL, self->fds[FD_BELL]);
 	eddy__die_with(zygote); /* again: setresuid(2) has cleared it */
-	if (r >= 0 && sandbox != NULL)
-		r = sandbox(init);
+	if (r >= 0 && options->worker_sandbox != NULL)
+		r = options->worker_sandbox(init);
 	channel->error = r < 0 ? r : 0;
 	A_RELEASE(&channel->ready, r >= 0);
 	eddy__ring(self->fds[FD_BELL]);
@@ -300,8 +293,8 @@ eddy__worker_main(const int *fds, pid_t zygote, size_t size)
 	if (eddy__map(&memory, fds[FD_CHANNEL], size) < 0)
 		_exit(EXIT_NO_CHANNEL);
 	self.channel = channel = memory;
-	self.slot_size = channel->slot_size;
-	depth = channel->depth;
+	self.slot_size = channel->options.slot_size;
+	depth = channel->options.depth;
 	keep_only(&self.fds[FD_BELL], self.fds[FD_MAIL] >= 0 ? 2 : 1);
 	unblock_signals();
 	GUARD_EXIT();
@@ -310,7 +303,7 @@ eddy__worker_main(const int *fds, pid_t zygote, size_t size)
 	for (head = 0;; head++) {
 		wait_for_tail(channel, head);
 		run(&self, &channel->slots[head % depth]);
-		if (channel->tells_rss)
+		if (channel->options.max_rss != 0)
 			tell_rss(channel);
 		A_RELEASE(&channel->head, head + 1);
 		/* Always: one that is stopped here must not freeze others. */

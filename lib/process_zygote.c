@@ -201,7 +201,6 @@ enum { ORDERS, HOST, SIGNALS, FDS, STRAY_ROUNDS = 100 };
 struct child {
 	pid_t pid;
 	uint32_t index;
-	uint64_t generation;
 };
 
 struct server {
@@ -245,7 +244,6 @@ bury(struct server *server, const siginfo_t *dead)
 	if (i == server->count)
 		return;
 	message.index = server->children[i].index;
-	message.generation = server->children[i].generation;
 	tell(server, &message, -1);
 	server->children[i] = server->children[--server->count];
 }
@@ -282,8 +280,7 @@ spawn(struct server *server, struct zygote_message *order, const int *fds)
 	if (pid > 0) {
 		setpgid(pid, pid); /* it does too; whoever comes first */
 		pidfd = eddy__pidfd_open(pid);
-		children[server->count++] = (struct child){
-		    pid, order->index, order->generation};
+		children[server->count++] = (struct child){pid, order->index};
 	}
 	order->op = pid > 0 ? Z_SPAWNED : Z_FAILED;
 	order->pid = order->error = pid;

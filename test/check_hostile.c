@@ -258,7 +258,7 @@ shrink(void *arg)
 	(void)arg;
 	snprintf(path, sizeof(path),
 	    "/proc/self/map_files/%" PRIxPTR "-%" PRIxPTR, (uintptr_t)channel,
-	    (uintptr_t)channel + CHANNEL_HEADER + channel->slot_size);
+	    (uintptr_t)channel + CHANNEL_HEADER + channel->options.slot_size);
 	fd = open(path, O_RDWR);
 	if (fd < 0)
 		return -ENOENT; /* not for ordinary users */
@@ -296,15 +296,15 @@ scribble(void *arg)
 	return 7;
 }
 
-/* number: which word gets which value. */
+/* number: which word from tail on gets which value. */
 static int
 forge(void *arg)
 {
 	static const uint32_t values[] = {0, 1, 2, 0x7fffffff, UINT32_MAX};
 	struct bytes *bytes = arg;
-	uint32_t number = bytes->number, *page = (uint32_t *)find_channel();
+	uint32_t number = bytes->number, *words = &find_channel()->tail;
 
-	page[number / COUNT_OF(values)] = values[number % COUNT_OF(values)];
+	words[number / COUNT_OF(values)] = values[number % COUNT_OF(values)];
 	return 7;
 }
 
@@ -338,7 +338,8 @@ END_TEST
 
 START_TEST(a_host_survives_each_word_of_the_channel_forged)
 {
-	const size_t words = offsetof(struct channel, slots[1]) / 4;
+	const size_t tail = offsetof(struct channel, tail);
+	const size_t words = (offsetof(struct channel, slots[1]) - tail) / 4;
 
 	endure(forge, (uint32_t)words * 5 / SLOW);
 }
@@ -482,7 +483,7 @@ aim(struct channel *channel, uint32_t depth, uint32_t r)
 static _Noreturn void
 flip(struct channel *channel, uint32_t seed)
 {
-	uint32_t x = seed * 2654435761u | 1, n, depth = channel->depth;
+	uint32_t x = seed * 2654435761u | 1, n, depth = channel->options.depth;
 
 	for (n = 1; A_LOAD(&board->calm) == 0; n++) {
 		uint32_t r = draw(&x);
