@@ -2,7 +2,7 @@
 /*
  * process_host: the life of the workers, as the host sees it.
  *
- * NONE -> SPAWNING -> BOOT -> LIVE -> NONE when the zygote reports a death.  We
+ * NONE -> BOOT -> LIVE -> NONE when the zygote reports a death.  We
  * end it by RETIRING (it is told to leave), ASKED (a job is told to stop) and
  * DYING (SIGKILL), each for a limited time, then the next; after that it is
  * STUCK.  Only the dead are settled: what was DONE is delivered, RUNNING has
@@ -153,7 +153,7 @@ spawn(struct pool *pool, struct worker *worker)
 		return r;
 	}
 	pool->spawning++;
-	become(worker, SPAWNING, pool->options.boot_limit);
+	become(worker, BOOT, pool->options.boot_limit);
 	return 0;
 }
 
@@ -212,7 +212,8 @@ listen_to(struct worker *worker)
 {
 	struct pool *pool = worker->pool;
 
-	if (worker->state == BOOT && A_ACQUIRE(&worker->channel->ready) != 0) {
+	if (worker->state == BOOT && worker->pid != 0 &&
+	    A_ACQUIRE(&worker->channel->ready) != 0) {
 		become(worker, LIVE, 0);
 		worker->born = eddy_now();
 		pool->failures = 0;
@@ -231,37 +232,32 @@ listen_to(struct worker *worker)
 
 /* Ask the job that runs to stop; kill it where that is not wanted. */
 static void
-ask(struct worker *worker, struct eddy_job *job, enum eddy_outcome why)
+ask(struct worker *worker, uint32_t i, enum eddy_outcome why)
 {
-	struct pool *pool = worker->pool;
-	uint32_t i;
+	int64_t grace = worker->pool->options.grace;
 
 	if (worker->state == ASKED)
 		return;
-	if (pool->options.grace == 0 || worker->state != LIVE) {
+	if (grace == 0 || worker->state != LIVE) {
 		eddy__process_kill(worker, why);
 		return;
 	}
-	for (i = 0; i < pool->options.depth; i++)
-		if (worker->jobs[i] == job)
-			A_STORE(&worker->channel->slots[i].report.stop, 1);
+	A_STORE(&worker->channel->slots[i].report.stop, 1);
 	worker->why = why;
-	become(worker, ASKED, pool->options.grace);
+	become(worker, ASKED, grace);
 }
 
 int
 eddy__process_interrupt(
-    struct worker *worker, struct eddy_job *job, enum eddy_outcome why)
+    struct worker *worker, uint32_t i, enum eddy_outcome why)
 {
-	uint32_t i, depth = worker->pool->options.depth;
+	struct eddy_job *job = worker->jobs[i];
 
 	eddy__process_take_back(worker);
 	listen_to(worker); /* if it is done meanwhile, that wins */
-	for (i = 0; i < depth && worker->jobs[i] != job; i++)
-		;
-	if (i == depth || is_copied(worker, i))
+	if (worker->jobs[i] != job || is_copied(worker, i))
 		return -EALREADY;
-	ask(worker, job, why);
+	ask(worker, i, why);
 	return 0;
 }
 
@@ -269,15 +265,15 @@ static void
 on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
 	struct worker *worker = CONTAINER_OF(watch, struct worker, bell);
-	bool first = eddy__process_enter(worker->pool);
 
 	(void)loop;
 	(void)events;
+	worker->pool->inside++;
 	worker->bells++;
 	listen_to(worker);
 	if (worker->bells > BELLS)
 		eddy__process_kill(worker, EDDY_PROTOCOL);
-	eddy__process_leave(worker->pool, first);
+	eddy__process_leave(worker->pool);
 }
 
 /* The end. */
@@ -350,9 +346,8 @@ settle(struct worker *worker, const struct zygote_message *death)
 	    !eddy__process_drain(worker, SIZE_MAX))
 		worker->why = EDDY_PROTOCOL;
 	/* Only the oldest can have killed it. */
-	if (worker->head != worker->tail &&
-	    worker->jobs[worker->head % depth] != NULL)
-		worker->jobs[worker->head % depth]->attempts++;
+	if (oldest_job(worker) != NULL)
+		oldest_job(worker)->attempts++;
 	/* Newest first, so that those that go back stay in order. */
 	for (n = worker->tail; n != worker->head; n--)
 		if (worker->jobs[(n - 1) % depth] != NULL)
@@ -406,7 +401,7 @@ lose_zygote(struct pool *pool)
 	for (EACH_WORKER(worker, pool)) {
 		struct pollfd fd = {.fd = worker->pidfd, .events = POLLIN};
 
-		if (worker->state == NONE || worker->state >= STUCK)
+		if (!is_alive(worker))
 			continue;
 		eddy__process_kill(worker, EDDY_LOST);
 		worker->why = EDDY_LOST;
@@ -435,8 +430,7 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 		pool->stats.workers++;
 		if (pidfd < 0) { /* lost on the way: it must not get jobs */
 			eddy__process_retire(worker);
-		} else if (worker->state == SPAWNING) {
-			worker->state = BOOT;
+		} else if (worker->state == BOOT) {
 			listen_to(worker); /* its bell may have come first */
 		} else {                   /* killed meanwhile */
 			eddy__pidfd_kill(pidfd, SIGKILL);
@@ -456,10 +450,10 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 void
 eddy__process_hear(struct pool *pool)
 {
-	bool first = eddy__process_enter(pool);
 	struct zygote_message news;
 	int pidfd, r;
 
+	pool->inside++;
 	while (pool->link >= 0) {
 		r = eddy__recv(pool->link, &news, sizeof(news), &pidfd, 1);
 		if (r == -EAGAIN)
@@ -469,5 +463,5 @@ eddy__process_hear(struct pool *pool)
 		else
 			lose_zygote(pool);
 	}
-	eddy__process_leave(pool, first);
+	eddy__process_leave(pool);
 }

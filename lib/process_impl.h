@@ -18,8 +18,7 @@
 
 enum worker_state {
 	NONE,
-	SPAWNING, /* ordered */
-	BOOT,     /* forked; in worker_open */
+	BOOT, /* ordered; then, with a pid, in worker_open */
 	LIVE,
 	ASKED, /* what runs was asked to stop, for why; no job is behind it */
 	RETIRING, /* told to leave */
@@ -88,8 +87,8 @@ struct pool {
 	unsigned spawning; /* orders that the zygote has not answered */
 	unsigned failures; /* boots in a row */
 	int64_t retry_at;
-	bool inside; /* in the middle of something: no dispatch now */
-	bool more;   /* jobs came meanwhile */
+	unsigned inside; /* in the middle of so much: no dispatch now */
+	bool more;       /* jobs came meanwhile */
 	struct eddy_executor_stats stats;
 };
 
@@ -108,12 +107,32 @@ long_part(struct eddy_job *job)
 	return (job_flags(job) & EDDY_JOB_LONG) != 0 ? long_job_of(job) : NULL;
 }
 
+/* Or it may be. */
+static inline bool
+is_alive(const struct worker *worker)
+{
+	return worker->state != NONE && worker->state < STUCK;
+}
+
+/* The slot that its worker runs, or is the next to run. */
+static inline uint32_t
+oldest_slot(const struct worker *worker)
+{
+	return worker->head % worker->pool->options.depth;
+}
+
+/* NULL: none, or it was taken back. */
+static inline struct eddy_job *
+oldest_job(const struct worker *worker)
+{
+	return worker->jobs[oldest_slot(worker)];
+}
+
 /* Has the job in a slot returned, and is copied?  Whatever the slot may say. */
 static inline bool
 is_copied(const struct worker *worker, uint32_t i)
 {
-	return worker->copied != 0 &&
-	       i == worker->head % worker->pool->options.depth;
+	return worker->copied != 0 && i == oldest_slot(worker);
 }
 
 /* process_queue.c */
@@ -135,10 +154,9 @@ void eddy__process_end_job(struct pool *pool, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 /* May worker have one more job, with level jobs or fewer now? */
 bool eddy__process_takes_more(struct worker *worker, uint32_t level);
-/* Around whatever may end jobs or make room: the end of one may submit the next
- * one of a strand, which is dispatched when the outermost is left. */
-bool eddy__process_enter(struct pool *pool);
-void eddy__process_leave(struct pool *pool, bool first);
+/* After inside++ and whatever may end jobs or make room: the end of one may submit
+ * the next one of a strand, which is dispatched when the outermost is left. */
+void eddy__process_leave(struct pool *pool);
 
 /* process_host.c */
 void eddy__process_clear(struct pool *pool, struct worker *worker);
@@ -149,10 +167,10 @@ void eddy__process_quit(struct worker *worker);   /* when it has no job */
 void eddy__process_retire(struct worker *worker); /* the same, and soon */
 void eddy__process_check(struct worker *worker);  /* is it late? */
 void eddy__process_hear(struct pool *pool);       /* all news there are */
-/* Stop a job that worker runs, and nobody else's: those behind it are taken back
+/* Stop the job in a slot, that worker runs, and nobody else's: those behind it are taken back
  * first.  -EALREADY: it has returned. */
 int eddy__process_interrupt(
-    struct worker *worker, struct eddy_job *job, enum eddy_outcome why);
+    struct worker *worker, uint32_t i, enum eddy_outcome why);
 
 /* process_home.c: have fn done in the home thread, and wait for it. */
 struct errand {

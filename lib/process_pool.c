@@ -75,6 +75,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		*part->report = (struct eddy_worker_report){0};
 	if (!home)
 		return submit_by_post(pool, job);
+	pool->inside++;
 	eddy__process_wake_at(pool, job->deadline);
 	A_ADD(&pool->stats.submitted, 1);
 	worker = eddy__process_reserver(pool, job);
@@ -84,7 +85,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	} else {
 		eddy__process_enqueue(pool, job, false);
 	}
-	eddy__process_leave(pool, eddy__process_enter(pool));
+	eddy__process_leave(pool);
 	return 0;
 }
 
@@ -93,7 +94,6 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
     enum eddy_outcome outcome)
 {
 	struct pool *pool = pool_of(executor);
-	bool first;
 	int r;
 
 	if (A_LOAD(&pool->closing))
@@ -102,18 +102,11 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 		eddy_post(pool->home, &pool->knock);
 		return 0;
 	}
-	first = eddy__process_enter(pool);
+	pool->inside++;
 	eddy__process_open_inbox(pool);
 	r = eddy__process_stop(pool, job, outcome);
-	eddy__process_leave(pool, first);
+	eddy__process_leave(pool);
 	return r;
-}
-
-/* Or it may be. */
-static bool
-alive(const struct worker *worker)
-{
-	return worker->state != NONE && worker->state < STUCK;
 }
 
 /* Hear zygote and clock until no worker is left, or it is time. */
@@ -126,7 +119,7 @@ wait_for_workers(struct pool *pool, int64_t duration)
 	while (worker < pool->workers + pool->options.workers) {
 		struct pollfd fd = {.fd = pool->link, .events = POLLIN};
 
-		if (!alive(worker)) {
+		if (!is_alive(worker)) {
 			worker++;
 			continue;
 		}
@@ -168,20 +161,20 @@ end_workers(struct pool *pool, int64_t duration)
 	pthread_mutex_lock(&pool->lock);
 	A_STORE(&pool->closing, true);
 	pthread_mutex_unlock(&pool->lock);
-	eddy__process_enter(pool); /* for good */
+	pool->inside++; /* for good */
 	eddy__process_open_inbox(pool);
 	for (EACH_WORKER(worker, pool))
 		eddy__process_take_back(worker);
 	eddy__process_fail_queue(pool, EDDY_CANCELLED, 0);
 	for (EACH_WORKER(worker, pool))
-		if (alive(worker))
+		if (is_alive(worker))
 			eddy__process_quit(worker);
 	if (pool->stats.running != 0 || pool->options.worker_close != NULL)
 		wait_for_workers(pool, duration);
 	r = pool->stats.running != 0 ? -ETIME : 0;
 	name_jobs(pool);
 	for (EACH_WORKER(worker, pool))
-		if (alive(worker))
+		if (is_alive(worker))
 			eddy__process_kill(worker, EDDY_CANCELLED);
 	wait_for_workers(pool, EDDY_FOREVER); /* none is dying for long */
 	eddy_post_cancel(pool->home, &pool->knock);
@@ -295,9 +288,7 @@ workers_at_home(struct errand *errand)
 	for (EACH_WORKER(worker, pool)) {
 		if (worker->pid <= 0 || (unsigned)errand->result++ >= errand->n)
 			continue;
-		job = worker->held != 0
-		          ? worker->jobs[worker->head % pool->options.depth]
-		          : NULL;
+		job = oldest_job(worker);
 		errand->workers[errand->result - 1] = (struct eddy_worker){
 		    worker->pid, job != NULL ? job_name(job) : NULL,
 		    job != NULL ? eddy__job_since(job->result) : 0};

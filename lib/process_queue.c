@@ -195,29 +195,34 @@ check_drained(struct pool *pool)
 		eddy_executor_drained(&pool->executor);
 }
 
-bool
-eddy__process_enter(struct pool *pool)
-{
-	bool first = !pool->inside;
-
-	pool->inside = true;
-	return first;
-}
-
 void
-eddy__process_leave(struct pool *pool, bool first)
+eddy__process_leave(struct pool *pool)
 {
 	pool->more = true;
-	if (!first)
+	if (pool->inside > 1) {
+		pool->inside--;
 		return;
+	}
 	eddy__process_refill(pool);
 	while (pool->more) {
 		pool->more = false;
 		dispatch(pool);
 	}
-	pool->inside = false;
+	pool->inside = 0;
 	check_drained(pool);
 	eddy_executor_room(&pool->executor, UINT_MAX);
+}
+
+/* The job in a slot: it is taken back, or its worker interrupted. */
+static int
+stop_in(struct worker *worker, uint32_t i, enum eddy_outcome outcome)
+{
+	struct eddy_job *job = worker->jobs[i];
+
+	if (!eddy__process_reclaim(worker, i))
+		return eddy__process_interrupt(worker, i, outcome);
+	eddy__process_end_job(worker->pool, job, outcome, 0);
+	return 0;
 }
 
 int
@@ -235,15 +240,9 @@ eddy__process_stop(
 		return 0;
 	}
 	for (EACH_WORKER(worker, pool))
-		for (i = 0; i < pool->options.depth; i++) {
-			if (worker->jobs[i] != job)
-				continue;
-			if (!eddy__process_reclaim(worker, i))
-				return eddy__process_interrupt(
-				    worker, job, outcome);
-			eddy__process_end_job(pool, job, outcome, 0);
-			return 0;
-		}
+		for (i = 0; i < pool->options.depth; i++)
+			if (worker->jobs[i] == job)
+				return stop_in(worker, i, outcome);
 	return -EALREADY;
 }
 
@@ -261,17 +260,15 @@ check_job(struct pool *pool, struct eddy_job *job)
 static void
 check_worker(struct pool *pool, struct worker *worker)
 {
-	struct eddy_job **head;
 	uint32_t i;
 
 	for (i = 0; i < pool->options.depth; i++)
 		if (worker->jobs[i] != NULL)
 			check_job(pool, worker->jobs[i]);
-	head = &worker->jobs[worker->head % pool->options.depth];
 	if (worker->limit > eddy_now())
 		eddy__process_wake_at(pool, worker->limit);
-	else if (worker->limit != 0 && *head != NULL)
-		eddy__process_stop(pool, *head, EDDY_EXPIRED);
+	else if (worker->limit != 0 && oldest_job(worker) != NULL)
+		stop_in(worker, oldest_slot(worker), EDDY_EXPIRED);
 	eddy__process_check(worker);
 	eddy__process_trim(worker);
 }
@@ -281,16 +278,16 @@ static void
 check_all(struct pool *pool)
 {
 	struct eddy_ready *ready, *next;
-	bool first = eddy__process_enter(pool);
 	struct worker *worker;
 
+	pool->inside++;
 	for (ready = pool->queue.next; ready != &pool->queue; ready = next) {
 		next = ready->next;
 		check_job(pool, job_of(ready));
 	}
 	for (EACH_WORKER(worker, pool))
 		check_worker(pool, worker);
-	eddy__process_leave(pool, first);
+	eddy__process_leave(pool);
 }
 
 void
@@ -320,13 +317,13 @@ void
 eddy__process_on_knock(struct eddy_loop *loop, struct eddy_post *post)
 {
 	struct pool *pool = CONTAINER_OF(post, struct pool, knock);
-	bool first = eddy__process_enter(pool);
 
 	(void)loop;
+	pool->inside++;
 	eddy__process_open_inbox(pool);
 	if (A_LOAD(&pool->broken) != 0)
 		eddy__process_fail_queue(
 		    pool, EDDY_LOST, A_LOAD(&pool->broken));
 	check_all(pool);
-	eddy__process_leave(pool, first);
+	eddy__process_leave(pool);
 }

@@ -32,8 +32,7 @@ eddy__process_wake(struct channel *channel)
 static void
 start_clock(struct worker *worker)
 {
-	uint32_t i = worker->head % worker->pool->options.depth;
-	struct eddy_job *job = worker->jobs[i];
+	struct eddy_job *job = oldest_job(worker);
 	struct eddy_long_job *part = job != NULL ? long_part(job) : NULL;
 
 	if (job != NULL)
@@ -128,8 +127,7 @@ eddy__process_reclaim(struct worker *worker, uint32_t i)
 		return false;
 	eddy__process_take(worker, i);
 	/* It passes that by at once, or it is stopped, or a liar. */
-	if (worker->state == LIVE &&
-	    i == worker->head % worker->pool->options.depth) {
+	if (worker->state == LIVE && i == oldest_slot(worker)) {
 		worker->due = eddy_after(PASS_DURATION);
 		eddy__process_wake_at(worker->pool, worker->due);
 	}
@@ -224,9 +222,10 @@ eddy__process_deliver_dead(struct worker *worker, uint32_t i)
 void
 eddy__process_finish(struct worker *worker)
 {
-	if (worker->copied != 0)
-		deliver(worker, worker->head++ % worker->pool->options.depth,
-		    SIZE_MAX);
+	if (worker->copied != 0) {
+		deliver(worker, oldest_slot(worker), SIZE_MAX);
+		worker->head++;
+	}
 }
 
 bool
@@ -243,10 +242,8 @@ eddy__process_drain(struct worker *worker, size_t limit)
 	if (worker->state == LIVE)
 		worker->due = 0;
 	for (; worker->head != head; worker->head++) {
-		uint32_t i = worker->head % worker->pool->options.depth;
-
-		if (worker->jobs[i] != NULL) /* not taken back */
-			r = deliver(worker, i, limit);
+		if (oldest_job(worker) != NULL) /* not taken back */
+			r = deliver(worker, oldest_slot(worker), limit);
 		if (r < 0)
 			return false;
 		if (r == 0) { /* others have their turn first */
@@ -315,5 +312,6 @@ eddy_job_release(struct eddy_job *job)
 	note_size(worker, job->size);
 	if (worker->state == KEPT)
 		eddy__process_release(pool, worker);
-	eddy__process_leave(pool, eddy__process_enter(pool));
+	pool->inside++;
+	eddy__process_leave(pool);
 }
