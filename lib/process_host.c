@@ -2,11 +2,11 @@
 /*
  * process_host: the life of the workers, as the host sees it.
  *
- * NONE -> BOOT -> LIVE -> NONE when the zygote reports a death.  We
- * end it by RETIRING (it is told to leave), ASKED (a job is told to stop) and
- * DYING (SIGKILL), each for a limited time, then the next; after that it is
- * STUCK.  Only the dead are settled: what was DONE is delivered, RUNNING has
- * failed, QUEUED goes back in front.
+ * NONE -> BOOT -> LIVE -> NONE when the zygote reports a death.  We end it by
+ * RETIRING (it is told to leave), ASKED (a job is told to stop) and DYING
+ * (SIGKILL), each for a limited time, then the next; after that it is STUCK.
+ * Only the dead are settled: what was DONE is delivered, RUNNING has failed,
+ * QUEUED goes back in front.
  */
 #include <eddy/process_pool.h>
 
@@ -98,14 +98,16 @@ static int
 make_channel(struct pool *pool, struct worker *worker)
 {
 	const struct eddy_process_pool_options *options = &pool->options;
-	int memfd = eddy__memfd("eddy-channel", pool->channel_size);
+	int r, memfd = eddy__memfd_open("eddy-channel");
 	void *memory = NULL;
-	int r = memfd < 0 ? memfd
-	                  : eddy__map(&memory, memfd, pool->channel_size);
 
+	if (memfd < 0)
+		return memfd;
+	r = eddy__memfd_seal(memfd, pool->channel_size, false);
+	if (r == 0)
+		r = eddy__map(&memory, memfd, pool->channel_size);
 	if (r < 0) {
-		if (memfd >= 0)
-			eddy__close(memfd);
+		eddy__close(memfd);
 		return r;
 	}
 	worker->channel = memory;

@@ -100,7 +100,8 @@ tired(const struct worker *worker)
 		return true;
 	if (worker->tail == 0) /* one job at least, or none would ever run */
 		return false;
-	return (o->max_jobs != 0 && worker->tail >= o->max_jobs) ||
+	return worker->tail > INT32_MAX || /* it must not wrap: % depth */
+	       (o->max_jobs != 0 && worker->tail >= o->max_jobs) ||
 	       (o->lifetime != 0 && eddy_now() - worker->born >= o->lifetime) ||
 	       (o->max_rss != 0 &&
 		   A_LOAD(&worker->channel->rss) > o->max_rss >> 10);

@@ -157,7 +157,7 @@ transform(struct self *self, struct slot *slot, char *area, int *ret_memfd)
 	if (output.fd < 0 || forked)
 		return r;
 	eddy__unmap(output.data, output.room);
-	sealed = eddy__memfd_seal(output.fd, output.size);
+	sealed = eddy__memfd_seal(output.fd, output.size, true);
 	if (sealed < 0) { /* the host would not take it */
 		eddy__close(output.fd);
 		slot->out_size = 0;

@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <eddy/signal.h>
+
 #include "process_channel.h"
 #include "sys.h"
 
@@ -396,16 +398,13 @@ leave_host(struct server *server)
 static int
 watch(struct server *server, pid_t host)
 {
-	sigset_t child;
-	int r;
+	int r = server->fds[HOST].fd = eddy__pidfd_open(host);
 
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	r = server->fds[HOST].fd = eddy__pidfd_open(host);
 	if (r >= 0)
 		r = eddy__pidfd_kill(server->fds[HOST].fd, 0);
 	if (r >= 0)
-		r = server->fds[SIGNALS].fd = eddy__signalfd(-1, &child);
+		r = eddy__signalfd(-1, EDDY_SIGNAL(SIGCHLD));
+	server->fds[SIGNALS].fd = r;
 	return r;
 }
 

@@ -68,7 +68,7 @@ static int
 read_from_now_on(
     struct eddy_loop *loop, struct signals *s, uint64_t set, unsigned flags)
 {
-	int r = eddy__signals_open(s->set != 0 ? s->watch.fd : -1, set);
+	int r = eddy__signalfd(s->set != 0 ? s->watch.fd : -1, set);
 
 	if (r < 0 || s->set != 0)
 		return r;

@@ -13,7 +13,6 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -138,8 +137,6 @@ CALL(wait4, (pid_t pid, struct rusage *ret_usage),
 CALL(set_affinity, (const void *cpus, size_t size),
     sched_setaffinity(0, size, cpus))
 CALL(ticker_close, (int ticker), syscall(SYS_timer_delete, ticker))
-CALL(signalfd, (int fd, const sigset_t *set),
-    signalfd(fd, set, SFD_CLOEXEC | SFD_NONBLOCK))
 CALL(recvfrom, (int fd, void *data, size_t size, int flags,
     struct sockaddr *ret_from, unsigned *ret_size),
     RETRY(recvfrom(fd, data, size, flags | MSG_DONTWAIT, ret_from, ret_size)))
@@ -183,8 +180,9 @@ MAP(memfd_grow, (int fd, void **ret_p, size_t old_size, size_t size),
     ftruncate(fd, (off_t)size) < 0 ? MAP_FAILED
     : old_size == 0 ? mmap(NULL, size, SHARED, MAP_SHARED, fd, 0)
     : mremap(*ret_p, old_size, size, MREMAP_MAYMOVE))
-CALL(memfd_seal, (int fd, size_t size), ftruncate(fd, (off_t)size) < 0
-    ? -1 : fcntl(fd, F_ADD_SEALS, FINAL))
+CALL(memfd_seal, (int fd, size_t size, bool final),
+    ftruncate(fd, (off_t)size) < 0
+    ? -1 : fcntl(fd, F_ADD_SEALS, final ? FINAL : SEALS))
 /* clang-format on */
 
 int
@@ -261,21 +259,6 @@ eddy__mark(const uint32_t **ret_mark)
 		eddy__unmap(mark, size);
 	*ret_mark = mark;
 	return r;
-}
-
-int
-eddy__memfd(const char *name, size_t size)
-{
-	int saved = errno, r;
-	int fd = eddy__memfd_open(name);
-
-	if (fd >= 0 && (ftruncate(fd, (off_t)size) < 0 ||
-			   fcntl(fd, F_ADD_SEALS, SEALS) < 0)) {
-		r = eddy__result(-1, saved);
-		eddy__close(fd);
-		return r;
-	}
-	return fd;
 }
 
 int

@@ -37,7 +37,6 @@ int eddy__map(void **ret_p, int fd, size_t size); /* shared, read and write */
 int eddy__mark(const uint32_t **ret_mark);
 void eddy__unmap(const void *p, size_t size);
 void eddy__trim(void *p, size_t size); /* shared pages back to the system */
-int eddy__memfd(const char *name, size_t size); /* sealed at size */
 
 /* Bytes of memory that may be gone, as a debugger would read it. */
 int eddy__peek(const void *from, void *to, size_t size);
@@ -81,11 +80,11 @@ int eddy__socketpair(int ret_fds[2]);             /* SOCK_SEQPACKET */
 enum { FDS_MAX = 17 };
 int eddy__send(int fd, const void *data, size_t size, const int *fds, int n);
 int eddy__recv(int fd, void *data, size_t size, int *ret_fds, int n);
-/* Memory that grows; then sealed at size, for ever.  check: it is, and has so
- * much?  view: to be read only. */
+/* Memory that grows; then sealed at size, and if final as it is, for ever.  check:
+ * it is, and has so much?  view: to be read only. */
 int eddy__memfd_open(const char *name);
 int eddy__memfd_grow(int fd, void **ret_p, size_t old_size, size_t size);
-int eddy__memfd_seal(int fd, size_t size);
+int eddy__memfd_seal(int fd, size_t size, bool final);
 int eddy__memfd_check(int fd, size_t size);
 int eddy__view(void **ret_p, int fd, size_t size);
 
@@ -128,12 +127,11 @@ int eddy__pidfd_kill(int pidfd, int signal);
 int eddy__pidfd_kill_group(int pidfd, int signal);
 int eddy__wait4(pid_t pid, struct rusage *ret_usage); /* a dead child */
 int eddy__waitid(int type, int id, siginfo_t *ret_info, int options);
-int eddy__signalfd(int fd, const sigset_t *set);
 /* sys_process.c.  Sets of signals, as EDDY_SIGNAL makes them.  block: of this
  * thread; ret_changed: those that were not so before.  elsewhere: does another
  * thread of this process leave one of them unblocked? */
 int eddy__signals_block(uint64_t bits, bool block, uint64_t *ret_changed);
-int eddy__signals_open(int fd, uint64_t bits);
+int eddy__signalfd(int fd, uint64_t bits); /* fd -1: a new one */
 bool eddy__signals_elsewhere(uint64_t bits);
 /* A program from PATH, with copies of fds (or -1: ours) as its 0 to 2. */
 struct spawn {

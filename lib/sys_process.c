@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,12 +47,15 @@ eddy__signals_block(uint64_t bits, bool block, uint64_t *ret_changed)
 }
 
 int
-eddy__signals_open(int fd, uint64_t bits)
+eddy__signalfd(int fd, uint64_t bits)
 {
 	sigset_t set;
-	int r = to_set(bits, &set);
+	int saved = errno, r = to_set(bits, &set);
 
-	return r < 0 ? r : eddy__signalfd(fd, &set);
+	return r < 0
+	           ? r
+	           : eddy__result(
+			 signalfd(fd, &set, SFD_CLOEXEC | SFD_NONBLOCK), saved);
 }
 
 /* All, when the thread is gone. */
