@@ -7,8 +7,6 @@
  * before there is another that a fork could miss); then the new thread runs it.
  * What only the home thread may do is done there while the caller waits.
  */
-#include <eddy/process_pool.h>
-
 #include <limits.h>
 
 #include "process_impl.h"

@@ -8,8 +8,6 @@
  * Only the dead are settled: what was DONE is delivered, RUNNING has failed,
  * QUEUED goes back in front.
  */
-#include <eddy/process_pool.h>
-
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -46,9 +44,10 @@ eddy__process_clear(struct pool *pool, struct worker *worker)
 }
 
 void
-eddy__process_release(struct pool *pool, struct worker *worker)
+eddy__process_release(struct worker *worker)
 {
 	struct worker last = *worker;
+	struct pool *pool = worker->pool;
 
 	eddy_watch_stop(pool->home, &worker->bell);
 	if (worker->bell.fd >= 0)
@@ -150,7 +149,7 @@ spawn(struct pool *pool, struct worker *worker)
 		eddy__close(mails[1]);
 	worker->generation = ++pool->generation;
 	if (r < 0) {
-		eddy__process_release(pool, worker);
+		eddy__process_release(worker);
 		back_off(pool, pool->generation, r, false);
 		return r;
 	}
@@ -222,7 +221,6 @@ listen_to(struct worker *worker)
 	}
 	if (worker->state != LIVE && worker->state != ASKED)
 		return;
-	eddy__process_hear_reports(worker);
 	if (!eddy__process_drain(worker, SLICE)) {
 		eddy__process_kill(worker, EDDY_PROTOCOL);
 	} else if (worker->state == ASKED &&
@@ -354,7 +352,7 @@ settle(struct worker *worker, const struct zygote_message *death)
 	for (n = worker->tail; n != worker->head; n--)
 		if (worker->jobs[(n - 1) % depth] != NULL)
 			settle_job(worker, (n - 1) % depth, death);
-	eddy__process_release(pool, worker);
+	eddy__process_release(worker);
 	if (!ready && !pool->closing && pool->link >= 0)
 		back_off(pool, generation,
 		    error < 0 ? error
@@ -363,30 +361,25 @@ settle(struct worker *worker, const struct zygote_message *death)
 		    true);
 }
 
-/* It does not die: its jobs need not wait for that, but its place must. */
-static void
-quarantine(struct worker *worker)
-{
-	static const struct zygote_message none = {.op = Z_SPAWNED};
-
-	settle(worker, &none);
-	worker->state = STUCK;
-}
-
 void
 eddy__process_check(struct worker *worker)
 {
+	static const struct zygote_message none = {.op = Z_SPAWNED};
+
 	if (worker->due != 0 && worker->due <= eddy_now())
 		listen_to(worker); /* it is in time, and we are late? */
 	if (worker->due == 0 || worker->due > eddy_now()) {
 		eddy__process_wake_at(worker->pool, worker->due);
 		return;
 	}
-	if (worker->state == DYING)
-		quarantine(worker);
-	else
+	if (worker->state != DYING) {
 		eddy__process_kill(worker,
 		    worker->state == RETIRING ? EDDY_NONE : EDDY_EXPIRED);
+		return;
+	}
+	/* Its jobs need not wait for its death, but its place must. */
+	settle(worker, &none);
+	worker->state = STUCK;
 }
 
 /* The zygote is gone and its workers with it; make sure, then settle. */
@@ -440,10 +433,10 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 	} else if (news->op == Z_FAILED) {
 		uint64_t generation = worker->generation;
 
-		eddy__process_release(pool, worker);
+		eddy__process_release(worker);
 		back_off(pool, generation, news->error, false);
 	} else if (worker->state == STUCK) {
-		eddy__process_release(pool, worker);
+		eddy__process_release(worker);
 	} else {
 		settle(worker, news);
 	}

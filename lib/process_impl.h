@@ -59,7 +59,6 @@ struct pool {
 	struct eddy_loop *home;
 	bool own_home; /* run by thread; process_home.c */
 	pthread_t thread;
-	pid_t pid;
 	size_t channel_size;
 
 	/* Any thread. */
@@ -160,7 +159,7 @@ void eddy__process_leave(struct pool *pool);
 
 /* process_host.c */
 void eddy__process_clear(struct pool *pool, struct worker *worker);
-void eddy__process_release(struct pool *pool, struct worker *worker);
+void eddy__process_release(struct worker *worker);
 int eddy__process_refill(struct pool *pool); /* why one could not be ordered */
 void eddy__process_kill(struct worker *worker, enum eddy_outcome why);
 void eddy__process_quit(struct worker *worker);   /* when it has no job */
@@ -211,9 +210,8 @@ void eddy__process_put(struct worker *worker, struct eddy_job *job);
 bool eddy__process_reclaim(struct worker *worker, uint32_t i);
 void eddy__process_take_back(struct worker *worker);
 void eddy__process_take(struct worker *worker, uint32_t i);
-void eddy__process_hear_reports(struct worker *worker);
-/* What a worker says it has done; after limit bytes, one bell later.  False: it
- * cannot be true. */
+/* What a worker says of its progress, and has done; after limit bytes, one bell
+ * later.  False: it cannot be true. */
 bool eddy__process_drain(struct worker *worker, size_t limit);
 bool eddy__process_deliver_dead(struct worker *worker, uint32_t i);
 /* Deliver the job of which some bytes are copied. */

@@ -6,8 +6,6 @@
  * What a worker sends back may be anything: numbers are fetched once and
  * checked, and an output is mapped only if nobody can change it any more.
  */
-#include <eddy/process_pool.h>
-
 #include <errno.h>
 #include <string.h>
 

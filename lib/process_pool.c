@@ -114,26 +114,26 @@ static void
 wait_for_workers(struct pool *pool, int64_t duration)
 {
 	int64_t left, next, deadline = eddy_after(duration);
-	struct worker *worker = pool->workers;
+	struct worker *worker;
 
-	while (worker < pool->workers + pool->options.workers) {
-		struct pollfd fd = {.fd = pool->link, .events = POLLIN};
+	for (EACH_WORKER(worker, pool))
+		while (is_alive(worker)) {
+			struct pollfd fd = {.fd = pool->link, .events = POLLIN};
 
-		if (!is_alive(worker)) {
-			worker++;
-			continue;
+			if (worker->held == 0 &&
+			    pool->options.worker_close == NULL)
+				eddy__process_kill(worker, EDDY_NONE);
+			left = next = eddy__left(deadline);
+			if (left == 0)
+				return;
+			if (pool->wake_at != 0)
+				next = eddy__left(pool->wake_at);
+			if (next == 0)
+				eddy__process_on_clock(
+				    pool->home, &pool->clock, 0);
+			eddy__poll(&fd, 1, next < left ? next : left);
+			eddy__process_hear(pool);
 		}
-		if (worker->held == 0 && pool->options.worker_close == NULL)
-			eddy__process_kill(worker, EDDY_NONE); /* idle */
-		left = eddy__left(deadline);
-		if (left == 0)
-			return;
-		next = pool->wake_at != 0 ? eddy__left(pool->wake_at) : left;
-		if (next == 0)
-			eddy__process_on_clock(pool->home, &pool->clock, 0);
-		eddy__poll(&fd, 1, next < left ? next : left);
-		eddy__process_hear(pool);
-	}
 }
 
 /* The jobs that workers have, for who closes. */
@@ -209,7 +209,7 @@ disconnect(struct pool *pool, bool child)
 	for (EACH_WORKER(worker, pool)) {
 		stop_watch(pool, &worker->bell, child);
 		worker->reserved = NULL;
-		eddy__process_release(pool, worker);
+		eddy__process_release(worker);
 	}
 	stop_watch(pool, &pool->link_watch, child);
 	stop_watch(pool, &pool->clock, child);
@@ -237,7 +237,7 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 {
 	struct errand errand = {.fn = close_at_home, .duration = duration};
 	struct pool *pool = pool_of(executor);
-	bool child = pool->pid != eddy__getpid();
+	bool child = A_LOAD(executor->ours) == 0;
 
 	if (child)
 		disconnect(pool, true);
@@ -436,7 +436,6 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 	pool->home = pool->executor.home = home;
 	pool->executor.ours = home->door->ours;
 	pool->executor.destroy = destroy;
-	pool->pid = eddy__getpid();
 	r = set_options(pool, options);
 	if (r == 0)
 		r = connect(pool);

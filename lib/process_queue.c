@@ -6,8 +6,6 @@
  * second job for each, and so on.  A worker that idles gets the newest job that
  * waits in another.  One timerfd has the next deadline of all.
  */
-#include <eddy/process_pool.h>
-
 #include <limits.h>
 
 #include "process_impl.h"
@@ -188,14 +186,6 @@ dispatch(struct pool *pool)
 		}
 }
 
-static void
-check_drained(struct pool *pool)
-{
-	if (A_LOAD(&pool->draining) != 0 && pool->stats.running == 0 &&
-	    A_LOAD(&pool->queued) == 0)
-		eddy_executor_drained(&pool->executor);
-}
-
 void
 eddy__process_leave(struct pool *pool)
 {
@@ -210,7 +200,9 @@ eddy__process_leave(struct pool *pool)
 		dispatch(pool);
 	}
 	pool->inside = 0;
-	check_drained(pool);
+	if (A_LOAD(&pool->draining) != 0 && pool->stats.running == 0 &&
+	    A_LOAD(&pool->queued) == 0)
+		eddy_executor_drained(&pool->executor);
 	eddy_executor_room(&pool->executor, UINT_MAX);
 }
 

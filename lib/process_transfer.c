@@ -5,8 +5,6 @@
  * Whatever the worker can write is fetched once and checked; which job a slot
  * has, and how far the ring is, is only believed to the host's own table.
  */
-#include <eddy/process_pool.h>
-
 #include <errno.h>
 #include <string.h>
 
@@ -175,15 +173,6 @@ hear_report(struct worker *worker, uint32_t i)
 	eddy__job_report(worker->pool->home, job, A_LOAD(&report->value));
 }
 
-void
-eddy__process_hear_reports(struct worker *worker)
-{
-	uint32_t i;
-
-	for (i = 0; i < worker->pool->options.depth; i++)
-		hear_report(worker, i);
-}
-
 /* A job that its worker has done: 1; 0: when more is copied; or -EPROTO. */
 static int
 deliver(struct worker *worker, uint32_t i, size_t limit)
@@ -215,7 +204,6 @@ deliver(struct worker *worker, uint32_t i, size_t limit)
 bool
 eddy__process_deliver_dead(struct worker *worker, uint32_t i)
 {
-	hear_report(worker, i);
 	return worker->why != EDDY_PROTOCOL && deliver(worker, i, SIZE_MAX) > 0;
 }
 
@@ -231,9 +219,11 @@ eddy__process_finish(struct worker *worker)
 bool
 eddy__process_drain(struct worker *worker, size_t limit)
 {
+	uint32_t head = A_ACQUIRE(&worker->channel->head), i;
 	int r = 1;
-	uint32_t head = A_ACQUIRE(&worker->channel->head);
 
+	for (i = 0; i < worker->pool->options.depth; i++)
+		hear_report(worker, i);
 	if (head - worker->head > worker->tail - worker->head)
 		return false;
 	if (head == worker->head)
@@ -311,7 +301,7 @@ eddy_job_release(struct eddy_job *job)
 	pool->reserved--;
 	note_size(worker, job->size);
 	if (worker->state == KEPT)
-		eddy__process_release(pool, worker);
+		eddy__process_release(worker);
 	pool->inside++;
 	eddy__process_leave(pool);
 }

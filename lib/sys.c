@@ -168,6 +168,7 @@ CALL(futex_wait, (uint32_t *word, uint32_t value, int64_t duration,
             duration / EDDY_S(1), duration % EDDY_S(1)}, NULL, 0))
 QUIET(futex_wake, (uint32_t *word, int n, bool shared), syscall(FUTEX, word,
     FUTEX_WAKE | (shared ? 0 : FUTEX_PRIVATE_FLAG), n, NULL, NULL, 0))
+QUIET(free, (void *p), HOOK(poison(p)); free(p))
 QUIET(unmap, (const void *p, size_t size), munmap((void *)(uintptr_t)p, size))
 QUIET(trim, (void *p, size_t size), madvise(p, size, MADV_REMOVE))
 MAP(map, (void **ret_p, int fd, size_t size),
@@ -231,16 +232,6 @@ eddy__alloc(size_t size)
 		memset(p, 0, size);
 	errno = saved;
 	return p;
-}
-
-void
-eddy__free(void *p)
-{
-	int saved = errno;
-
-	HOOK(poison(p));
-	free(p);
-	errno = saved;
 }
 
 int
