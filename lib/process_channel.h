@@ -86,6 +86,7 @@ struct zygote_message {
 };
 
 /* Worker and zygote. */
+_Noreturn void eddy__zygote_main(int orders, pid_t host);
 _Noreturn void eddy__worker_main(const int *fds, pid_t zygote, size_t size);
 void eddy__die_with(pid_t parent); /* or at once, if it is gone */
 
@@ -94,12 +95,5 @@ int eddy__zygote_link(struct eddy_zygote *zygote);
 void eddy__zygote_unlink(struct eddy_zygote *zygote, int link);
 /* Any thread: may a worker have fn?  It was mapped when zygote was opened. */
 bool eddy__zygote_has(const struct eddy_zygote *zygote, uintptr_t fn);
-
-/* process_maps.c: what of this process is executable, in order; nothing: it is
- * not known, as without procfs. */
-struct range {
-	uintptr_t from, to;
-};
-int eddy__executable(struct range **ret_ranges); /* how many */
 
 #endif

@@ -1,30 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * process_zygote: the fork server.
+ * process_zygote: the fork server as its host has it.
  *
- * Forked once, early and single-threaded, it forks one more of itself for each
- * pool; that one forks the pool's workers, reports each death with its status
- * before anybody else can reap it, and takes its workers along when the host
- * dies (pidfd) or hangs up.  It never runs user code, nor handlers of
- * pthread_atfork(3), which close descriptors by numbers that are ours by now;
- * all signals stay blocked in it, and a signalfd reads SIGCHLD.
+ * Forked once, early and single-threaded.  Code that is mapped later does not
+ * exist in its workers, where calling it would be a crash that tells nobody
+ * why; so it is remembered what of this process is executable.
  */
+#include <eddy/process_pool.h>
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdio_ext.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <eddy/signal.h>
-
 #include "process_channel.h"
 #include "sys.h"
 
-/* The host's side. */
+struct range {
+	uintptr_t from, to;
+};
 
 struct eddy_zygote {
 	int socket;
@@ -32,14 +28,12 @@ struct eddy_zygote {
 	uid_t uid;
 	gid_t gid;
 	uint32_t pools;       /* any thread */
-	struct range *ranges; /* that are executable; constant */
-	int count;            /* of them; 0: not known */
+	struct range *ranges; /* that are executable, in order; constant */
+	int count;            /* of them; 0: not known, as without procfs */
 };
 
 enum { LOOKS = 20 };       /* a millisecond each, for threads to be gone */
 #define DURATION EDDY_S(5) /* to be ready, or to end; an idle machine: 1 ms */
-
-static _Noreturn void zygote(int orders, pid_t host);
 
 /* With all signals blocked: no handler of the host may run in the child. */
 static pid_t
@@ -52,7 +46,7 @@ fork_zygote(const int *ends, pid_t host)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pid = eddy__fork();
 	if (pid == 0)
-		zygote(ends[1], host);
+		eddy__zygote_main(ends[1], host);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	eddy__close(ends[1]);
 	return pid;
@@ -83,6 +77,32 @@ has_threads(int looks)
 	return false;
 }
 
+static int
+find_executable(struct range **ret_ranges)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	struct range *ranges = NULL, *more = NULL;
+	unsigned long from, to;
+	char line[256], execute;
+	int n = 0, saved = errno;
+
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		if (sscanf(line, "%lx-%lx %*2c%c", &from, &to, &execute) != 3 ||
+		    execute != 'x')
+			continue; /* the rest of a long line, too */
+		more = eddy__realloc(ranges, (size_t)(n + 1) * sizeof(*ranges));
+		if (more == NULL)
+			break;
+		ranges = more;
+		ranges[n++] = (struct range){from, to};
+	}
+	if (maps != NULL)
+		fclose(maps);
+	errno = saved;
+	*ret_ranges = ranges;
+	return more != NULL ? n : 0; /* half of them would be a lie */
+}
+
 int
 eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 {
@@ -104,7 +124,7 @@ eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 	*z = (struct eddy_zygote){.socket = ends[0], .host = eddy__getpid()};
 	z->uid = geteuid();
 	z->gid = getegid();
-	z->count = eddy__executable(&z->ranges);
+	z->count = find_executable(&z->ranges);
 	r = z->pid = fork_zygote(ends, z->host);
 	if (r < 0)
 		goto fail_fork;
@@ -194,244 +214,4 @@ eddy__zygote_unlink(struct eddy_zygote *z, int link)
 {
 	eddy__close(link);
 	A_SUB(&z->pools, 1);
-}
-
-/* The zygote's side: processes of their own. */
-
-enum { ORDERS, HOST, SIGNALS, FDS, STRAY_ROUNDS = 100 };
-
-struct child {
-	pid_t pid;
-	uint32_t index;
-};
-
-struct server {
-	pid_t self;
-	struct pollfd fds[FDS];
-	struct child *children;
-	size_t count;
-};
-
-static void
-tell(struct server *server, const struct zygote_message *message, int fd)
-{
-	struct pollfd host = {.fd = server->fds[ORDERS].fd};
-	int r;
-
-	/* Also when memory is short: the host would wait for ever. */
-	while ((r = eddy__send(
-		    host.fd, message, sizeof(*message), &fd, fd >= 0)) < 0 &&
-	       r != -EPIPE && (host.revents & POLLHUP) == 0) {
-		host.events = r == -EAGAIN ? POLLOUT : 0;
-		eddy__poll(&host, 1, r == -EAGAIN ? EDDY_FOREVER : EDDY_MS(1));
-	}
-}
-
-/* A dead child still pins its ids: kill its group, then reap and report.
- * Others than workers are strays of jobs, ours as their subreaper. */
-static void
-bury(struct server *server, const siginfo_t *dead)
-{
-	struct zygote_message message = {.op = Z_EXITED,
-	    .pid = dead->si_pid,
-	    .code = dead->si_code,
-	    .status = dead->si_status};
-	size_t i = 0;
-
-	while (i < server->count && server->children[i].pid != dead->si_pid)
-		i++;
-	if (i < server->count)
-		kill(-dead->si_pid, SIGKILL);
-	eddy__wait4(dead->si_pid, &message.usage);
-	if (i == server->count)
-		return;
-	message.index = server->children[i].index;
-	tell(server, &message, -1);
-	server->children[i] = server->children[--server->count];
-}
-
-static void
-reap(struct server *server)
-{
-	char drop[2048];
-	siginfo_t dead;
-
-	while (eddy__read(server->fds[SIGNALS].fd, drop, sizeof(drop)) > 0)
-		;
-	while (
-	    eddy__waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	    dead.si_pid != 0)
-		bury(server, &dead);
-}
-
-static void
-spawn(struct server *server, struct zygote_message *order, const int *fds)
-{
-	size_t size = (server->count + 1) * sizeof(struct child);
-	struct child *children = eddy__realloc(server->children, size);
-	int pidfd = -1, pid = -ENOMEM;
-
-	if (children != NULL)
-		server->children = children;
-	if (children != NULL && fds[order->fds - 1] < 0)
-		pid = -EMFILE; /* lost on the way: our limit */
-	else if (children != NULL)
-		pid = eddy__fork_bare();
-	if (pid == 0)
-		eddy__worker_main(fds, server->self, order->size);
-	if (pid > 0) {
-		setpgid(pid, pid); /* it does too; whoever comes first */
-		pidfd = eddy__pidfd_open(pid);
-		children[server->count++] = (struct child){pid, order->index};
-	}
-	order->op = pid > 0 ? Z_SPAWNED : Z_FAILED;
-	order->pid = order->error = pid;
-	tell(server, order, pidfd);
-	if (pidfd >= 0)
-		eddy__close(pidfd);
-}
-
-/* What makes a zygote of a fresh child. */
-static void
-become_server(struct server *server, int orders)
-{
-	server->self = getpid();
-	server->fds[ORDERS].fd = orders;
-	setpgid(0, 0); /* a terminal's Ctrl-C is the host's affair */
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	prctl(PR_SET_NAME, "eddy-zygote");
-}
-
-/* False: the host has hung up. */
-static bool
-obey(struct server *server)
-{
-	int orders = server->fds[ORDERS].fd, fds[FD_COUNT], i;
-	struct zygote_message order;
-
-	if (eddy__recv(orders, &order, sizeof(order), fds, FD_COUNT) !=
-	    (int)sizeof(order))
-		return false;
-	if (order.op == Z_SPAWN) {
-		spawn(server, &order, fds);
-	} else if (eddy__fork_bare() == 0) {
-		eddy__die_with(server->self);
-		eddy__close(orders);
-		become_server(server, fds[0]);
-		return true;
-	}
-	for (i = 0; i < FD_COUNT; i++)
-		if (fds[i] >= 0)
-			eddy__close(fds[i]);
-	return true;
-}
-
-/* Kill all children: workers, pools' zygotes, and what left a worker's group by
- * setsid and forking twice.  False: there are none. */
-static bool
-kill_children(void)
-{
-	char pids[4096], *next = pids, *end;
-	int fd = eddy__open("/proc/thread-self/children", O_RDONLY);
-	int n = fd < 0 ? 0 : eddy__read(fd, pids, sizeof(pids) - 1);
-	siginfo_t info;
-	long pid;
-
-	eddy__close(fd);
-	pids[n > 0 ? n : 0] = '\0';
-	/* In a namespace with the procfs of another, numbers are not ours. */
-	for (; (pid = strtol(next, &end, 10)) > 0; next = end)
-		if (eddy__waitid(P_PID, (pid_t)pid, &info,
-			WEXITED | WNOHANG | WNOWAIT) == 0)
-			kill((pid_t)pid, SIGKILL);
-	while ((n = eddy__waitid(P_ALL, 0, &info, WEXITED | WNOHANG)) == 0 &&
-	       info.si_pid != 0)
-		;
-	return n == 0;
-}
-
-static _Noreturn void
-finish(struct server *server)
-{
-	int round;
-
-	while (server->count > 0)
-		kill(-server->children[--server->count].pid, SIGKILL);
-	for (round = 0; kill_children() && round < STRAY_ROUNDS; round++)
-		eddy__poll(NULL, 0, EDDY_MS(1));
-	_exit(0);
-}
-
-/* Keep nothing of the host but 1, 2 and the orders: no descriptor, no handler
- * (ignored signals stay ignored), nothing read ahead or unwritten. */
-static int
-leave_host(struct server *server)
-{
-	int number, null, r, orders = eddy__dup(server->fds[ORDERS].fd, 3);
-	struct sigaction action;
-
-	if (orders < 0)
-		return orders;
-	for (number = 1; number < NSIG; number++)
-		if (sigaction(number, NULL, &action) == 0 &&
-		    (action.sa_handler != SIG_IGN || number == SIGCHLD))
-			signal(number, SIG_DFL);
-	__fpurge(stdin);
-	__fpurge(stdout);
-	r = eddy__close_range((unsigned)orders + 1, ~0u);
-	if (orders > 3)
-		eddy__close_range(3, (unsigned)orders - 1);
-	server->fds[ORDERS].fd = orders;
-	null = eddy__open("/dev/null", O_RDWR);
-	dup2(null, STDIN_FILENO);
-	/* Not the host's output, but what it opened without having any. */
-	for (number = STDOUT_FILENO; number <= STDERR_FILENO; number++)
-		if (fcntl(number, F_GETFD) != 0)
-			dup2(null, number);
-	if (null > STDERR_FILENO)
-		eddy__close(null);
-	return r;
-}
-
-/* What we wait for; and does this kernel, or the filter of this container, let
- * us do all we must? */
-static int
-watch(struct server *server, pid_t host)
-{
-	int r = server->fds[HOST].fd = eddy__pidfd_open(host);
-
-	if (r >= 0)
-		r = eddy__pidfd_kill(server->fds[HOST].fd, 0);
-	if (r >= 0)
-		r = eddy__signalfd(-1, EDDY_SIGNAL(SIGCHLD));
-	server->fds[SIGNALS].fd = r;
-	return r;
-}
-
-static _Noreturn void
-zygote(int orders, pid_t host)
-{
-	struct zygote_message ready = {.op = Z_READY};
-	struct server server = {.fds = {{.events = POLLIN}, {.events = POLLIN},
-				    {.events = POLLIN}}};
-	int r;
-
-	become_server(&server, orders);
-	r = leave_host(&server);
-	if (r >= 0)
-		r = watch(&server, host);
-	ready.error = r < 0 ? r : 0;
-	tell(&server, &ready, -1);
-	if (r < 0 || getppid() != host)
-		_exit(0);
-	for (;;) {
-		r = eddy__poll(server.fds, FDS, EDDY_FOREVER);
-		if (r < 0) /* RLIMIT_NOFILE is below what we have */
-			finish(&server);
-		if (server.fds[SIGNALS].revents != 0)
-			reap(&server);
-		if (server.fds[HOST].revents != 0 ||
-		    (server.fds[ORDERS].revents != 0 && !obey(&server)))
-			finish(&server);
-	}
 }
