@@ -5,7 +5,6 @@
 #include <eddy/dump.h>
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include <eddy/task.h>
 
@@ -21,7 +20,7 @@ enum { WORKERS = 64 }; /* and jobs that are listed */
 static void
 print_descriptors(struct text *text, const struct eddy_loop *loop)
 {
-	char link[32], path[192];
+	char path[192];
 	uint32_t fd;
 	int n;
 
@@ -30,9 +29,7 @@ print_descriptors(struct text *text, const struct eddy_loop *loop)
 
 		if (waiters[0] == NULL && waiters[1] == NULL)
 			continue;
-		snprintf(link, sizeof(link), "/proc/self/fd/%u", fd);
-		n = eddy__readlink(link, path, sizeof(path) - 1);
-		path[n > 0 ? n : 0] = '\0';
+		n = eddy__path_of(fd, path, sizeof(path));
 		eddy__print(text, "descriptor %u%s%s: %s%s\n", fd,
 		    n > 0 ? ", " : "", path, waiters[0] != NULL ? "read" : "",
 		    waiters[1] == NULL || waiters[1] == waiters[0] ? ""

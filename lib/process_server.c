@@ -22,6 +22,7 @@
 
 #include "process_channel.h"
 #include "sys.h"
+#include "text.h"
 
 enum { ORDERS, HOST, SIGNALS, FDS, STRAY_ROUNDS = 100 };
 
@@ -157,13 +158,11 @@ static bool
 kill_children(void)
 {
 	char pids[4096], *next = pids, *end;
-	int fd = eddy__open("/proc/thread-self/children", O_RDONLY);
-	int n = fd < 0 ? 0 : eddy__read(fd, pids, sizeof(pids) - 1);
 	siginfo_t info;
 	long pid;
+	int n;
 
-	eddy__close(fd);
-	pids[n > 0 ? n : 0] = '\0';
+	eddy__slurp("/proc/thread-self/children", pids, sizeof(pids));
 	/* In a namespace with the procfs of another, numbers are not ours. */
 	for (; (pid = strtol(next, &end, 10)) > 0; next = end)
 		if (eddy__waitid(P_PID, (pid_t)pid, &info,

@@ -6,12 +6,12 @@
  * each; a group also has no more than those above it.  What is not there, or
  * not seen from this container, limits nothing.
  */
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "sys.h"
+#include "text.h"
 
 enum { LIST = 4096 }; /* bytes of /proc/self/cgroup that are looked at */
 
@@ -20,16 +20,10 @@ static void
 slurp(const char *dir, const char *name, char *text, int size)
 {
 	char path[PATH_MAX];
-	int fd, n = -1;
 
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) < PATH_MAX) {
-		fd = eddy__open(path, O_RDONLY);
-		if (fd >= 0) {
-			n = eddy__read(fd, text, (size_t)size - 1);
-			eddy__close(fd);
-		}
-	}
-	text[n > 0 ? n : 0] = '\0';
+	text[0] = '\0';
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) < PATH_MAX)
+		eddy__slurp(path, text, (size_t)size);
 }
 
 /* Of one group, rounded up. */

@@ -40,9 +40,9 @@ struct watcher {
 	char path[192], wchan[64];
 };
 
-/* To w->stall: CPU times from eddy__stall_begins on; those and what else the loop
- * thread does; what the loop runs.  The state of the thread as in proc(5), or 0
- * if that is unknown. */
+/* To w->stall: CPU times from eddy__stall_begins on; those and what else the
+ * loop thread does; what the loop runs.  The state of the thread as in proc(5),
+ * or 0 if that is unknown. */
 void eddy__stall_begins(struct watcher *w);
 int eddy__stall_times(struct watcher *w);
 int eddy__stall_inspect(struct watcher *w);
@@ -52,7 +52,7 @@ void eddy__stall_identify(struct watcher *w);
 void eddy__stall_who(struct text *text, const struct eddy_stall *stall);
 void eddy__stall_locate(struct text *text, uintptr_t address);
 
-/* stall_frames.c: the frames, if the watch wants them. */
+/* The frames, if the watch wants them. */
 int eddy__stall_prepare(struct watcher *w);
 void eddy__stall_ask(struct watcher *w);
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stall_report: what a blocked loop runs, what its thread does, and a line of it.
+ * stall_report: what a blocked loop runs, what its thread does, where it is,
+ * and a line of it.
  *
  * All of it belongs to a thread that goes on meanwhile and may free what it
  * runs, so memory is read as a debugger would (eddy__peek), the rest in procfs.
  */
 #include "stall_impl.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <link.h>
 #include <stdio.h>
@@ -84,15 +85,10 @@ static const char *
 read_file(const struct watcher *w, const char *what, char *to, size_t size)
 {
 	char path[64];
-	int fd, n;
 
 	snprintf(
 	    path, sizeof(path), "/proc/self/task/%u/%s", A_LOAD(&w->tid), what);
-	fd = eddy__open(path, O_RDONLY);
-	n = fd >= 0 ? eddy__read(fd, to, size - 1) : 0;
-	if (fd >= 0)
-		eddy__close(fd);
-	to[n > 0 ? n : 0] = '\0';
+	eddy__slurp(path, to, size);
 	return to;
 }
 
@@ -124,7 +120,7 @@ eddy__stall_begins(struct watcher *w)
 	w->system = w->stall.system;
 }
 
-/* What a loop thread may sleep in; those up to recvmsg are about a descriptor. */
+/* What a thread may sleep in; those up to recvmsg are about a descriptor. */
 #define CALL(name)                \
 	{                         \
 		SYS_##name, #name \
@@ -155,9 +151,7 @@ describe_call(struct watcher *w, int number, int fd)
 {
 	struct eddy_stall *stall = &w->stall;
 	bool has_fd = true;
-	char link[32];
 	size_t i;
-	int n;
 
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		if (calls[i].number == number)
@@ -167,10 +161,8 @@ describe_call(struct watcher *w, int number, int fd)
 	if (i == sizeof(calls) / sizeof(calls[0]))
 		return;
 	stall->syscall_name = calls[i].name;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = has_fd ? eddy__readlink(link, w->path, sizeof(w->path) - 1) : 0;
-	w->path[n > 0 ? n : 0] = '\0';
-	stall->path = n > 0 ? w->path : NULL;
+	if (has_fd && eddy__path_of((unsigned)fd, w->path, sizeof(w->path)) > 0)
+		stall->path = w->path;
 }
 
 int
@@ -193,6 +185,57 @@ eddy__stall_inspect(struct watcher *w)
 	if (w->wchan[0] != '\0' && w->wchan[0] != '0')
 		stall->wchan = w->wchan;
 	return eddy__stall_times(w);
+}
+
+/* Where it is, asked by a signal. */
+
+#define PATIENCE EDDY_MS(20) /* the thread may have blocked the signal */
+
+/* A global: the handler has no other way to find who asks, and finds nobody
+ * when it comes too late. */
+static struct watcher *asking; /* any thread */
+
+static void
+on_signal(int signal)
+{
+	struct watcher *w = A_XCHG(&asking, NULL);
+	int saved = errno, n = 0;
+
+	(void)signal;
+	if (w == NULL)
+		return;
+	if ((int)A_LOAD(&w->tid) == eddy__gettid())
+		n = w->watch->backtrace(w->frames, STALL_FRAMES);
+	A_RELEASE(&w->answer, (uint32_t)(n > 0 ? n : 0) + 1);
+	eddy__futex_wake(&w->answer, 1, false);
+	errno = saved;
+}
+
+int
+eddy__stall_prepare(struct watcher *w)
+{
+	if (w->watch->backtrace == NULL)
+		return 0;
+	w->watch->backtrace(w->frames, 1); /* it may load a library at first */
+	return eddy__catch_signal(w->watch->signal, on_signal);
+}
+
+void
+eddy__stall_ask(struct watcher *w)
+{
+	struct watcher *self = w, *nobody = NULL;
+
+	if (w->watch->backtrace == NULL || !A_CAS(&asking, &nobody, w))
+		return;
+	A_STORE(&w->answer, 0);
+	if (eddy__tgkill((int)A_LOAD(&w->tid), w->watch->signal) == 0)
+		eddy__futex_wait(&w->answer, 0, PATIENCE, false);
+	if (A_CAS(&asking, &self, NULL))
+		return; /* it did not come */
+	while (A_ACQUIRE(&w->answer) == 0)
+		eddy__futex_wait(&w->answer, 0, EDDY_FOREVER, false);
+	w->stall.frames = w->frames;
+	w->stall.frame_count = (int)A_LOAD(&w->answer) - 1;
 }
 
 /* For people. */

@@ -2,6 +2,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/uio.h>
@@ -46,4 +47,28 @@ eddy__print(struct text *text, const char *format, ...)
 	if (n > 0)
 		text->n += (size_t)n < room ? (size_t)n : room - 1;
 	errno = saved;
+}
+
+int
+eddy__slurp(const char *path, char *to, size_t size)
+{
+	int fd = eddy__open(path, O_RDONLY);
+	int n = fd >= 0 ? eddy__read(fd, to, size - 1) : fd;
+
+	if (fd >= 0)
+		eddy__close(fd);
+	to[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
+int
+eddy__path_of(unsigned fd, char *to, size_t size)
+{
+	char link[32];
+	int n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%u", fd);
+	n = eddy__readlink(link, to, size - 1);
+	to[n > 0 ? n : 0] = '\0';
+	return n;
 }

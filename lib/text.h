@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * text: formatted text to a descriptor, in few writes: a line of a report is one.
+ * text: formatted text to a descriptor, in few writes (a line of a report is
+ * one), and what procfs says.
  */
 #ifndef EDDY_TEXT_H
 #define EDDY_TEXT_H
@@ -21,5 +22,10 @@ __attribute__((format(printf, 2, 3))) void eddy__print(
 
 /* Write what is left: 0 or -errno. */
 int eddy__print_end(struct text *text);
+
+/* What size has room for, as a string: of the file at path, which is all there
+ * is in one read; where descriptor fd leads.  Its length; <= 0: "". */
+int eddy__slurp(const char *path, char *to, size_t size);
+int eddy__path_of(unsigned fd, char *to, size_t size);
 
 #endif
