@@ -3,7 +3,7 @@
  * blocking: files on the loop's executor, names on threads of their own.
  *
  * The arguments of a file call live with its job.  Those of a name go with it,
- * since a name server may take its time: who gives up leaves them to the thread.
+ * since name servers may take their time: who gives up leaves them there.
  */
 #include <eddy/blocking.h>
 

@@ -2,10 +2,10 @@
 /*
  * embed: a loop inside another one.
  *
- * Between steps an embedded loop is parked as if it slept, so that other threads
- * ring; this thread rings too when it brings work; and a timerfd in the epoll has
- * the next deadline.  So the epoll's own descriptor is readable when a step has
- * something to do.
+ * Between steps an embedded loop is parked as if it slept, so that other
+ * threads ring; this thread rings too when it brings work; and a timerfd in the
+ * epoll has the next deadline.  So the epoll's own descriptor is readable when
+ * a step has something to do.
  */
 #include <errno.h>
 #include <sys/epoll.h>

@@ -69,7 +69,7 @@ channel_area(struct channel *channel, uint32_t i, size_t slot_size)
 	return (char *)channel + CHANNEL_HEADER + i * slot_size;
 }
 
-/* Where the output of a transform starts, behind its input: a line further on. */
+/* Where the output of a transform starts: the next line behind its input. */
 static inline size_t
 transform_offset(size_t in_size)
 {

@@ -153,8 +153,8 @@ void eddy__process_end_job(struct pool *pool, struct eddy_job *job,
     enum eddy_outcome outcome, int result);
 /* May worker have one more job, with level jobs or fewer now? */
 bool eddy__process_takes_more(struct worker *worker, uint32_t level);
-/* After inside++ and whatever may end jobs or make room: the end of one may submit
- * the next one of a strand, which is dispatched when the outermost is left. */
+/* After inside++ and whatever may end jobs or make room: the end of one may
+ * submit a strand's next, which is dispatched when the outermost is left. */
 void eddy__process_leave(struct pool *pool);
 
 /* process_host.c */
@@ -166,8 +166,8 @@ void eddy__process_quit(struct worker *worker);   /* when it has no job */
 void eddy__process_retire(struct worker *worker); /* the same, and soon */
 void eddy__process_check(struct worker *worker);  /* is it late? */
 void eddy__process_hear(struct pool *pool);       /* all news there are */
-/* Stop the job in a slot, that worker runs, and nobody else's: those behind it are taken back
- * first.  -EALREADY: it has returned. */
+/* Stop the job in a slot, that worker runs, and nobody else's: those behind it
+ * are taken back first.  -EALREADY: it has returned. */
 int eddy__process_interrupt(
     struct worker *worker, uint32_t i, enum eddy_outcome why);
 
@@ -196,7 +196,7 @@ void *eddy__process_area(const struct worker *worker, uint32_t i);
 int eddy__process_pack(struct worker *worker, uint32_t i, struct eddy_job *job);
 int eddy__process_unpack(
     struct worker *worker, uint32_t i, struct eddy_job *job);
-/* At most limit of the bytes that have to come back yet.  True: that was all. */
+/* At most limit of the bytes yet to come back.  True: that was all. */
 bool eddy__process_copy_back(
     struct worker *worker, uint32_t i, struct eddy_job *job, size_t limit);
 

@@ -65,8 +65,8 @@ eddy__die_with(pid_t parent)
 		_exit(0); /* it died before */
 }
 
-/* Only these stay, as numbers that the limit keeps out of a job's reach where the
- * hard limit allows it. */
+/* Only these stay, as numbers that the limit keeps out of a job's reach where
+ * the hard limit allows it. */
 static void
 keep_only(int *fds, unsigned n)
 {

@@ -3,9 +3,9 @@
  * stall: a thread that looks at a loop from time to time.
  *
  * A loop that runs and does not sleep is busy, with the batch that it numbers.
- * When a look finds it busy with the same one as for a whole threshold, that is a
- * stall.  A look that comes late counts for no more than a quarter of it, so a
- * process that was stopped has none.  When the loop has been idle for a
+ * When a look finds it busy with the same one as for a whole threshold, that is
+ * a stall.  A look that comes late counts for no more than a quarter of it, so
+ * a process that was stopped has none.  When the loop has been idle for a
  * threshold, the thread sleeps until the loop begins or wakes.
  */
 #include "stall_impl.h"

@@ -257,7 +257,7 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
 		pthread_mutex_lock(&executor->lock);
 	}
-	/* Only a job is late: what is to be done after it does not take long. */
+	/* Only a job is late: what comes after it does not take long. */
 	while (strand->busy &&
 	       (strand->name == NULL || (deadline != 0 && r != -ETIMEDOUT)))
 		r = eddy__cond_wait(&strand->idle, &executor->lock,

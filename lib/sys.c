@@ -287,7 +287,7 @@ eddy__epoll_wait(int epoll, struct epoll_event *events, int n, int64_t duration,
 			return eddy__result(r, saved);
 		*coarse = true; /* before 5.11, or a container's filter */
 	}
-	/* Not epoll_wait: a point of cancellation costs, once there are threads. */
+	/* Not epoll_wait: a cancellation point costs when there are threads. */
 	return eddy__result(syscall(SYS_epoll_pwait, epoll, events, n,
 				milliseconds(duration), NULL, 0),
 	    saved);

@@ -24,7 +24,7 @@ struct rusage;
 struct sockaddr;
 struct stat;
 
-/* 0 or a count, or -errno of the failed call; errno is what was saved before. */
+/* 0 or a count, or -errno of the call that failed; errno is as saved. */
 int eddy__result(long r, int saved);
 
 /* Memory.  alloc zeroes; what is some whole cache lines long begins one. */
@@ -75,13 +75,13 @@ int eddy__ring(int eventfd); /* add one; saturated is rung */
 int eddy__timerfd(void);
 int eddy__timerfd_set(int timerfd, int64_t when); /* absolute; FOREVER: never */
 int eddy__socketpair(int ret_fds[2]);             /* SOCK_SEQPACKET */
-/* One message with n descriptors, at most FDS_MAX; -EAGAIN: not now.  recv: bytes,
- * 0 at the end; descriptors that are missing are -1, or -EMFILE. */
+/* One message with n descriptors, at most FDS_MAX; -EAGAIN: not now.  recv:
+ * bytes, 0 at the end; descriptors that are missing are -1, or -EMFILE. */
 enum { FDS_MAX = 17 };
 int eddy__send(int fd, const void *data, size_t size, const int *fds, int n);
 int eddy__recv(int fd, void *data, size_t size, int *ret_fds, int n);
-/* Memory that grows; then sealed at size, and if final as it is, for ever.  check:
- * it is, and has so much?  view: to be read only. */
+/* Memory that grows; then sealed at size, and if final as it is, for ever.
+ * check: it is, and has so much?  view: to be read only. */
 int eddy__memfd_open(const char *name);
 int eddy__memfd_grow(int fd, void **ret_p, size_t old_size, size_t size);
 int eddy__memfd_seal(int fd, size_t size, bool final);
@@ -144,10 +144,10 @@ int eddy__spawn(pid_t *ret_pid, const struct spawn *how);
 /* The status of a child that has ended; si_pid 0: it runs. */
 int eddy__reap(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage);
 int eddy__kill(pid_t pid, int signal);
-/* sys_thread.c.  Starts with every signal blocked but those that a fault raises. */
+/* sys_thread.c.  It starts with all signals blocked but those of faults. */
 int eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
-/* Who this thread is: pthread_self(), without the call where that is possible. */
+/* Who this thread is: pthread_self(), without a call where possible. */
 static inline uintptr_t
 eddy__self(void)
 {

@@ -2,9 +2,9 @@
 /*
  * trace: what a loop and its jobs did when, for a viewer.
  *
- * Events go to a ring; the oldest are lost.  Who submits, runs or hears of a job
- * writes, too, so there is a lock; and as a worker may be about to, the ring
- * lives as long as the loop.
+ * Events go to a ring; the oldest are lost.  Who submits, runs or hears of a
+ * job writes, too, so there is a lock; and as a worker may be about to, the
+ * ring lives as long as the loop.
  */
 #include <eddy/trace.h>
 

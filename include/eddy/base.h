@@ -34,7 +34,7 @@
 
 EDDY_HEADER_BEGIN_
 
-/* The version of the archive that was linked, as EDDY_VERSION is the header's. */
+/* The version of the linked archive, as EDDY_VERSION is the header's. */
 const char *eddy_version(void);
 
 /* The time now, in ns.  Costs one vDSO call. */

@@ -35,8 +35,8 @@ EDDY_ASYNC eddy_stat(
 EDDY_ASYNC eddy_rename(
     struct eddy_task *self, const char *from, const char *to);
 EDDY_ASYNC eddy_unlink(struct eddy_task *self, const char *path);
-/* How many names a directory has, without "." and "..".  They are in *ret_names,
- * one behind the other, each with its '\0'; free(3) that. */
+/* How many names a directory has, without "." and "..".  They are in
+ * *ret_names, one behind the other, each with its '\0'; free(3) that. */
 EDDY_ASYNC eddy_readdir(
     struct eddy_task *self, const char *path, char **ret_names);
 

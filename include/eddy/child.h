@@ -2,8 +2,8 @@
 /*
  * child: programs as child processes, known by a pidfd.
  *
- * The caller owns the struct and closes it.  SIGCHLD is not used, and no child is
- * waited for but these.  One thread at a time.
+ * The caller owns the struct and closes it.  SIGCHLD is not used, and no child
+ * is waited for but these.  One thread at a time.
  */
 #ifndef EDDY_CHILD_H
 #define EDDY_CHILD_H
@@ -16,8 +16,8 @@
 
 EDDY_HEADER_BEGIN_
 
-/* What a child has as its 0, 1 or 2: what we have, one of our descriptors (above
- * 0, borrowed), /dev/null, or one end of a new pipe. */
+/* What a child has as its 0, 1 or 2: what we have, one of our descriptors
+ * (above 0, borrowed), /dev/null, or one end of a new pipe. */
 #define EDDY_CHILD_INHERIT 0
 #define EDDY_CHILD_NULL    (-1)
 #define EDDY_CHILD_PIPE    (-2)
@@ -49,9 +49,9 @@ struct eddy_child {
 int eddy_child_spawn(
     struct eddy_child *child, const struct eddy_child_options *options);
 
-/* Await its end: the exit code (0 to 255), or -EOWNERDEAD when a signal ended it.
- * -ECHILD: somebody else has had its status, which is unknown.  Any number of
- * tasks of one loop; when one gives up, the child goes on. */
+/* Await its end: the exit code (0 to 255), or -EOWNERDEAD when a signal ended
+ * it.  -ECHILD: somebody else has had its status, which is unknown.  Any number
+ * of tasks of one loop; when one gives up, the child goes on. */
 EDDY_ASYNC eddy_child_wait(struct eddy_task *self, struct eddy_child *child);
 
 /* The same answer now; -EBUSY: it runs. */

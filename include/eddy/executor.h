@@ -36,7 +36,7 @@ enum eddy_outcome {
 };
 
 /* Job flags. */
-#define EDDY_JOB_NOWAIT    1u /* a full queue is -EAGAIN for awaiting tasks too */
+#define EDDY_JOB_NOWAIT    1u /* full: -EAGAIN for awaiting tasks too */
 #define EDDY_JOB_URGENT    2u /* before others; but one in eight is another */
 #define EDDY_JOB_INTERRUPT 4u /* asked to stop: the signal of its pool, too */
 #define EDDY_JOB_LONG      8u /* it is that of a struct eddy_long_job */
@@ -80,7 +80,7 @@ struct eddy_descriptors {
 	int out[EDDY_DESCRIPTORS]; /* what it returned: the caller closes */
 };
 
-/* A job that tells how far it is; on_progress gets the latest, on job's loop. */
+/* A job that tells how far it is: the latest to on_progress, on its loop. */
 struct eddy_long_job {
 	struct eddy_job job; /* with EDDY_JOB_LONG */
 	void (*on_progress)(
@@ -123,9 +123,9 @@ struct eddy_worker {
 };
 
 /* Make an executor: embed struct eddy_executor first and fill the table.  Later
- * the executor calls eddy_job_begin, fn and eddy_job_end; and when its queue has
- * room for n jobs again eddy_executor_room, which submits those that wait (so it
- * must not hold a lock that submit takes). */
+ * the executor calls eddy_job_begin, fn and eddy_job_end; and when its queue
+ * has room for n jobs again eddy_executor_room, which submits those that wait
+ * (so it must not hold a lock that submit takes). */
 struct eddy_executor_ops {
 	const char *name;
 	/* Any thread.  The only call that may refuse a job: -EAGAIN when full,
@@ -150,7 +150,7 @@ struct eddy_executor_ops {
 /* All private but ops. */
 struct eddy_executor {
 	const struct eddy_executor_ops *ops;
-	/* When nobody may need its memory any more; NULL: it is the caller's. */
+	/* When nobody needs its memory any more; NULL: it is the caller's. */
 	void (*destroy)(struct eddy_executor *executor);
 	uint32_t refs; /* any thread: until closed; jobs that were not heard */
 	const uint32_t *ours;       /* 0 in a forked child; or NULL */
@@ -165,8 +165,8 @@ struct eddy_executor {
 	uint32_t abandoned;         /* any thread */
 	const char **ret_names;     /* of eddy_executor_close_naming */
 	unsigned names;
-	/* Of a strand: what it is in front of; a job has ended, and (if true) the
-	 * next one or none is handed on after its outcome was published. */
+	/* Of a strand: what it is in front of; a job has ended, and (if true)
+	 * the next one or none is handed on after its outcome was published. */
 	struct eddy_executor *inner;
 	bool (*ended)(struct eddy_executor *executor, enum eddy_outcome outcome,
 	    struct eddy_job **ret_next);
@@ -186,7 +186,7 @@ void eddy_executor_fini(struct eddy_executor *executor);
 void eddy_executor_room(struct eddy_executor *executor, unsigned n);
 /* False: it was cancelled meanwhile; leave it alone. */
 bool eddy_job_begin(struct eddy_job *job);
-/* Publish the outcome, in any thread; the job is not the executor's any more. */
+/* Publish the outcome, in any thread; the job is the executor's no more. */
 void eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result);
 
 /* Run job on executor; done is called on loop with the outcome.  Any thread.
@@ -197,7 +197,7 @@ int eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
 
 /* Wait for a job that was submitted without a loop.  Its eddy_job_rc, or -ETIME
  * with outcome EDDY_NONE when the deadline (absolute ns) came first.  -EDEADLK:
- * asked inside a job of the same executor, or in the home thread of its pool. */
+ * asked inside a job of this executor, or in the home thread of its pool. */
 int eddy_job_wait(struct eddy_job *job, int64_t deadline);
 
 /* Take back a queued job (it never runs) or stop a running one: a process is
@@ -216,11 +216,12 @@ bool eddy_job_stop_requested(void);
 void *eddy_worker_state(void);
 
 /* Inside a job of a struct eddy_long_job: on_progress will see value or a later
- * one (and perhaps one of them twice) before the outcome.  -EINVAL: not inside such a job. */
+ * one (and perhaps one of them twice) before the outcome.  -EINVAL: not inside
+ * such a job. */
 int eddy_job_progress(int64_t value);
 
-/* Inside a job: descriptor i of those that go with it, lent until it returns; or
- * -EINVAL. */
+/* Inside a job: descriptor i of those that go with it, lent until it returns;
+ * or -EINVAL. */
 int eddy_job_fd(unsigned i);
 /* Inside a job: return fd with it.  Takes fd, if 0.  -ENOSPC; -EINVAL: the job
  * was submitted without descriptors. */
@@ -233,11 +234,11 @@ int eddy_job_return_fd(int fd);
 int eddy_job_on_stop(void (*stop)(void *), void *arg);
 
 /* Stop accepting, cancel what is queued, wait for what runs.  Frees the
- * executor: no other thread may be about to submit to it, or to cancel a job that
- * is not of its own loop (tasks and their timeouts are, at any time).  -ETIME:
- * jobs still run after duration ns; threads keep the pool's memory until they
- * leave, processes are killed.  -EDEADLK: called by a job of its own.  -EPERM:
- * in another thread than its home loop's, or than that of a drain. */
+ * executor: no other thread may be about to submit to it, or to cancel a job
+ * that is not of its own loop (tasks and their timeouts are, at any time).
+ * -ETIME: jobs still run after duration ns; threads keep the pool's memory
+ * until they leave, processes are killed.  -EDEADLK: called by a job of its
+ * own.  -EPERM: in another thread than its home loop's, or a drain's. */
 int eddy_executor_close(struct eddy_executor *executor, int64_t duration);
 
 /* The same; after -ETIME names has those of up to n jobs that still run, then

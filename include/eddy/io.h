@@ -2,12 +2,12 @@
 /*
  * io: tasks wait for descriptors.
  *
- * Each operation takes a plain descriptor, which stays the caller's; it tries the
- * system call and waits only when that would block.  A socket never blocks the
- * loop, whatever its mode; give other descriptors O_NONBLOCK.  No SIGPIPE is
- * raised.  -EPERM: a regular file, which is a matter for jobs; -EEXIST: another
- * waits for the same descriptor and direction; -ECANCELED: cancelled, or
- * eddy_close.  Sizes beyond INT_MAX count as that.
+ * Each operation takes a plain descriptor, which stays the caller's; it tries
+ * the system call and waits only when that would block.  A socket never blocks
+ * the loop, whatever its mode; give other descriptors O_NONBLOCK.  No SIGPIPE
+ * is raised.  -EPERM: a regular file, which is a matter for jobs; -EEXIST:
+ * another waits for the same descriptor and direction; -ECANCELED: cancelled,
+ * or eddy_close.  Sizes beyond INT_MAX count as that.
  */
 #ifndef EDDY_IO_H
 #define EDDY_IO_H
@@ -59,8 +59,8 @@ EDDY_ASYNC eddy_sendto(struct eddy_task *self, int fd, const void *data,
  * may be NULL.  -EMFILE: who calls stays in the queue. */
 EDDY_ASYNC eddy_accept(
     struct eddy_task *self, int fd, struct eddy_address *ret_peer);
-/* 0 when connected; after an error close fd.  -EAGAIN: a Unix socket whose queue
- * is full. */
+/* 0 when connected; after an error close fd.  -EAGAIN: a Unix socket whose
+ * queue is full. */
 EDDY_ASYNC eddy_connect(
     struct eddy_task *self, int fd, const struct eddy_address *to);
 
@@ -74,9 +74,9 @@ EDDY_ASYNC eddy_copy(struct eddy_task *self, int from, int to, size_t size);
  * there: which are. */
 EDDY_ASYNC eddy_poll(struct eddy_task *self, int fd, short events);
 
-/* op, but given up with -ECANCELED when the other end of fd is gone or will send
- * no more.  This is fd's reader meanwhile: op is given up with -EEXIST when
- * there is one, as where op itself reads fd; with -EINVAL inside another. */
+/* op, but given up with -ECANCELED when the other end of fd is gone or will
+ * send no more.  This is fd's reader meanwhile: op is given up with -EEXIST
+ * when there is one, as when op itself reads fd; with -EINVAL inside such. */
 EDDY_ASYNC eddy_until_hangup(struct eddy_task *self, int fd, eddy_async op);
 
 EDDY_HEADER_END_

@@ -53,8 +53,8 @@ int eddy_loop_open_version(struct eddy_loop **ret_loop,
     const struct eddy_loop_options *options, unsigned version);
 
 /* Free the loop, in any thread.  -EBUSY while it runs, or while it has tasks,
- * accepted jobs or process pools; armed timers, watches and posts are forgotten.
- * In a forked child it only drops descriptors and memory. */
+ * accepted jobs or process pools; armed timers, watches and posts are
+ * forgotten.  In a forked child it only drops descriptors and memory. */
 int eddy_loop_close(struct eddy_loop *loop);
 
 /* Turn until stopped, or until nothing is armed, in flight or held: 0. */
@@ -69,8 +69,8 @@ int eddy_loop_step(struct eddy_loop *loop, int64_t duration);
  * loop's own: only to be waited for. */
 int eddy_loop_fd(struct eddy_loop *loop);
 
-/* The same as a time, for those that wait with a timeout: when the next timer is
- * due (absolute ns, CLOCK_MONOTONIC); 0: now; or EDDY_FOREVER. */
+/* The same as a time, for those that wait with a timeout: when the next timer
+ * is due (absolute ns, CLOCK_MONOTONIC); 0: now; or EDDY_FOREVER. */
 int64_t eddy_loop_deadline(struct eddy_loop *loop);
 
 /* Make eddy_loop_run return after the batch at hand (or the next one). */

@@ -13,15 +13,15 @@
 
 EDDY_HEADER_BEGIN_
 
-/* A socket that listens on the first address that can be had; host NULL: on all,
- * of IPv6 and IPv4, if there are both.  Service "0": any port.  -EADDRINUSE also
- * for a path that is there. */
+/* A socket that listens on the first address that can be had; host NULL: on
+ * all, of IPv6 and IPv4, if there are both.  Service "0": any port.
+ * -EADDRINUSE also for a path that is there. */
 EDDY_ASYNC eddy_net_listen(
     struct eddy_task *self, const char *host, const char *service, int backlog);
 
-/* A socket that is connected to the first address that answers: IPv6 and IPv4 in
- * turn, the next one after 250 ms or a failure (RFC 8305), 8 at most.  The last
- * error when none does.  host NULL: this machine. */
+/* A socket that is connected to the first address that answers: IPv6 and IPv4
+ * in turn, the next one after 250 ms or a failure (RFC 8305), 8 at most.  The
+ * last error when none does.  host NULL: this machine. */
 EDDY_ASYNC eddy_net_connect(
     struct eddy_task *self, const char *host, const char *service);
 

@@ -30,13 +30,13 @@ EDDY_ASYNC eddy_offload_owned_bytes(struct eddy_task *self,
     struct eddy_executor *executor, eddy_job_fn *fn, void *ref, size_t size,
     void (*drop)(void *));
 
-/* Await fn(&array[i]) for i = 0 to n - 1, each of size bytes, at most at_most of
- * them at a time.  0, or the first failure, after which no more begin. */
+/* Await fn(&array[i]) for i = 0 to n - 1, each of size bytes, at most at_most
+ * of them at a time.  0, or the first failure, after which no more begin. */
 EDDY_ASYNC eddy_map(struct eddy_task *self, struct eddy_executor *executor,
     eddy_job_fn *fn, void *array, size_t n, size_t size, unsigned at_most);
 
-/* The executor that NULL stands for, to have its stats, or a strand over it.  It
- * is closed with the loop.  Loop thread; -ENOMEM and the like. */
+/* The executor that NULL stands for, to have its stats, or a strand over it.
+ * It is closed with the loop.  Loop thread; -ENOMEM and the like. */
 int eddy_loop_executor(
     struct eddy_loop *loop, struct eddy_executor **ret_executor);
 
@@ -44,9 +44,10 @@ int eddy_loop_executor(
 EDDY_ASYNC eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
     struct eddy_job *job);
 
-/* Refuse jobs from now on (-ESHUTDOWN) and await the outcomes of those that were
- * accepted; the executor (not NULL) stays open.  -ETIME: not within duration ns;
- * one may go on.  -ESHUTDOWN: closed meanwhile.  -EBUSY: a drain is under way. */
+/* Refuse jobs from now on (-ESHUTDOWN) and await the outcomes of those that
+ * were accepted; the executor (not NULL) stays open.  -ETIME: not within
+ * duration ns; one may go on.  -ESHUTDOWN: closed meanwhile.  -EBUSY: a drain
+ * is under way. */
 EDDY_ASYNC eddy_executor_drain(
     struct eddy_task *self, struct eddy_executor *executor, int64_t duration);
 

@@ -19,16 +19,16 @@ EDDY_HEADER_BEGIN_
 struct eddy_zygote; /* opaque */
 
 /* Fork the zygote: after configuration and the drop of privileges, before the
- * first thread and big allocations.  -EDEADLK: this process has threads (one
- * of them may hold a lock for ever in the child); EDDY_FORK_THREADED insists. */
+ * first thread and big allocations.  -EDEADLK: this process has threads (one of
+ * them may hold a lock for ever in the child); EDDY_FORK_THREADED insists. */
 int eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags);
 #define EDDY_FORK_THREADED 1u
 
 /* End it and whatever it still has.  -EBUSY while a pool uses it. */
 int eddy_zygote_close(struct eddy_zygote *zygote);
 
-/* Jobs may take descriptors along and return some, and the outputs of transforms
- * exceed a slot: for one more socket for each worker. */
+/* Jobs may take descriptors along and return some, and the outputs of
+ * transforms exceed a slot: for one more socket for each worker. */
 #define EDDY_PASS_DESCRIPTORS 2u
 
 struct eddy_process_pool_options {
@@ -51,7 +51,7 @@ struct eddy_process_pool_options {
 	int64_t boot_limit; /* ns for a worker to get that far; 0: none */
 	int64_t
 	    grace; /* ns from asking a job to stop to SIGKILL; 0: not asked */
-	/* A worker is replaced when it is idle and beyond one of these; 0: none. */
+	/* An idle worker beyond one of these is replaced; 0: none. */
 	unsigned max_jobs;
 	size_t max_rss;   /* bytes, of the most it ever had */
 	int64_t lifetime; /* ns */
@@ -77,8 +77,8 @@ int eddy_process_pool_open(struct eddy_executor **ret_executor,
 /* Give job an idle worker, and size bytes in the memory of that as its arg, so
  * that nothing is copied either way: fill them in, submit, and read the result
  * there; then submit again, or release.  What a worker can still write is to be
- * read once only, unless it is trusted.  -EAGAIN: no worker is idle.  Home thread
- * of a loop of the caller's.  -EBUSY: the job is out. */
+ * read once only, unless it is trusted.  -EAGAIN: no worker is idle.  Home
+ * thread of a loop of the caller's.  -EBUSY: the job is out. */
 int eddy_job_reserve(
     struct eddy_executor *executor, struct eddy_job *job, uint32_t size);
 /* Before the close, and not while job is out.  Its arg is NULL then. */

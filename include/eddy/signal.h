@@ -35,14 +35,14 @@ struct eddy_signal {
 void eddy_signal_init(struct eddy_signal *signal, eddy_signal_fn *fn);
 
 /* Be told of each signal in set from now on, or change the set.  It is blocked
- * in this thread.  -EBUSY: another thread of this process has not blocked it and
- * might take it; -ECHILD: forked child. */
+ * in this thread.  -EBUSY: another thread of this process has not blocked it
+ * and might take it; -ECHILD: forked child. */
 int eddy_signal_start(
     struct eddy_loop *loop, struct eddy_signal *signal, uint64_t set);
 
-/* Be told no more; tasks that wait are answered -ECANCELED.  A signal that nobody
- * has started any more is unblocked, unless it was blocked before.  0 also when
- * it was stopped. */
+/* Be told no more; tasks that wait are answered -ECANCELED.  A signal that
+ * nobody has started any more is unblocked, unless it was blocked before.  0
+ * also when it was stopped. */
 int eddy_signal_stop(struct eddy_loop *loop, struct eddy_signal *signal);
 
 /* Await one: its number; also when it came since the start or the last await.

@@ -6,8 +6,8 @@
  * served in FIFO order and what they are given is handed to them directly, so
  * nobody overtakes and a cancelled waiter loses nothing: either it has it and
  * the await says 0, or it never left the others' hands.  Where tasks wait, a
- * call from another thread is -EPERM.  Any thread may complete a future and push
- * to a mailbox.  All are the caller's storage.
+ * call from another thread is -EPERM.  Any thread may complete a future and
+ * push to a mailbox.  All are the caller's storage.
  */
 #ifndef EDDY_SYNC_H
 #define EDDY_SYNC_H
@@ -59,8 +59,8 @@ struct eddy_condition {
 };
 
 void eddy_condition_init(struct eddy_condition *condition);
-/* Release mutex, wait for a signal, and hold mutex again when this ends, however
- * it ends.  mutex may be NULL: between two awaits a task is alone anyway. */
+/* Release mutex, wait for a signal, and hold mutex again when this ends,
+ * however it ends.  mutex may be NULL: between two awaits a task is alone. */
 EDDY_ASYNC eddy_condition_wait(struct eddy_task *self,
     struct eddy_condition *condition, struct eddy_semaphore *mutex);
 /* Wake at most n waiters.  How many there were. */

@@ -38,7 +38,7 @@ typedef void eddy_task_done_fn(struct eddy_loop *loop, struct eddy_task *task);
 
 /* Where a task stands; one static record for each await. */
 struct eddy_site {
-	void *resume;           /* private: label; NULL before the first await */
+	void *resume;           /* private: label; NULL at first */
 	const char *func, *file;
 	const char *text;       /* the operation as written */
 	int line;
@@ -162,7 +162,7 @@ struct eddy_task {
 		assign eddy_me_->rc; } \
 	} while (0)
 
-/* EDDY_TRY(op) or EDDY_TRY(lhs, op): await, and leave with a negative result. */
+/* EDDY_TRY(op), EDDY_TRY(lhs, op): await; leave with a negative result. */
 #define EDDY_TRY(...) EDDY_PICK_(__VA_ARGS__, EDDY_TRY2_, EDDY_TRY1_, ) \
 	(#__VA_ARGS__, __VA_ARGS__)
 #define EDDY_PICK_(a, b, macro, ...) macro

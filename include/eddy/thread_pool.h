@@ -23,7 +23,7 @@ struct eddy_thread_pool_options {
 	const char
 	    *name; /* of threads: 10 bytes, then "-1" ...; NULL: "eddy" */
 	/* In each worker before its first job and after its last; init is
-	 * borrowed until close.  < 0: this worker cannot be had; may be NULL. */
+	 * borrowed until close.  < 0: this one cannot be had; may be NULL. */
 	int (*worker_open)(void *init, void **ret_state);
 	void (*worker_close)(void *state);
 	void *init;

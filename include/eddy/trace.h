@@ -17,8 +17,8 @@ EDDY_HEADER_BEGIN_
  * of before is dropped.  -EBUSY: it is on.  Loop thread. */
 int eddy_trace_start(struct eddy_loop *loop, unsigned n);
 
-/* Record no more.  What there is stays until the loop is closed.  0 also when it
- * was off.  Loop thread. */
+/* Record no more.  What there is stays until the loop is closed.  0 also when
+ * it was off.  Loop thread. */
 int eddy_trace_stop(struct eddy_loop *loop);
 
 /* Write the record to fd, in all or -errno.  -ENOENT: there is none.  Loop

@@ -33,10 +33,10 @@ struct eddy_watch {
 void eddy_watch_init(
     struct eddy_watch *watch, int fd, eddy_watch_fn *fn, unsigned flags);
 
-/* Wait for events (EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET ...), or change what a
- * started watch waits for.  EPOLLOUT makes it the descriptor's writer, anything
- * else its reader.  -EEXIST: there is one already, a watch or a task; -EPERM also
- * for a regular file (always ready); -ECHILD: forked child. */
+/* Wait for events (EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET ...), or change what
+ * a started watch waits for.  EPOLLOUT makes it the descriptor's writer,
+ * anything else its reader.  -EEXIST: there is one already, a watch or a task;
+ * -EPERM also for a regular file (always ready); -ECHILD: forked child. */
 int eddy_watch_start(
     struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events);
 
