@@ -254,7 +254,8 @@ $(B)/check_simulate: $(B)/test/simulate/kernel.o $(B)/test/simulate/model.o
 $(B)/faulty.o: $(B)/libeddy.a test/fault.c test/calls.sh
 	$(call say,LD)$(CC) -r -nostdlib -o $@ -Wl,--whole-archive $< \
 	    $$(test/calls.sh | sed 's/^/-Wl,--wrap=/')
-$(B)/check_fault: $(B)/faulty.o $(B)/test/fault.o
+$(B)/check_fault: $(B)/faulty.o $(B)/test/fault.o \
+	$(patsubst %.c,$(B)/%.o,$(wildcard test/fault/*.c))
 
 check-%: $(B)/check_%
 	$<
@@ -382,8 +383,8 @@ html:
 format:
 	$(CLANG_FORMAT) -i $(filter-out %/task.h,$(headers)) include/eddy.h \
 	    lib/*.[ch] test/*.[ch] bench/*.[ch] bench/peers/*.[ch] \
-	    test/hosts/*.[ch] test/fuzz/*.[ch] test/shim/*.h \
-	    test/simulate/*.[ch]
+	    test/fault/*.[ch] test/hosts/*.[ch] test/fuzz/*.[ch] \
+	    test/shim/*.h test/simulate/*.[ch]
 
 tags:
 	@mkdir -p build

@@ -95,6 +95,6 @@ fi
 # Format; task.h keeps its macros by hand.
 if have "$CLANG_FORMAT"; then
 	$CLANG_FORMAT -n -Werror $(ls include/eddy.h include/eddy/*.h lib/*.[ch] \
-	    test/*.[ch] test/fuzz/*.[ch] test/simulate/*.[ch] test/hosts/*.[ch] bench/*.[ch] | grep -v task.h) 2>&1 | head -20 | grep . && wrong "format"
+	    test/*.[ch] test/fault/*.[ch] test/fuzz/*.[ch] test/simulate/*.[ch] test/hosts/*.[ch] bench/*.[ch] | grep -v task.h) 2>&1 | head -20 | grep . && wrong "format"
 fi
 exit $bad
