@@ -84,9 +84,8 @@ eddy_child_spawn(
 	if (r == 0)
 		r = follow(child);
 	for (i = 0; i < 3; i++) {
-		if (how.fds[i] >= 0)
-			eddy__close(how.fds[i]);
-		if (r < 0 && ours[i] >= 0)
+		eddy__close(how.fds[i]);
+		if (r < 0)
 			eddy__close(ours[i]);
 	}
 	if (r < 0) {
@@ -179,8 +178,7 @@ eddy_child_close(struct eddy_child *child)
 {
 	if (eddy_child_reap(child) == -EBUSY || !list_empty(&child->waiters))
 		return -EBUSY;
-	if (child->pidfd >= 0)
-		eddy__close(child->pidfd);
+	eddy__close(child->pidfd);
 	child->pidfd = -1;
 	return 0;
 }

@@ -50,12 +50,9 @@ eddy__process_release(struct worker *worker)
 	struct pool *pool = worker->pool;
 
 	eddy_watch_stop(pool->home, &worker->bell);
-	if (worker->bell.fd >= 0)
-		eddy__close(worker->bell.fd);
-	if (worker->pidfd >= 0)
-		eddy__close(worker->pidfd);
-	if (worker->mail >= 0)
-		eddy__close(worker->mail);
+	eddy__close(worker->bell.fd);
+	eddy__close(worker->pidfd);
+	eddy__close(worker->mail);
 	pool->stats.workers -= worker->pid != 0;
 	eddy__process_clear(pool, worker);
 	if (last.reserved != NULL) {
@@ -97,12 +94,11 @@ static int
 make_channel(struct pool *pool, struct worker *worker)
 {
 	const struct eddy_process_pool_options *options = &pool->options;
-	int r, memfd = eddy__memfd_open("eddy-channel");
+	int memfd = eddy__memfd_open("eddy-channel"), r = memfd;
 	void *memory = NULL;
 
-	if (memfd < 0)
-		return memfd;
-	r = eddy__memfd_seal(memfd, pool->channel_size, false);
+	if (r >= 0)
+		r = eddy__memfd_seal(memfd, pool->channel_size, false);
 	if (r == 0)
 		r = eddy__map(&memory, memfd, pool->channel_size);
 	if (r < 0) {
@@ -143,10 +139,8 @@ spawn(struct pool *pool, struct worker *worker)
 	if (r >= 0)
 		r = eddy__send(
 		    pool->link, &order, sizeof(order), fds, (int)order.fds);
-	if (fds[FD_CHANNEL] >= 0)
-		eddy__close(fds[FD_CHANNEL]);
-	if (mails[1] >= 0)
-		eddy__close(mails[1]);
+	eddy__close(fds[FD_CHANNEL]);
+	eddy__close(mails[1]);
 	worker->generation = ++pool->generation;
 	if (r < 0) {
 		eddy__process_release(worker);

@@ -185,7 +185,6 @@ eddy__process_unpack(struct worker *worker, uint32_t i, struct eddy_job *job)
 		memcpy(part->fds->out, fds, mine * sizeof(*fds));
 	}
 	for (k = mine; k < n; k++)
-		if (fds[k] >= 0)
-			eddy__close(fds[k]);
+		eddy__close(fds[k]);
 	return r;
 }

@@ -213,8 +213,7 @@ disconnect(struct pool *pool, bool child)
 	}
 	stop_watch(pool, &pool->link_watch, child);
 	stop_watch(pool, &pool->clock, child);
-	if (pool->clock.fd >= 0)
-		eddy__close(pool->clock.fd);
+	eddy__close(pool->clock.fd);
 	if (pool->link >= 0)
 		eddy__zygote_unlink(pool->zygote, pool->link);
 	if (pool->options.zygote == NULL && pool->zygote != NULL)

@@ -113,8 +113,7 @@ spawn(struct server *server, struct zygote_message *order, const int *fds)
 	order->op = pid > 0 ? Z_SPAWNED : Z_FAILED;
 	order->pid = order->error = pid;
 	tell(server, order, pidfd);
-	if (pidfd >= 0)
-		eddy__close(pidfd);
+	eddy__close(pidfd);
 }
 
 /* What makes a zygote of a fresh child. */
@@ -147,8 +146,7 @@ obey(struct server *server)
 		return true;
 	}
 	for (i = 0; i < FD_COUNT; i++)
-		if (fds[i] >= 0)
-			eddy__close(fds[i]);
+		eddy__close(fds[i]);
 	return true;
 }
 

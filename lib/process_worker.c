@@ -110,8 +110,7 @@ static void
 close_all(const int *fds, unsigned n)
 {
 	while (n-- > 0)
-		if (fds[n] >= 0)
-			eddy__close(fds[n]);
+		eddy__close(fds[n]);
 }
 
 /* Beyond the slot: memory that the host will map. */
@@ -129,7 +128,7 @@ grow(struct eddy_output *output, size_t room)
 	        ? fd
 	        : eddy__memfd_grow(fd, &data, first ? 0 : output->room, room);
 	if (r < 0) {
-		if (first && fd >= 0)
+		if (first)
 			eddy__close(fd);
 		return r;
 	}

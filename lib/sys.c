@@ -97,7 +97,7 @@ CALL(peek, (const void *from, void *to, size_t size),
 CALL(gettid, (void), syscall(SYS_gettid))
 CALL(tgkill, (pid_t tid, int signal),
     syscall(SYS_tgkill, getpid(), tid, signal))
-CALL(close, (int fd), close(fd))
+CALL(close, (int fd), fd < 0 ? (errno = EBADF, -1) : close(fd))
 CALL(create, (const char *path, int flags, mode_t mode),
     RETRY(open(path, flags | O_CLOEXEC, mode)))
 CALL(pread, (int fd, void *data, size_t size, off_t offset),

@@ -55,8 +55,7 @@ eddy__slurp(const char *path, char *to, size_t size)
 	int fd = eddy__open(path, O_RDONLY);
 	int n = fd >= 0 ? eddy__read(fd, to, size - 1) : fd;
 
-	if (fd >= 0)
-		eddy__close(fd);
+	eddy__close(fd);
 	to[n > 0 ? n : 0] = '\0';
 	return n;
 }
