@@ -62,18 +62,14 @@ struct question {
 	struct addrinfo hints, *list;
 };
 
-/* Either of the two below, with its arguments. */
+/* Either of the two below. */
 struct ask {
 	struct eddy_task task;
 	eddy_job_fn *fn;
-	const char *host, *service;
-	const struct addrinfo *hints;
-	struct addrinfo **ret_list;
-	const struct eddy_address *address;
-	int flags;
+	struct addrinfo **ret_list; /* or */
 	struct eddy_name *ret_name;
 	struct eddy_executor *pool;
-	struct question *question; /* NULL: left to the thread */
+	struct question asked, *question; /* a copy; NULL: the thread has it */
 };
 
 static int
@@ -116,22 +112,10 @@ copy(char *to, size_t size, const char *from)
 static int
 prepare(struct ask *f)
 {
-	struct question *q = f->question = eddy__alloc(sizeof(*q));
-
-	if (q == NULL)
+	f->question = eddy__alloc(sizeof(*f->question));
+	if (f->question == NULL)
 		return -ENOMEM;
-	if (!copy(q->name.host, sizeof(q->name.host), f->host) ||
-	    !copy(q->name.service, sizeof(q->name.service), f->service))
-		return -ENAMETOOLONG;
-	q->host = f->host != NULL;
-	q->service = f->service != NULL;
-	q->flags = f->flags;
-	if (f->hints != NULL)
-		q->hints = *f->hints;
-	if (f->address != NULL)
-		q->address = *f->address;
-	if (q->address.size > sizeof(q->address.name))
-		return -EINVAL;
+	*f->question = f->asked;
 	return eddy__loop_pool(f->task.loop, POOL_OF_NAMES, &f->pool);
 }
 
@@ -168,12 +152,16 @@ EDDY_ASYNC
 eddy_getaddrinfo(struct eddy_task *self, const char *host, const char *service,
     const struct addrinfo *hints, struct addrinfo **ret_list)
 {
-	struct ask how = {.fn = find_addresses,
-	    .host = host,
-	    .service = service,
-	    .hints = hints,
-	    .ret_list = ret_list};
+	struct ask how = {.fn = find_addresses, .ret_list = ret_list};
+	struct question *q = &how.asked;
 
+	q->host = host != NULL;
+	q->service = service != NULL;
+	if (hints != NULL)
+		q->hints = *hints;
+	if (!copy(q->name.host, sizeof(q->name.host), host) ||
+	    !copy(q->name.service, sizeof(q->name.service), service))
+		return eddy_complete(self, -ENAMETOOLONG);
 	return start(self, &how);
 }
 
@@ -182,9 +170,10 @@ eddy_getnameinfo(struct eddy_task *self, const struct eddy_address *address,
     int flags, struct eddy_name *ret_name)
 {
 	struct ask how = {.fn = find_name,
-	    .address = address,
-	    .flags = flags,
-	    .ret_name = ret_name};
+	    .ret_name = ret_name,
+	    .asked = {.flags = flags, .address = *address}};
 
-	return start(self, &how);
+	return address->size > sizeof(address->name)
+	           ? eddy_complete(self, -EINVAL)
+	           : start(self, &how);
 }
