@@ -2,11 +2,11 @@
 /*
  * door: where other threads hand things to a loop.
  *
- * A stack that any thread pushes to and the loop empties at once, a box for each
- * thread that has many, and an eventfd that is written only when the loop sleeps
- * and never read (edge-triggered).  Sleeping is a node in the stack, put there
- * only while all is empty: who pushes onto it or takes it out rings.  The door
- * outlives its loop for as long as somebody may still ring it.
+ * A stack that any thread pushes to and the loop empties at once, a box for
+ * each thread that has many, and an eventfd that is written only when the loop
+ * sleeps and never read (edge-triggered).  Sleeping is a node in the stack, put
+ * there only while all is empty: who pushes onto it or takes it out rings.  The
+ * door outlives its loop for as long as somebody may still ring it.
  */
 #ifndef EDDY_DOOR_H
 #define EDDY_DOOR_H
@@ -35,7 +35,7 @@ struct outbox {
 	uintptr_t owner;                  /* any thread: the last one */
 };
 
-/* The loop looks at the first line all the time, who rings writes the second. */
+/* The loop always looks at the first line; who rings writes the second. */
 struct door {
 	struct eddy_ready *stack; /* any thread; newest first; or &asleep */
 	struct outbox *boxes;     /* any thread; they stay */

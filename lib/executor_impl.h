@@ -155,8 +155,8 @@ job_expired(const struct eddy_job *job)
 static inline void
 executor_room(struct eddy_executor *executor, unsigned n)
 {
-	/* Between room that was made, by a read-modify-write or with a lock, and
-	 * this look; pairs with the lock of who counts itself, then tries. */
+	/* Between room that was made, by a read-modify-write or with a lock,
+	 * and this look; pairs with the lock of who first counts itself. */
 	A_FENCE_BEHIND(&executor->waiting);
 	if (A_LOAD(&executor->waiting) != 0)
 		eddy__executor_serve(executor, n);
@@ -204,8 +204,8 @@ job_settle(struct eddy_job *job, enum eddy_outcome outcome, int result)
 	A_STORE(&job->result, result); /* a cancel may look, in vain */
 }
 
-/* Where a thread tells of outcomes: at the door of the last one, which it holds,
- * and by an outbox of its own there, if it has many. */
+/* Where a thread tells of outcomes: at the door of the last one, which it
+ * holds, and by an outbox of its own there, if it has many. */
 struct outlet {
 	struct door *door;      /* or NULL */
 	struct outbox *box;     /* or NULL */
@@ -232,8 +232,8 @@ int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);
 void eddy__executor_hold(struct eddy_executor *executor);
 void eddy__executor_drop(struct eddy_executor *executor);
 
-/* With the lock: one that waited is on its way, or will never be.  True: the last
- * one of an executor that is to be drained. */
+/* With the lock: one that waited is on its way, or will never be.  True: the
+ * last one of an executor that is to be drained. */
 bool eddy__executor_unwait(struct eddy_executor *executor);
 
 /* Does this thread run a job of executor, or of a strand in front of it? */
@@ -252,7 +252,7 @@ int eddy__transform_run(void *arg);
  * Its place for the job that it runs, if any. */
 struct inside *eddy__worker_enter(void *state, struct report *report, int bell);
 
-/* Before its outcome is published: its hooks, and it, are not called any more. */
+/* Before its outcome is published: its hooks are not called any more. */
 void eddy__job_unhook(void);
 static inline void
 eddy__inside_leave(struct inside *inside)
@@ -278,8 +278,8 @@ void eddy__job_stop(void (**ret_stop)(void *), void **ret_arg);
 /* When that was, ns; or 0. */
 int64_t eddy__job_since(int stamp);
 
-/* As ops->workers: behind count entries the jobs of queue, which have their stamp
- * as result.  The new count. */
+/* As ops->workers: behind count entries the jobs of queue, which have their
+ * stamp as result.  The new count. */
 unsigned eddy__list_jobs(const struct eddy_ready *queue,
     struct eddy_worker *ret_workers, unsigned count, unsigned n);
 

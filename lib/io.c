@@ -156,8 +156,8 @@ try_socket(struct eddy_task *task, const struct io_op *op)
 }
 
 /* What is no socket.  Armed first, which fails for a regular file; and if its
- * mode would let it block, only when it is ready, and no more than a pipe that is
- * ready must take. */
+ * mode would let it block, only when it is ready, and no more than a pipe that
+ * is ready must take. */
 static int
 try_other(struct eddy_task *task, const struct io_op *op)
 {

@@ -59,8 +59,8 @@ eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
 	pthread_mutex_unlock(&executor->lock);
 }
 
-/* Set what is called; more: than now.  What was there is called all the same when
- * somebody is about to.  A job that runs is in no list: its node tells where. */
+/* Set what is called; more: than now.  What was there is called all the same
+ * when somebody is about to.  A running job is in no list: its node tells. */
 static int
 hook(struct inside changed, bool more)
 {

@@ -79,7 +79,7 @@ eddy__door_drop(struct door *door)
 	eddy__free(door);
 }
 
-/* Take a box, if it was ours, or is empty: so outcomes of a thread stay in order. */
+/* Take a box that was ours, or is empty: outcomes of a thread stay in order. */
 static bool
 take_box(struct outbox *box, bool ours)
 {
@@ -302,7 +302,7 @@ eddy__loop_next(struct eddy_loop *loop)
 	return next < loop->verify_at ? next : loop->verify_at;
 }
 
-/* The last batch is over, by now at least: told by whoever reads the clock next. */
+/* The last batch is over by now: told by whoever reads the clock next. */
 static void
 note_turn(struct eddy_loop *loop, int64_t now)
 {
@@ -334,7 +334,7 @@ patience(struct eddy_loop *loop, int64_t duration)
 	return next - now < duration ? next - now : duration;
 }
 
-/* Outcomes and posts may come soon: wait awake for a while.  What is left to sleep. */
+/* Outcomes and posts may come soon: wait awake.  What is left to sleep. */
 static int64_t
 spin(struct eddy_loop *loop, int64_t duration)
 {

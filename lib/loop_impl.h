@@ -292,7 +292,7 @@ void eddy__door_ring(struct door *door);
 /* Push and ring; for threads of the library, which exist in no forked child. */
 void eddy__door_send(struct door *door, struct eddy_ready *node);
 
-/* timer.c.  A task's alarm (way & OF_TASK) calls eddy__task_ring with its due. */
+/* timer.c.  A task's alarm (OF_TASK) calls eddy__task_ring with its due. */
 int eddy__alarm_start(struct eddy_loop *loop, struct eddy_alarm *alarm,
     int64_t deadline, int way);
 void eddy__alarm_stop(struct eddy_loop *loop, struct eddy_alarm *alarm);
@@ -301,21 +301,21 @@ int64_t eddy__alarm_next(struct heap *heap); /* or EDDY_FOREVER */
 void eddy__alarm_collect(
     struct eddy_loop *loop, struct heap *heap, int64_t now);
 
-/* watch.c: events with our tags, to who waits for them unless they are stale. */
+/* watch.c: events with our tags, unless stale, to who waits for them. */
 void eddy__watch_collect(
     struct eddy_loop *loop, const struct epoll_event *event, int n);
 /* At verify_at: is what has been waited for so long still in the epoll? */
 void eddy__watch_verify(struct eddy_loop *loop);
 /* Have epoll report edges of fd for these too; anew: also what is there. */
 int eddy__watch_arm(struct eddy_loop *loop, int fd, uint32_t events, bool anew);
-/* A task waits, for which a system call said EAGAIN, to read (side 0) or to write
- * (1).  -EEXIST: another does. */
+/* A task waits, for which a system call said EAGAIN, to read (side 0) or to
+ * write (1).  -EEXIST: another does. */
 int eddy__watch_wait(
     struct eddy_loop *loop, struct eddy_ready *waiter, int fd, int side);
 void eddy__watch_leave(struct eddy_loop *loop, int fd, int side);
-/* A read got less than it had room for.  The end may be behind that: only its own
- * event would tell, and not twice.  SCM_RIGHTS and urgent bytes may make a read
- * short, too; then verify finds the rest. */
+/* A read got less than it had room for.  The end may be behind that: only its
+ * own event would tell, and not twice.  SCM_RIGHTS and urgent bytes may make a
+ * read short, too; then verify finds the rest. */
 static inline void
 eddy__watch_drained(struct eddy_loop *loop, int fd)
 {

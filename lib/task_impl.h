@@ -53,8 +53,8 @@ int eddy__task_watch(struct eddy_task *task, int fd, uint32_t events);
 int eddy__task_follow(struct eddy_task *task, struct eddy_ready *followers);
 struct eddy_task *eddy__task_that_follows(struct eddy_ready *follower);
 
-/* A walk of the tree: the first below a task, what it calls before its children;
- * and who comes after all below it, how deep below root.  NULL: nobody. */
+/* A walk of the tree: the first below a task, what it calls before its
+ * children; and who comes after all below it, how deep below root; or NULL. */
 struct eddy_task *eddy__task_below(const struct eddy_task *task);
 struct eddy_task *eddy__task_after(
     const struct eddy_task *root, const struct eddy_task *task, int *depth);

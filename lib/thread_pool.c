@@ -345,8 +345,8 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	return 0;
 }
 
-/* With the lock: wait until all workers have left and all corks are drawn.  Only
- * jobs and turns are late: workers that have none leave at once. */
+/* With the lock: wait until all workers have left and all corks are drawn.
+ * Only jobs and turns are late: workers that have none leave at once. */
 static int
 wait_for_leave(struct pool *pool, int64_t duration)
 {

@@ -144,8 +144,8 @@ publish(struct worker *worker, struct eddy_job *job, bool more)
 		eddy__door_send(door, &job->ready);
 }
 
-/* behind: a read-modify-write.  Pairs with door_park: it sees what was put, or we
- * that it is asleep. */
+/* behind: a read-modify-write.  Pairs with door_park: it sees what was put, or
+ * we that it is asleep. */
 static inline void
 rouse(struct worker *worker, bool behind)
 {
@@ -290,9 +290,9 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 
 /* Resting. */
 
-/* One job after another that we could wait for awake, but for the scheduler, which
- * has put us behind who brings them and leaves us there: move off.  With more
- * jobs about it knows better. */
+/* One job after another that we could wait for awake, but for the scheduler,
+ * which has put us behind who brings them and leaves us there: move off.  With
+ * more jobs about it knows better. */
 static void
 move_aside(struct pool *pool, struct worker *worker)
 {

@@ -4,9 +4,9 @@
  *
  * An entry may be out of date: a restart to a later deadline only writes the
  * alarm, a stop only leaves the entry to the heap's nobody.  Such entries are
- * mended or dropped when they come up or stand in the way; until then they count
- * as before all others of their deadline, which keeps those in order.  A loop
- * with a virtual clock has a second heap, for what must happen in real time.
+ * mended or dropped when they come up or stand in the way; until then they
+ * count as before all others of their deadline, which keeps those in order.  A
+ * loop with a virtual clock has a second heap, for what is due in real time.
  */
 #include <eddy/timer.h>
 

@@ -2,10 +2,10 @@
 /*
  * watch: the loop's table by descriptor: who waits for what.
  *
- * Tasks use edges: they wait only after a system call said EAGAIN, so what epoll
- * was told once holds for the next wait too.  An event carries the descriptor and
- * the generation of its entry; one that a copy of a closed descriptor still
- * sends finds nobody.
+ * Tasks use edges: they wait only after a system call said EAGAIN, so what
+ * epoll was told once holds for the next wait too.  An event carries the
+ * descriptor and the generation of its entry; one that a copy of a closed
+ * descriptor still sends finds nobody.
  */
 #include <eddy/watch.h>
 
