@@ -191,8 +191,7 @@ eddy__listen(int fd, const struct sockaddr *at, unsigned size, int backlog)
 {
 	int saved = errno, on = 1, off = 0;
 
-	if (at->sa_family != AF_UNIX)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (at->sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
 	return eddy__result(
@@ -297,11 +296,10 @@ int
 eddy__poll(struct pollfd *fds, int n, int64_t duration)
 {
 	int64_t deadline = eddy_after(duration);
-	int saved = errno, r;
+	int saved = errno;
+	long r = RETRY(
+	    poll(fds, (nfds_t)n, milliseconds(eddy__left(deadline))));
 
-	do
-		r = poll(fds, (nfds_t)n, milliseconds(eddy__left(deadline)));
-	while (r < 0 && errno == EINTR);
 	return eddy__result(r, saved);
 }
 
@@ -350,12 +348,9 @@ eddy__is_stream(int fd)
 {
 	int type = 0, saved = errno;
 	socklen_t size = sizeof(type);
+	int r = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
 
-	return eddy__result(
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0
-		? -1
-		: type == SOCK_STREAM,
-	    saved);
+	return eddy__result(r < 0 ? r : type == SOCK_STREAM, saved);
 }
 
 /* SIGPIPE is for the thread that writes: block it and take it back, but for one
@@ -373,30 +368,38 @@ hush(struct hush *hush)
 	pthread_sigmask(SIG_BLOCK, &hush->pipe, &hush->before);
 }
 
-static int
-unhush(const struct hush *hush, int r)
+static void
+unhush(const struct hush *hush, bool raised)
 {
 	static const struct timespec now;
-	int saved = errno;
 
-	if (r == -EPIPE && !sigismember(&hush->waiting, SIGPIPE))
-		while (
-		    sigtimedwait(&hush->pipe, NULL, &now) < 0 && errno == EINTR)
-			;
+	if (raised && !sigismember(&hush->waiting, SIGPIPE))
+		(void)RETRY(sigtimedwait(&hush->pipe, NULL, &now));
 	pthread_sigmask(SIG_SETMASK, &hush->before, NULL);
-	errno = saved;
-	return r;
+}
+
+/* Of size, what a file has: asked for more, TCP keeps its last bytes for 200 ms
+ * before Linux 6.5. */
+static size_t
+clip(int fd, size_t size)
+{
+	struct stat stat;
+	off_t n = fstat(fd, &stat) == 0 ? stat.st_size : 0;
+
+	n -= lseek(fd, 0, SEEK_CUR);
+	return n > 0 && (uint64_t)n < size ? (size_t)n : size;
 }
 
 /* clang-format off */
 #define HUSHED(name, parameters, call)                                         \
-	int eddy__##name parameters { int saved = errno; struct hush was;      \
+	int eddy__##name parameters { int saved = errno, r; struct hush was;   \
 		hush(&was);                                                    \
-		return unhush(&was, eddy__result(RETRY(call), saved)); }
+		r = eddy__result(RETRY(call), saved);                          \
+		unhush(&was, r == -EPIPE); errno = saved; return r; }
 
 HUSHED(writev, (int fd, const struct iovec *iov, int n), writev(fd, iov, n))
 HUSHED(sendfile, (int to, int from, size_t size),
-    sendfile(to, from, NULL, size))
+    sendfile(to, from, NULL, clip(from, size)))
 HUSHED(splice, (int to, int from, size_t size),
     splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK))
 /* clang-format on */
