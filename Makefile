@@ -356,7 +356,7 @@ qemu:
 	@test/qemu.sh
 
 vm:
-	@test/vm.sh "$(KERNEL)" $(SUITES)
+	@test/vm.sh $(B) "$(KERNEL)" $(SUITES)
 
 static:
 	@test/static.sh
