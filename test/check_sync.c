@@ -1802,16 +1802,14 @@ push_many(int number)
 {
 	int i = 0, r = 0;
 
-	while (i <= LETTERS) {
-		int64_t deadline = i % 3 == 0   ? EDDY_FOREVER
-		                   : i % 3 == 1 ? 0
+	while (i <= LETTERS) { /* what was refused once has patience */
+		int64_t deadline = i % 3 == 0 || r != 0 ? EDDY_FOREVER
+		                   : i % 3 == 1         ? 0
 		                                : eddy_after(EDDY_US(20));
 		void *item = i < LETTERS ? &mail[number][i] : NULL;
 
 		r = eddy_mailbox_push(&mailbox, item, deadline);
-		if (r == -EAGAIN)
-			sched_yield();
-		else if (r != -ETIME && r != 0)
+		if (r != -EAGAIN && r != -ETIME && r != 0)
 			return r;
 		i += r == 0;
 	}
