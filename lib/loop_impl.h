@@ -312,7 +312,14 @@ int eddy__watch_arm(struct eddy_loop *loop, int fd, uint32_t events, bool anew);
  * write (1).  -EEXIST: another does. */
 int eddy__watch_wait(
     struct eddy_loop *loop, struct eddy_ready *waiter, int fd, int side);
-void eddy__watch_leave(struct eddy_loop *loop, int fd, int side);
+static inline void
+eddy__watch_leave(struct eddy_loop *loop, int fd, int side)
+{
+	loop->watched[fd].waiters[side] = NULL;
+	loop->watched[fd].wanted[side] = 0;
+	loop->watching--;
+}
+
 /* A read got less than it had room for.  The end may be behind that: only its
  * own event would tell, and not twice.  SCM_RIGHTS and urgent bytes may make a
  * read short, too; then verify finds the rest. */

@@ -313,14 +313,6 @@ eddy__watch_wait(
 	return 0;
 }
 
-void
-eddy__watch_leave(struct eddy_loop *loop, int fd, int side)
-{
-	loop->watched[fd].waiters[side] = NULL;
-	loop->watched[fd].wanted[side] = 0;
-	loop->watching--;
-}
-
 /* Everybody who waits for fd hears that it is lost; a watch is only stopped. */
 static void
 evict(struct eddy_loop *loop, int fd, int rc)
