@@ -11,8 +11,9 @@
 enum { IO_BYTES = 4096 }; /* read at most so many at a time */
 
 struct io_peer {
-	void (*open)(int n, const int *fds); /* watch them all */
-	void (*run)(void);                   /* until io_ready says true */
+	/* Watch them all; the kernel knows them then. */
+	void (*open)(int n, const int *fds);
+	void (*run)(void); /* until io_ready says true */
 	void (*close)(void);
 	/* In a process of its own: echo what comes from connections to this
 	 * socket, which does not block; never returns. */

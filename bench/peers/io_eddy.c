@@ -28,8 +28,9 @@ reader(struct eddy_task *self)
 	for (;;) {
 		EDDY_TRY(
 		    f->n, eddy_read(self, f->fd, f->bytes, sizeof(f->bytes)));
-		if (io_pass(f->i))
-			eddy_loop_stop(loop);
+		for (; f->n > 0; f->n--) /* mostly one */
+			if (io_pass(f->i))
+				eddy_loop_stop(loop);
 	}
 	EDDY_END;
 }

@@ -27,6 +27,7 @@ open_loop(int n, const int *fds)
 		ev_io_init(&readers[i], on_readable, fds[i], EV_READ);
 		ev_io_start(loop, &readers[i]);
 	}
+	ev_run(loop, EVRUN_NOWAIT); /* which adds them to the epoll */
 }
 
 static void

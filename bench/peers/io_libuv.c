@@ -29,6 +29,7 @@ open_loop(int n, const int *fds)
 		uv_poll_init(&loop, &readers[i], fds[i]);
 		uv_poll_start(&readers[i], UV_READABLE, on_readable);
 	}
+	uv_run(&loop, UV_RUN_NOWAIT); /* which adds them to the epoll */
 }
 
 static void
