@@ -291,7 +291,7 @@ bench_compare(const char *title, struct bench_case *cases, long n)
 	fflush(stdout); /* something to see, should a run be ended early */
 	told = true;
 	n = bench_count(n);
-	for (c = cases; c->name != NULL; c++)
+	for (c = cases; c->name != NULL && !bench_quick(); c++)
 		run(c, n / 10 + 1); /* warm up */
 	for (round = 0; round < rounds; round++) {
 		progress(title, round, rounds);

@@ -186,21 +186,22 @@ static void
 host(void)
 {
 	const char *title = "a crash, until the next job is done";
+	long big = bench_quick() ? 64 : 1024; /* MiB */
 
 	count = 0;
 	add_host("small host", "crash", 0, 0);
-	add_host("1 GiB, zygote before", "crash", 1024, 0);
-	add_host("1 GiB, zygote after", "crash", 1024, 1);
-	add_host("CPython", "crash", 1024, 0);
+	add_host("1 GiB, zygote before", "crash", big, 0);
+	add_host("1 GiB, zygote after", "crash", big, 1);
+	add_host("CPython", "crash", big, 0);
 	bench_compare(title, cases, 50);
 	bar(title, "1 GiB, zygote before", "small host", 2);
 	count = 0;
 	add_host("open a pool, small host", "open", 0, 0);
-	add_host("1 GiB, zygote before", "open", 1024, 0);
-	add_host("1 GiB, zygote of its own", "open", 1024, 1);
-	add_host("zygote before, then write 64 MiB", "write", 1024, 0);
-	add_host("zygote of its own, then write 64 MiB", "write", 1024, 1);
-	add_host("one fork(2) at 1 GiB", "fork", 1024, 1);
+	add_host("1 GiB, zygote before", "open", big, 0);
+	add_host("1 GiB, zygote of its own", "open", big, 1);
+	add_host("zygote before, then write 64 MiB", "write", big, 0);
+	add_host("zygote of its own, then write 64 MiB", "write", big, 1);
+	add_host("one fork(2) at 1 GiB", "fork", big, 1);
 	bench_compare("the host stands still", cases, 20);
 }
 
