@@ -9,7 +9,6 @@
 #include <eddy/task.h>
 
 #include "loop_impl.h"
-#include "sys.h"
 #include "text.h"
 
 /* A program without tasks has none to dump. */

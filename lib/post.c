@@ -9,7 +9,6 @@
 
 #include "atomics.h"
 #include "loop_impl.h"
-#include "sys.h"
 
 void
 eddy__post_fire(struct eddy_loop *loop, struct eddy_ready *ready)

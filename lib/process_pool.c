@@ -193,26 +193,18 @@ destroy(struct eddy_executor *executor)
 	eddy__free(pool);
 }
 
-/* In a forked child the epoll is the parent's. */
+/* In a forked child no watch is stopped: the epoll is the parent's. */
 static void
-stop_watch(struct pool *pool, struct eddy_watch *watch, bool child)
-{
-	watch->started = watch->started && !child;
-	eddy_watch_stop(pool->home, watch);
-}
-
-static void
-disconnect(struct pool *pool, bool child)
+disconnect(struct pool *pool)
 {
 	struct worker *worker;
 
 	for (EACH_WORKER(worker, pool)) {
-		stop_watch(pool, &worker->bell, child);
 		worker->reserved = NULL;
 		eddy__process_release(worker);
 	}
-	stop_watch(pool, &pool->link_watch, child);
-	stop_watch(pool, &pool->clock, child);
+	eddy_watch_stop(pool->home, &pool->link_watch);
+	eddy_watch_stop(pool->home, &pool->clock);
 	eddy__close(pool->clock.fd);
 	if (pool->link >= 0)
 		eddy__zygote_unlink(pool->zygote, pool->link);
@@ -226,7 +218,7 @@ close_at_home(struct errand *errand)
 	struct pool *pool = errand->pool;
 
 	errand->result = end_workers(pool, errand->duration);
-	disconnect(pool, false);
+	disconnect(pool);
 	if (pool->own_home)
 		eddy_loop_stop(pool->home);
 }
@@ -239,7 +231,7 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	bool child = A_LOAD(executor->ours) == 0;
 
 	if (child)
-		disconnect(pool, true);
+		disconnect(pool);
 	else
 		eddy__process_at_home(pool, &errand);
 	if (pool->own_home)
@@ -441,7 +433,7 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 	if (r == 0)
 		r = eddy__process_refill(pool);
 	if (r < 0 && pool->spawning == 0) {
-		disconnect(pool, false);
+		disconnect(pool);
 		destroy(&pool->executor);
 		return r;
 	}

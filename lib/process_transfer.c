@@ -6,7 +6,6 @@
  * has, and how far the ring is, is only believed to the host's own table.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "process_impl.h"
 

@@ -23,7 +23,6 @@
 
 #include <eddy/base.h>
 
-#include "atomics.h"
 #include "debug.h"
 
 /* Calls the C library may not know; all architectures but alpha agree. */
