@@ -271,22 +271,6 @@ on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 
 /* The end. */
 
-static void
-fill_report(const struct worker *worker, struct eddy_job *job,
-    const struct zygote_message *death)
-{
-	struct eddy_worker_report *report = long_job_of(job)->report;
-
-	if (report == NULL)
-		return;
-	*report = (struct eddy_worker_report){.pid = worker->pid,
-	    .code = death->code,
-	    .status = death->status,
-	    .why = worker->why,
-	    .stuck = death->op != Z_EXITED,
-	    .usage = death->usage};
-}
-
 /* One job of a worker that is no more. */
 static void
 settle_job(
@@ -294,6 +278,7 @@ settle_job(
 {
 	struct pool *pool = worker->pool;
 	struct eddy_job *job = worker->jobs[i];
+	struct eddy_worker_report *report = long_part(job)->report;
 	enum eddy_outcome why = worker->why;
 	bool fresh = eddy__process_reclaim(worker, i);
 
@@ -307,8 +292,13 @@ settle_job(
 		eddy__process_requeue(pool, job);
 		return;
 	}
-	if (long_part(job) != NULL)
-		fill_report(worker, job, death);
+	if (report != NULL)
+		*report = (struct eddy_worker_report){.pid = worker->pid,
+		    .code = death->code,
+		    .status = death->status,
+		    .why = why,
+		    .stuck = death->op != Z_EXITED,
+		    .usage = death->usage};
 	if (why != EDDY_NONE)
 		eddy__process_end_job(pool, job, why, -EPIPE);
 	else if (fresh)

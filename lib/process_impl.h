@@ -99,11 +99,15 @@ struct pool {
 enum { ATTEMPTS = 3 };           /* workers that die before they start a job */
 #define DEATH_DURATION EDDY_S(5) /* for SIGKILL to work */
 
-/* The long job around job, or NULL. */
-static inline struct eddy_long_job *
+/* The long job around job (or NULL), or one that asks for nothing. */
+static inline const struct eddy_long_job *
 long_part(struct eddy_job *job)
 {
-	return (job_flags(job) & EDDY_JOB_LONG) != 0 ? long_job_of(job) : NULL;
+	static const struct eddy_long_job none;
+
+	return job != NULL && (job_flags(job) & EDDY_JOB_LONG) != 0
+	           ? long_job_of(job)
+	           : &none;
 }
 
 /* Or it may be. */

@@ -39,8 +39,8 @@ function_of(struct eddy_job *job)
 int
 eddy__process_may_send(const struct pool *pool, struct eddy_job *job)
 {
-	struct eddy_long_job *part = long_part(job);
-	const struct eddy_descriptors *fds = part != NULL ? part->fds : NULL;
+	const struct eddy_long_job *part = long_part(job);
+	const struct eddy_descriptors *fds = part->fds;
 
 	if (!eddy__zygote_has(pool->zygote, function_of(job)))
 		return -EFAULT;
@@ -49,8 +49,7 @@ eddy__process_may_send(const struct pool *pool, struct eddy_job *job)
 	if (fds != NULL && (pool->options.flags & EDDY_PASS_DESCRIPTORS) == 0)
 		return -ENOTSUP;
 	if ((fds != NULL && fds->in_count > EDDY_DESCRIPTORS) ||
-	    (part != NULL &&
-		(part->in_only > job->size || part->out_only > job->size)))
+	    part->in_only > job->size || part->out_only > job->size)
 		return -EINVAL;
 	return 0;
 }
@@ -74,8 +73,7 @@ bool
 eddy__process_copy_back(
     struct worker *worker, uint32_t i, struct eddy_job *job, size_t limit)
 {
-	struct eddy_long_job *part = long_part(job);
-	size_t from = (part != NULL ? part->in_only : 0) + worker->copied;
+	size_t from = long_part(job)->in_only + worker->copied;
 	size_t left = job->size - from, n = left < limit ? left : limit;
 
 	if (n == 0 || in_place(worker, job))
@@ -91,16 +89,15 @@ eddy__process_pack(struct worker *worker, uint32_t i, struct eddy_job *job)
 {
 	struct slot *slot = &worker->channel->slots[i];
 	struct eddy_transform *transform = transform_of(job);
-	struct eddy_long_job *part = long_part(job);
-	struct eddy_descriptors *fds = part != NULL ? part->fds : NULL;
-	uint32_t n = job->size - (part != NULL ? part->out_only : 0);
+	struct eddy_descriptors *fds = long_part(job)->fds;
+	struct eddy_span bytes = {
+	    job->arg, job->size - long_part(job)->out_only};
 	int r = 0;
 
-	if (n != 0 && !in_place(worker, job))
-		memcpy(eddy__process_area(worker, i), job->arg, n);
-	if (transform != NULL && transform->in.size != 0)
-		memcpy(eddy__process_area(worker, i), transform->in.data,
-		    transform->in.size);
+	if (transform != NULL)
+		bytes = transform->in;
+	if (bytes.size != 0 && !in_place(worker, job))
+		memcpy(eddy__process_area(worker, i), bytes.data, bytes.size);
 	slot->fn = function_of(job);
 	slot->area = in_place(worker, job) ? worker->area : i;
 	slot->is_transform = transform != NULL;
@@ -167,8 +164,8 @@ eddy__process_unpack(struct worker *worker, uint32_t i, struct eddy_job *job)
 {
 	struct slot *slot = &worker->channel->slots[i];
 	struct eddy_transform *transform = transform_of(job);
-	struct eddy_long_job *part = long_part(job);
-	uint32_t n = A_LOAD(&slot->fds_out), k, mine = 0;
+	struct eddy_descriptors *theirs = long_part(job)->fds;
+	uint32_t n = A_LOAD(&slot->fds_out), k, given = 0;
 	bool big = transform != NULL && A_LOAD(&slot->big) != 0 && n != 0;
 	int r, fds[FDS_MAX];
 
@@ -180,11 +177,11 @@ eddy__process_unpack(struct worker *worker, uint32_t i, struct eddy_job *job)
 	if (r == 0 && transform != NULL)
 		r = take_output(worker, i, transform,
 		    (size_t)A_LOAD(&slot->out_size), big ? fds[n - 1] : -1);
-	if (r == 0 && part != NULL && part->fds != NULL) {
-		mine = part->fds->out_count = n - big;
-		memcpy(part->fds->out, fds, mine * sizeof(*fds));
+	if (r == 0 && theirs != NULL) {
+		given = theirs->out_count = n - big;
+		memcpy(theirs->out, fds, given * sizeof(*fds));
 	}
-	for (k = mine; k < n; k++)
+	for (k = given; k < n; k++)
 		eddy__close(fds[k]);
 	return r;
 }

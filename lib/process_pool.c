@@ -58,7 +58,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
 	bool home = eddy__loop_mine(pool->home) == 0;
-	struct eddy_long_job *part = long_part(job);
+	struct eddy_worker_report *report = long_part(job)->report;
 	struct worker *worker;
 	int r;
 
@@ -71,8 +71,8 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		take_back_place(pool);
 		return -EAGAIN;
 	}
-	if (part != NULL && part->report != NULL)
-		*part->report = (struct eddy_worker_report){0};
+	if (report != NULL)
+		*report = (struct eddy_worker_report){0};
 	if (!home)
 		return submit_by_post(pool, job);
 	pool->inside++;

@@ -30,13 +30,13 @@ static void
 start_clock(struct worker *worker)
 {
 	struct eddy_job *job = oldest_job(worker);
-	struct eddy_long_job *part = job != NULL ? long_part(job) : NULL;
+	int64_t limit = long_part(job)->run_limit;
 
 	if (job != NULL)
 		job_note(job, JOB_AHEAD);
 	worker->limit = 0;
-	if (part != NULL && part->run_limit > 0) {
-		worker->limit = eddy_after(part->run_limit);
+	if (limit > 0) {
+		worker->limit = eddy_after(limit);
 		eddy__process_wake_at(worker->pool, worker->limit);
 	}
 }
@@ -75,7 +75,6 @@ eddy__process_put(struct worker *worker, struct eddy_job *job)
 	struct pool *pool = worker->pool;
 	uint32_t i = worker->tail % pool->options.depth;
 	struct slot *slot = &worker->channel->slots[i];
-	struct eddy_long_job *part = long_part(job);
 	int r = eddy__process_pack(worker, i, job);
 
 	worker->deaf = r == -EPIPE;
@@ -90,7 +89,7 @@ eddy__process_put(struct worker *worker, struct eddy_job *job)
 	}
 	note_size(worker, eddy__process_size_of(job));
 	A_STORE(&slot->report.wanted,
-	    part != NULL && part->on_progress != NULL && job->door != NULL);
+	    long_part(job)->on_progress != NULL && job->door != NULL);
 	A_STORE(&slot->report.count, 0);
 	A_STORE(&slot->report.stop, 0);
 	worker->reports[i] = 0;
@@ -159,10 +158,9 @@ hear_report(struct worker *worker, uint32_t i)
 {
 	struct report *report = &worker->channel->slots[i].report;
 	struct eddy_job *job = worker->jobs[i];
-	struct eddy_long_job *part = job != NULL ? long_part(job) : NULL;
 	uint32_t count;
 
-	if (part == NULL || part->on_progress == NULL)
+	if (long_part(job)->on_progress == NULL)
 		return;
 	count = A_ACQUIRE(&report->count);
 	if (count == worker->reports[i])
