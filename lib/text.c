@@ -29,20 +29,19 @@ eddy__print_end(struct text *text)
 void
 eddy__print(struct text *text, const char *format, ...)
 {
-	size_t room = sizeof(text->bytes) - text->n;
 	int saved = errno;
 	va_list args;
+	size_t room;
 	int n;
 
-	va_start(args, format);
-	n = vsnprintf(text->bytes + text->n, room, format, args);
-	va_end(args);
-	if (n >= (int)room && text->n != 0) { /* it did not fit */
-		eddy__print_end(text);
-		room = sizeof(text->bytes);
+	for (;;) {
+		room = sizeof(text->bytes) - text->n;
 		va_start(args, format);
-		n = vsnprintf(text->bytes, room, format, args);
+		n = vsnprintf(text->bytes + text->n, room, format, args);
 		va_end(args);
+		if (n < (int)room || text->n == 0)
+			break;
+		eddy__print_end(text); /* it did not fit */
 	}
 	if (n > 0)
 		text->n += (size_t)n < room ? (size_t)n : room - 1;
