@@ -339,7 +339,7 @@ set_options(struct pool *pool, const struct eddy_process_pool_options *options)
 		own.queue_limit = QUEUE_LIMIT;
 	if (own.slot_size == 0)
 		own.slot_size = SLOT_SIZE;
-	if (own.slot_size > UINT32_MAX) /* jobs have no more */
+	if (own.slot_size > UINT32_MAX - 63) /* jobs have no more */
 		return -EINVAL;
 	own.slot_size = (own.slot_size + 63) & ~(size_t)63; /* a line */
 	if (own.depth > DEPTH_MAX || own.init_size > own.slot_size ||
