@@ -299,7 +299,7 @@ complement(void *arg)
 
 START_TEST(a_slot_may_have_64_mib)
 {
-	size_t i, n = (64 << 20) / sizeof(uint64_t);
+	uint64_t i, n = (64 << 20) / sizeof(uint64_t);
 	uint64_t *words = malloc(64 << 20);
 	struct call call = {.job = {.fn = complement, .size = 64 << 20}};
 	struct rig rig;

@@ -1746,11 +1746,13 @@ START_TEST(what_is_refused_stays_with_the_caller)
 	run(&rig);
 	A_STORE(&memory_left, UINT32_MAX);
 	expect_kept(&f, -ENOMEM, 0);
+#if SIZE_MAX > UINT32_MAX
 	owner_init(&f, rig.pool, note);
 	f.size = SIZE_MAX;
 	spawn(&rig, &f.task);
 	run(&rig);
 	expect_kept(&f, -EMSGSIZE, 0);
+#endif
 	rig_close(&rig);
 }
 END_TEST

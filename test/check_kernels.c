@@ -95,6 +95,12 @@ try_child(void)
 	return r;
 }
 
+#ifdef SYS_fcntl64 /* 32-bit architectures */
+#define FCNTL SYS_fcntl64
+#else
+#define FCNTL SYS_fcntl
+#endif
+
 static const struct lack {
 	const char *what;
 	int call, argument; /* its second, or ANY */
@@ -112,8 +118,8 @@ static const struct lack {
     {"close_range", SYS_close_range, ANY, EPERM, try_processes, -EPERM},
     {"memfd_create", SYS_memfd_create, ANY, ENOSYS, try_processes, -ENOSYS},
     {"memfd_create", SYS_memfd_create, ANY, EPERM, try_processes, -EPERM},
-    {"seals", SYS_fcntl, F_ADD_SEALS, EINVAL, try_processes, -EINVAL},
-    {"seals", SYS_fcntl, F_ADD_SEALS, EPERM, try_processes, -EPERM},
+    {"seals", FCNTL, F_ADD_SEALS, EINVAL, try_processes, -EINVAL},
+    {"seals", FCNTL, F_ADD_SEALS, EPERM, try_processes, -EPERM},
     {"epoll_pwait2", SYS_epoll_pwait2, ANY, ENOSYS, try_processes, 0},
     {"epoll_pwait2", SYS_epoll_pwait2, ANY, EPERM, try_processes, 0},
     {"timerfd_create", SYS_timerfd_create, ANY, ENOSYS, try_processes, -ENOSYS},

@@ -1668,6 +1668,9 @@ allow_little(void *arg)
 					 offsetof(struct seccomp_data, nr)),
 	    ALLOW(futex), ALLOW(write), ALLOW(rt_sigprocmask),
 	    ALLOW(exit_group),
+#ifdef SYS_futex_time64
+	    ALLOW(futex_time64),
+#endif
 	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)};
 	struct sock_fprog filter = {COUNT_OF(code), code};
 
@@ -2470,10 +2473,12 @@ END_TEST
 START_TEST(a_job_that_does_not_obey_is_killed_after_the_grace)
 {
 	struct long_call call = {.job.run_limit = EDDY_MS(10)};
-	int64_t start = eddy_now();
+	int64_t start;
 	struct rig rig;
 
 	rig_open(&rig, .workers = 1, .grace = EDDY_MS(20));
+	rig_ready(&rig, 1);
+	start = eddy_now();
 	long_start(&rig, &call, hang);
 	long_expect(&rig, &call, EDDY_EXPIRED, CLD_KILLED, SIGKILL);
 	ck_assert_int_ge(eddy_now(), start + EDDY_MS(30));
