@@ -115,11 +115,12 @@ help:
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: static       cppcheck, gcc -fanalyzer, clang --analyze, clang-tidy
 #: matrix       every suite with gcc -O0 to -Os, LTO, clang, static, musl, each
-#:              sanitizer, valgrind; SUITES="loop task" for some
+#:              sanitizer, valgrind; SUITES="loop task" WAYS="gcc-Os" for some
 #: proof        all of these, hours; what each has shown as one table;
 #:              proofs="check models" for some
-#: qemu         the tests on ARCHES="aarch64 arm i386 riscv64 s390x" (needs cross
-#:              compilers and qemu-user-static)
+#: qemu         the same on aarch64, riscv64, s390x, arm and i386 (those with times
+#:              of 32 and of 64 bits); WAYS="s390x arm-time64" for some (needs
+#:              cross compilers and qemu-user-static)
 #: vm           the tests on KERNEL=vmlinuz, as 5.10 (needs qemu-system-x86,
 #:              busybox-static); SUITES="loop task"
 #: models       the Spin models and their planted bugs (needs spin)
@@ -265,7 +266,7 @@ check-%: $(B)/check_%
 torture: $(B)/check_fault
 	@test/calls.sh $(B)
 	$(if $(QUICK),,$< --all)
-	@CC="$(CC)" test/inject.sh $(B) $(if $(QUICK),1,4)
+	$(if $(SAN),,@CC="$(CC)" test/inject.sh $(B) $(if $(QUICK),1,4))
 
 fuzz-channel: $(B)/check_hostile
 	$< --flips 10000000
@@ -350,10 +351,11 @@ proof: $(proofs:%=$(B)/proof/%.log)
 	@test/proof.sh $(B)/proof
 
 matrix:
-	@test/matrix.sh
+	@test/matrix.sh $(WAYS)
 
 qemu:
-	@test/qemu.sh
+	@test/matrix.sh $(or $(WAYS),i386 i386-time64 arm arm-time64 aarch64 \
+	    riscv64 s390x)
 
 vm:
 	@test/vm.sh $(B) "$(KERNEL)" $(SUITES)
