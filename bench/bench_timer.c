@@ -6,6 +6,10 @@
  * cancelled and reset in random order; "churn" cancels 1,000 at a time and adds
  * them again, while the others wait; "busy" resets those of 1,000 of them again
  * and again.
+ *
+ * A count is of one pass over all n timers: a run of n ends before the
+ * operation in question and one of 2n behind it, so what led to it cancels out.
+ * That of a busy reset has the turns in which eddy mends what its resets left.
  */
 #include <eddy.h>
 
@@ -15,10 +19,14 @@
 #include "bench.h"
 #include "peers/timer.h"
 
-enum { MOST = 1000000, ACTIVE = 1000 };
+enum {
+	MOST = 1000000,
+	COUNTED = 100000, /* at most: callgrind would need minutes for all */
+	ACTIVE = 1000
+};
 
-#define SOON EDDY_MS(100) /* all are due within */
-#define FAR  EDDY_S(10)   /* none is due while a run takes */
+#define SOON EDDY_MS(bench_quick() ? 5 : 100) /* all are due within */
+#define FAR  EDDY_S(10) /* none is due while a run takes */
 
 static const struct {
 	const char *name, *package; /* of Debian */
@@ -40,6 +48,9 @@ static const char *const names[OPS] = {"add", "cancel", "churn", "reset",
 
 long timer_fired;
 static enum op op;
+static bool without;  /* counting: all but the operation in question */
+static int64_t spent; /* ns in that */
+static long size;     /* timers of this table */
 static struct bench_case cases[PEERS + 1];
 static const struct timer_peer *peer_of[PEERS]; /* a case's */
 static struct timer_order far[MOST], other[MOST], soon[MOST], few[ACTIVE];
@@ -70,50 +81,47 @@ arrange(struct timer_order *orders, uint32_t n, bool shuffled, int64_t least,
 	}
 }
 
-static double
-timed(timer_work *work, const struct timer_order *orders, long n)
+/* Do what leads to the operation in question, or that. */
+static void
+act(enum op what, timer_work *work, const struct timer_order *orders, long n)
 {
 	int64_t began = eddy_now();
 
+	if (what == op && without)
+		return;
 	work(orders, n);
-	return (double)(eddy_now() - began) / (double)n;
+	if (what == op)
+		spent += eddy_now() - began;
 }
 
 /* Nothing fires; often enough for the clock. */
-static double
+static void
 start_and_stop(const struct timer_peer *peer, long n)
 {
-	long times = n < 10000 ? 10000 / n : 1, i, j;
-	long active = n < ACTIVE ? n : ACTIVE;
-	double ns[OPS] = {0};
+	long active = n < ACTIVE ? n : ACTIVE, j;
 
-	for (i = 0; i < times; i++) {
-		peer->turn();
-		ns[ADD] += timed(peer->add, far, n);
-		for (j = 0; op == CHURN && j < n; j += active)
-			ns[CHURN] += (timed(peer->cancel, other + j, active) +
-					 timed(peer->add, other + j, active)) *
-			             (double)active / (double)n;
-		if (op == RESET) {
-			peer->reset(far, n); /* the first is not the rule */
-			peer->turn();
-			ns[RESET] += timed(peer->reset, other, n);
-		} else if (op == BUSY) {
-			peer->reset(far, n);
-			peer->turn();
-			for (j = 0; j < n; j += active, peer->turn())
-				ns[BUSY] += timed(peer->reset, few, active) *
-				            (double)active / (double)n;
-		} else if (op == SOONER) {
-			ns[SOONER] += timed(peer->add, soon, n);
-		}
-		ns[CANCEL] += timed(peer->cancel, other, n);
+	peer->turn();
+	act(ADD, peer->add, far, n);
+	for (j = 0; op == CHURN && j < n; j += active) {
+		act(CHURN, peer->cancel, other + j, active);
+		act(CHURN, peer->add, other + j, active);
 	}
-	return ns[op] / (double)times;
+	if (op == RESET || op == BUSY) {
+		peer->reset(far, n); /* the first is not the rule */
+		peer->turn();
+	}
+	if (op == RESET)
+		act(RESET, peer->reset, other, n);
+	for (j = 0; op == BUSY && j < n; j += active, peer->turn())
+		act(BUSY, peer->reset, few, active);
+	if (op == SOONER)
+		act(SOONER, peer->add, soon, n);
+	if (op == CANCEL || !bench_counting())
+		act(CANCEL, peer->cancel, other, n);
 }
 
 /* As many turns as it takes when all deadlines have passed. */
-static double
+static void
 come_due(const struct timer_peer *peer, long n)
 {
 	int64_t due = eddy_after(SOON + EDDY_MS(20)), began;
@@ -122,34 +130,57 @@ come_due(const struct timer_peer *peer, long n)
 	peer->add(soon, n);
 	if (op == MEND)
 		peer->reset(other, n);
-	while (eddy_now() < due)
-		usleep(1000);
+	while ((began = eddy_now()) < due)
+		usleep((useconds_t)((due - began) / 1000 + 1));
+	if (without)
+		return;
 	timer_fired = 0;
-	began = eddy_now();
 	do
-		peer->turn(); /* eddy: 128 of them */
+		peer->turn(); /* eddy: 256 of them */
 	while (op == FIRE && timer_fired < n && eddy_now() < due + EDDY_S(60));
-	began = eddy_now() - began;
+	spent += eddy_now() - began;
 	bench_check(timer_fired == (op == FIRE ? n : 0) ? 0 : -1, "fire");
-	peer->cancel(other, n);
-	return (double)began / (double)n;
+	if (!bench_counting())
+		peer->cancel(other, n);
+}
+
+static void
+arrange_all(long n)
+{
+	static long arranged;
+
+	if (n == arranged)
+		return;
+	arrange(far, (uint32_t)n, false, FAR, FAR);
+	arrange(other, (uint32_t)n, true, FAR, FAR);
+	arrange(soon, (uint32_t)n, false, 0, SOON);
+	arrange(few, n < ACTIVE ? (uint32_t)n : ACTIVE, true, FAR, FAR);
+	arranged = n;
 }
 
 static double
 run(long n)
 {
-	static long arranged;
 	const struct timer_peer *peer = peer_of[bench_running - cases];
+	bool fires = op == FIRE || op == MEND;
+	long times = fires || n >= 10000 ? 1 : 10000 / n, i;
 
-	if (n != arranged) {
-		arrange(far, (uint32_t)n, false, FAR, FAR);
-		arrange(other, (uint32_t)n, true, FAR, FAR);
-		arrange(soon, (uint32_t)n, false, 0, SOON);
-		arrange(few, n < ACTIVE ? (uint32_t)n : ACTIVE, true, FAR, FAR);
-		arranged = n;
+	if (bench_counting()) {
+		without = n == size;
+		n = size;
+		times = 1;
 	}
-	return op == FIRE || op == MEND ? come_due(peer, n)
-	                                : start_and_stop(peer, n);
+	if (n > ACTIVE)
+		n -= n % ACTIVE;
+	arrange_all(n);
+	if (bench_counting() && op == ADD) { /* it has its memory */
+		peer->add(far, n);
+		peer->cancel(other, n);
+	}
+	spent = 0;
+	for (i = 0; i < times; i++)
+		(fires ? come_due : start_and_stop)(peer, n);
+	return (double)spent / (double)(times * n);
 }
 
 static void
@@ -185,6 +216,9 @@ compare(long n)
 	}
 	cases[count].name = NULL;
 	snprintf(title, sizeof(title), "%s, %ld timers", names[op], n);
+	size = n;
+	if (n <= COUNTED)
+		bench_count_with(n, 2 * n);
 	bench_compare(title, cases, n);
 	for (i = 1; n >= 100000 && i < end; i++) {
 		if (op != BUSY)

@@ -9,6 +9,7 @@ import sys
 
 directory, page = sys.argv[1:]
 figures, bars, machine = {}, {}, ""
+MEDIAN, INSTRUCTIONS = 0, 4  # of a case's figures
 for path in sorted(glob.glob(directory + "/bench_*.tsv")):
     for line in open(path):
         field = line.rstrip("\n").split("\t")
@@ -32,6 +33,8 @@ def number(x):
 def show(heads, rows):
     """rows: (name, numbers); a column is as wide as what is in it."""
     rows = [(name, [number(x) for x in cells]) for name, cells in rows if any(cells)]
+    if not rows:
+        return
     widths = [max(map(len, column)) for column in
               zip(heads, *(cells for _, cells in rows))]
     yield '.Bl -column "%s" %s' % (max((name for name, _ in rows), key=len),
@@ -51,10 +54,10 @@ def table(heads, titles):
                         for n in names])
 
 
-def of_timers(n):
+def of_timers(n, column):
     who = ["eddy", "libev", "libuv", "libevent"]
     return show(who, [(op, [figures.get("%s, %d timers" % (op, n), {}).get(
-        w, [None])[0] for w in who]) for op in
+        w, [None] * 6)[column] for w in who]) for op in
         ["add", "cancel", "churn", "reset", "busy reset", "fire"]])
 
 
@@ -90,8 +93,9 @@ tables = {
          "9900 pairs, 100 active", "echo, 50 connections",
          "echo, 50 connections, CPU of the server", "echo, 1000 connections",
          "echo, 1000 connections, CPU of the server"]),
-    "timers": lambda: of_timers(100000),
-    "million": lambda: of_timers(1000000),
+    "timers": lambda: of_timers(100000, MEDIAN),
+    "instructions": lambda: of_timers(100000, INSTRUCTIONS),
+    "million": lambda: of_timers(1000000, MEDIAN),
     "tasks": lambda: table(
         ["10", "1,000", "1,000,000", "await", "call", "spawn"],
         ["yield, 10 tasks", "yield, 1000 tasks", "yield, 1000000 tasks",

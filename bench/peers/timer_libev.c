@@ -48,7 +48,8 @@ cancel(const struct timer_order *o, long n)
 		ev_timer_stop(loop, &timers[o->which]);
 }
 
-/* Its manual: the most efficient way to be smart about timeouts. */
+/* As its manual has it; what that calls "usually most efficient", to note the
+ * time and look at it when the timer fires, is outside of the library. */
 static void
 reset(const struct timer_order *o, long n)
 {
