@@ -355,8 +355,8 @@ eddy__job_publish(struct outlet *outlet, struct eddy_job *job)
 	if (loop != NULL) {
 		eddy__loop_stir(loop);
 		/* Who takes back and submits again must not starve others. */
-		list_push(
-		    outcome == EDDY_RETURNED ? loop->into : &loop->pending,
+		list_push(outcome == EDDY_RETURNED ? eddy__loop_list(loop)
+						   : &loop->pending,
 		    &job->ready);
 	} else if (door != NULL) {
 		A_STORE(&door->cpu, outlet->cpu);

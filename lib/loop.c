@@ -198,7 +198,6 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 		goto fail_add;
 	list_init(&loop->pending);
 	list_init(&loop->batch);
-	loop->into = &loop->pending;
 	list_init(&loop->spare_jobs);
 	loop->door->loop = loop;
 	loop->owner = eddy__self();
@@ -442,9 +441,10 @@ run_batch(struct eddy_loop *loop)
 	struct eddy_ready *ready;
 
 	while ((ready = list_pop(&loop->batch)) != NULL) {
-		/* Of the one after next: its node, and a task's own fields. */
-		__builtin_prefetch(loop->batch.next->next);
-		__builtin_prefetch((char *)loop->batch.next->next + 64);
+		/* Of the one after next: its node, with what a task has on
+		 * both sides, and the first of its own fields. */
+		__builtin_prefetch((char *)loop->batch.next->next - 24);
+		__builtin_prefetch((char *)loop->batch.next->next + 40);
 		loop->called = ready;
 		ready->run(loop, ready);
 	}
@@ -461,15 +461,13 @@ turn(struct eddy_loop *loop, int64_t duration)
 		loop->began = loop->now;
 	list_splice(&loop->batch, &loop->pending);
 	loop->dispatching = true;
-	loop->into = &loop->batch;
 	A_STORE(&loop->turns, A_LOAD(&loop->turns) + 1);
 	if (loop->trace != NULL)
 		loop->trace->look(loop->trace);
 	else
 		run_batch(loop);
-	loop->into = &loop->pending;
-	eddy__loop_flush(loop, false);
 	loop->dispatching = false;
+	eddy__loop_flush(loop, false);
 	HOOK(turn(loop));
 	return 0;
 }

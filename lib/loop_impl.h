@@ -118,7 +118,6 @@ struct eddy_loop {
 	/* Loop thread from here on. */
 	struct eddy_ready pending; /* runs in the next batch */
 	struct eddy_ready batch;   /* runs now */
-	struct eddy_ready *into;   /* of these two: where a push goes now */
 	struct eddy_ready *called; /* the last of it; perhaps gone by now */
 	bool dispatching;          /* the batch is being run */
 	bool stopping;
@@ -262,13 +261,21 @@ eddy__loop_stir(struct eddy_loop *loop)
 	}
 }
 
-/* To be run: in this batch when a callback says so (they are finite), in the
- * next when a task does, so that one that never waits cannot starve others. */
+/* Where what is to be run goes: into this batch when a callback says so (they
+ * are finite), into the next when a task does, so that one that never waits
+ * cannot starve others. */
+static inline struct eddy_ready *
+eddy__loop_list(struct eddy_loop *loop)
+{
+	return loop->current == NULL && loop->dispatching ? &loop->batch
+	                                                  : &loop->pending;
+}
+
 static inline void
 eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	eddy__loop_stir(loop);
-	list_push(loop->into, ready);
+	list_push(eddy__loop_list(loop), ready);
 }
 
 /* What has that close; or size bytes, zeroed, that will.  NULL: no memory. */

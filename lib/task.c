@@ -63,23 +63,25 @@ static const struct eddy_site given_up = {.text = "its caller gave it up"};
 bool
 eddy_cancelled(const struct eddy_task *self)
 {
-	return (self->flags & (CANCELLED | FAILED)) != 0 &&
+	bool told = (self->flags & (CANCELLED | FAILED)) != 0;
+
+	return __builtin_expect(told, false) &&
 	       (self->flags & (FINAL | SHIELD)) == 0;
 }
 
-/* By the task itself, or for it while it takes a step. */
+/* As the task itself says, in its step. */
 static void
 again(struct eddy_task *task)
 {
 	task->use.ready.run = eddy__task_resume;
-	list_push(task->loop->into, &task->use.ready);
+	list_push(&task->loop->pending, &task->use.ready);
 }
 
 static void
 make_ready(struct eddy_task *task)
 {
-	again(task);
-	eddy__loop_stir(task->loop);
+	task->use.ready.run = eddy__task_resume;
+	eddy__loop_push(task->loop, &task->use.ready);
 }
 
 /* A timeout, say, gave up.  Its own outcome wins; and as this is decided only
@@ -100,18 +102,16 @@ eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 	    ready, struct eddy_task, use.ready);
 
 	loop->budget = BUDGET;
-	loop->into = &loop->pending;
-	do {
-		if (task->flags >= ERROR)
+	do { /* laid out for one that waits or yields again */
+		if (__builtin_expect(task->flags >= ERROR, false))
 			expire(task);
 		loop->current = task;
 		task->resumes++;
 		task = task->fn(task).next;
-	} while (task != NULL && --loop->budget > 0);
+	} while (__builtin_expect(task != NULL, false) && --loop->budget > 0);
 	if (task != NULL)
 		again(task); /* others first */
 	loop->current = NULL;
-	loop->into = &loop->batch;
 }
 
 /* The bound of a whole scope: takes the place of why, which it holds. */
@@ -427,7 +427,8 @@ waits_for_tasks(const struct eddy_task *task)
 static bool
 yields(const struct eddy_task *task)
 {
-	return task->loop->into->prev == &task->use.ready;
+	return task->loop->pending.prev == &task->use.ready ||
+	       task->loop->batch.prev == &task->use.ready;
 }
 
 static bool
@@ -468,14 +469,14 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 		if (other != NULL && pending(other))
 			withdraw(other);
 		t->rc = -EINVAL; /* the operation is not this task's */
-		again(t);
+		make_ready(t);
 		return -EINVAL;
 	}
 	if (op.next != NULL) {
-		again(op.next); /* a call: its first step is due */
+		make_ready(op.next); /* a call: its first step is due */
 	} else if (op.rc != EDDY_PENDING) {
 		t->rc = op.rc;
-		again(t);
+		make_ready(t);
 	}
 	return 0;
 }

@@ -54,7 +54,7 @@ struct eddy_op {
 };
 
 /* All private but fn, at, loop, op, use, resumes, result, kid_count, name, why.
- * What a yield touches comes last, beside the user's own. */
+ * What a yield reads comes last, then what it writes, beside the user's own. */
 struct eddy_task {
 	struct eddy_task *kids;
 	union {
@@ -68,6 +68,10 @@ struct eddy_task {
 	const struct eddy_site *why; /* it was cancelled, if there is a text */
 	const struct eddy_op *op;    /* what it waits for */
 	struct eddy_alarm alarm;     /* of a sleep or a limit */
+	int result;                  /* of the task, once it is done */
+	unsigned flags;
+	struct eddy_loop *loop;
+	eddy_task_fn *fn;
 	union {
 		struct eddy_ready ready; /* to go on, or among who wait */
 		struct eddy_task *callee, **winner;
@@ -80,13 +84,9 @@ struct eddy_task {
 		} io;
 		void *user[3]; /* the operation's maker's until eddy_unpark */
 	} use;
-	eddy_task_fn *fn;
 	const struct eddy_site *at;  /* the last await */
-	struct eddy_loop *loop;
-	unsigned flags;
 	int rc;                      /* of the last await */
 	uint32_t resumes;            /* steps taken so far */
-	int result;                  /* of the task, once it is done */
 };
 
 /* clang-format off */
@@ -153,7 +153,7 @@ struct eddy_task {
 		EDDY_BLOCK_(eddy_here_) EDDY_SITE_(eddy_here_, text); \
 		eddy_async eddy_a_; \
 		eddy_a_ = (op); \
-		if (eddy_a_.rc == EDDY_PENDING) { \
+		if (__builtin_expect(eddy_a_.rc == EDDY_PENDING, 1)) { \
 			EDDY_SUSPEND_(eddy_a_.next); \
 			eddy_here_:; \
 		} else { \
