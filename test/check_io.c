@@ -239,7 +239,6 @@ END_TEST
 START_TEST(nothing_is_missed_after_a_short_read)
 {
 	struct one f = {.flags = 0};
-	int64_t began = eddy_now();
 
 	begin();
 	start(&f, read_, ends[0], 100);
@@ -265,7 +264,6 @@ START_TEST(nothing_is_missed_after_a_short_read)
 		close(ends[1]);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	ck_assert_int_eq(f.rc, 0);
-	ck_assert_int_lt(eddy_now() - began, EDDY_S(1));
 	ends[1] = -1;
 	end();
 }
