@@ -8,10 +8,11 @@ same code does not count.  What fails must fail twice and pass with the library 
 it is: a busy machine kills nothing.  As root, in a pid namespace: a mutant may
 kill anything.  $RUN precedes commands.
 """
-import glob, os, queue, random, re, shutil, subprocess, sys, time
+import glob, os, queue, random, re, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 
-BAR, PATIENCE, AT_MOST = 90, 60, 90  # %, s a suite, s of suites a mutant
+BAR, PATIENCE = 90, 60  # %, s a suite
+AT_MOST, LISTED = 90, 600  # s of suites a mutant; one of LIST
 LAST = "batch cluster door fault fuzz schedules storm".split()  # they take long
 DIR, PLAIN, SUITES = "build/mutants", "build/mutants/plain", "build/suites/"
 RUN = os.environ.get("RUN", "").split()
@@ -30,13 +31,14 @@ def make(tree, *targets):
     command = [*RUN, "make", "-sC", tree, "B=build/suites", "CFLAGS=-O1", *targets]
     return subprocess.run(command, capture_output=True).returncode == 0
 
-def run(tree, suite, case=None):
+def run(tree, suite, case=None, patience=1):
     """The seconds from its first result to its end, and None; or 0, and the case
     that failed, None when it hung or died."""
-    env = {**os.environ, "CK_TAP_LOG_FILE_NAME": "-", "CK_VERBOSITY": "silent"}
+    env = {**os.environ, "CK_TAP_LOG_FILE_NAME": "-", "CK_VERBOSITY": "silent",
+           "CK_TIMEOUT_MULTIPLIER": str(patience)}
     start, failed = 0, None
     child = subprocess.Popen(
-        [*RUN, "timeout", "-sKILL", str(PATIENCE), *ALONE,
+        [*RUN, "timeout", "-sKILL", str(PATIENCE * patience), *ALONE,
          SUITES + "check_" + suite + "; exit $?"],
         cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         errors="replace", start_new_session=True,
@@ -49,12 +51,13 @@ def run(tree, suite, case=None):
     return (time.time() - start if child.wait() == 0 else 0), failed
 
 def notices(tree, suite):
-    """0 when it fails again, and not with PLAIN; else the seconds it took."""
+    """0 when it fails again, with more time, and not with PLAIN; else the seconds
+    it took."""
     for _ in range(2):
         took, case = run(tree, suite)
         if took:
             return took
-        if run(PLAIN, suite, case)[0] and not run(tree, suite, case)[0]:
+        if run(PLAIN, suite, case, 3)[0] and not run(tree, suite, case, 3)[0]:
             return 0
     return 1
 
@@ -97,7 +100,7 @@ def objects(tree):
 
 def judge(tree, path, number, line):
     """None: no program, or the same; else the suite that noticed, or "-"."""
-    lines, left = open(f"{PLAIN}/{path}").read().split("\n"), AT_MOST
+    lines, left = open(f"{PLAIN}/{path}").read().split("\n"), at_most
     lines[number] = line
     open(f"{tree}/{path}", "w").write("\n".join(lines))
     if not make(tree, SUITES + "libeddy.a") or objects(tree) == same:
@@ -116,7 +119,7 @@ def next_of(path):
     while piles[path] and verdict is None:
         number, line, shown = piles[path].pop()
         verdict = judge(tree, path, number, line)
-        shutil.copy(f"{PLAIN}/{path}", f"{tree}/{path}")
+        subprocess.run(["cp", "-a", PLAIN + "/.", tree], check=True)
     trees.put(tree)
     if verdict is None:
         return None
@@ -124,10 +127,14 @@ def next_of(path):
     return verdict, path + ": " + shown.strip()
 
 def listed(path):
-    return {line.strip() for line in open(path) if line[0] != "#"}
+    """Also as it was printed, by who survives."""
+    return {re.sub("^mutants: survives.*?: ", "", line.strip())
+            for line in open(path) if line[0] != "#"}
 
 wanted, chance, jobs = int(sys.argv[1]), random.Random(sys.argv[2]), int(sys.argv[3])
-only = listed(sys.argv[4]) if len(sys.argv) > 4 else None
+only, at_most = None, AT_MOST
+if len(sys.argv) > 4:
+    only, at_most = listed(sys.argv[4]), LISTED
 subprocess.run(f"rm -rf {DIR}; mkdir -p {PLAIN}; "
                f"cp -r Makefile lib include test bench {PLAIN}", shell=True, check=True)
 tests = [path[11:-2] for path in glob.glob("test/check_*.c")]
