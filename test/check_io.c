@@ -269,6 +269,28 @@ START_TEST(nothing_is_missed_after_a_short_read)
 }
 END_TEST
 
+/* It knows of none before, so its table has no place yet. */
+START_TEST(the_first_descriptor_that_a_loop_meets_may_be_0)
+{
+	int stdin_too = fcntl(0, F_DUPFD_CLOEXEC, 3);
+	struct one f = {.flags = 0};
+
+	begin();
+	ck_assert_int_eq(dup2(ends[0], 0), 0);
+	feed("hello");
+	ck_assert_int_eq(now(read_, 0, 100), 5);
+	start(&f, read_, 0, 100);
+	feed("x");
+	step();
+	ck_assert_int_eq(f.rc, 1);
+	ck_assert_int_eq(eddy_close(loop, 0), 0);
+	if (stdin_too >= 0)
+		ck_assert_int_eq(dup2(stdin_too, 0), 0);
+	close(stdin_too);
+	end();
+}
+END_TEST
+
 START_TEST(a_peek_leaves_what_it_saw)
 {
 	struct one f = {.flags = MSG_PEEK};
@@ -1026,10 +1048,12 @@ main(void)
 	TCase *two = census_case(suite, "two ways", 6);
 
 	census_add(census_case(suite, "bytes", 4),
-	    a_read_that_can_does_not_wait, a_peek_leaves_what_it_saw,
-	    flags_go_to_the_system_call, full_is_all_or_an_error,
-	    a_sigpipe_that_waits_still_waits, a_regular_file_is_for_jobs,
-	    poll_tells_what_is_there, a_watch_and_a_task_share_a_descriptor);
+	    a_read_that_can_does_not_wait,
+	    the_first_descriptor_that_a_loop_meets_may_be_0,
+	    a_peek_leaves_what_it_saw, flags_go_to_the_system_call,
+	    full_is_all_or_an_error, a_sigpipe_that_waits_still_waits,
+	    a_regular_file_is_for_jobs, poll_tells_what_is_there,
+	    a_watch_and_a_task_share_a_descriptor);
 	tcase_add_loop_test(
 	    kinds, a_read_waits_for_bytes_and_then_for_the_end, 0, 3);
 	tcase_add_loop_test(
