@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* link: -Wl,--wrap=eddy__getaddrinfo */
+/* link: -Wl,--wrap=eddy__getaddrinfo,--wrap=freeaddrinfo */
 #include <eddy/blocking.h>
 #include <eddy/offload.h>
 #include <eddy/process_pool.h>
@@ -274,8 +274,19 @@ END_TEST
 
 /* Names.  A server that does not answer is a semaphore. */
 
-static sem_t asked, answer;
+static sem_t asked, answer, freed;
 static bool silent;
+
+void __real_freeaddrinfo(struct addrinfo *list);
+void __wrap_freeaddrinfo(struct addrinfo *list);
+
+void
+__wrap_freeaddrinfo(struct addrinfo *list)
+{
+	if (silent)
+		sem_post(&freed);
+	__real_freeaddrinfo(list);
+}
 
 int __real_eddy__getaddrinfo(const char *host, const char *service,
     const struct addrinfo *hints, struct addrinfo **ret_list);
@@ -472,6 +483,7 @@ silence(void)
 {
 	sem_init(&asked, 0, 0);
 	sem_init(&answer, 0, 0);
+	sem_init(&freed, 0, 0);
 	silent = true;
 }
 
@@ -502,6 +514,8 @@ START_TEST(who_gives_up_a_name_does_not_wait_for_it)
 	sem_post(&answer); /* two lists that nobody is to have */
 	sem_post(&answer);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	ck_assert_int_eq(sem_trywait(&freed), 0);
+	ck_assert_int_eq(sem_trywait(&freed), 0);
 }
 END_TEST
 
