@@ -17,10 +17,7 @@
 #include "list.h"
 #include "spin.h"
 
-struct eddy_alarm;
 struct eddy_job;
-struct eddy_task;
-struct eddy_watch;
 
 /* An alarm's place in its heap; four fill a cache line. */
 struct heap_entry {

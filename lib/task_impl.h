@@ -9,6 +9,91 @@
 
 #include "loop_impl.h"
 
+enum {
+	TASK_STARTED = 1,    /* spawned, called or a root */
+	TASK_DONE = 2,       /* ended; result is final */
+	TASK_CALLED = 4,     /* up.parent awaits it */
+	TASK_ROOT = 8,       /* up.done, in loop->roots */
+	TASK_OWNED = 16,     /* from EDDY_NEW: freed at the end */
+	TASK_CANCELLED = 32, /* every await says -ECANCELED */
+	TASK_FAILED = 64,    /* a child did; as CANCELLED until that is read */
+	TASK_LEAVING =
+	    128,          /* between the end of a section and its children's */
+	TASK_FINAL = 256, /* in FINALLY: not cancelled any more */
+	TASK_SHIELD = 512,
+	TASK_TIMED = 1024,   /* the timer is eddy_timeout's, not eddy_sleep's */
+	TASK_WATCHES = 2048, /* its limit may end the wait */
+	TASK_FOREIGN =
+	    8192, /* somebody outside will end the wait: loop->foreign */
+	TASK_SUPERVISED = 16384, /* its failure is no failure of the scope */
+	TASK_BOUNDED = 262144,   /* why is in a struct limit */
+	TASK_OVERDUE = 32768,    /* cancelled by its own deadline */
+	/* From here on: the errno of an operation that gives up; or 0. */
+	TASK_ERROR = 1048576,
+};
+
+/* task_cancel.c: one and all below it, or all that it spawned. */
+void eddy__cancel_tree(struct eddy_task *root, const struct eddy_site *why);
+void eddy__cancel_all(struct eddy_task *task, const struct eddy_site *why);
+/* How who waits for tasks gives up: they are told, and awaited. */
+int eddy__cancel_callee(struct eddy_task *task, int rc);
+int eddy__cancel_kids(struct eddy_task *task, int rc);
+/* The end of the bound of a scope, and of what it watches for one operation. */
+void eddy__task_unbound(struct eddy_task *self);
+void eddy__task_unwatch(struct eddy_task *task);
+
+/* task_scope.c: into a scope, which does not run it yet. */
+int eddy__adopt(
+    struct eddy_task *scope, struct eddy_task *child, unsigned flags);
+extern const struct eddy_op eddy__call_op;
+
+static inline bool
+task_cancelled(const struct eddy_task *task)
+{
+	bool told = (task->flags & (TASK_CANCELLED | TASK_FAILED)) != 0;
+
+	return __builtin_expect(told, false) &&
+	       (task->flags & (TASK_FINAL | TASK_SHIELD)) == 0;
+}
+
+static inline void
+task_make_ready(struct eddy_task *task)
+{
+	task->use.ready.run = eddy__task_resume;
+	eddy__loop_push(task->loop, &task->use.ready);
+}
+
+/* The operation is over. */
+static inline void
+task_settle(struct eddy_task *task, int rc)
+{
+	if (task->alarm.index != 0)
+		eddy__alarm_stop(task->loop, &task->alarm);
+	task->loop->foreign -= (task->flags & TASK_FOREIGN) != 0;
+	if ((task->flags & TASK_WATCHES) != 0)
+		eddy__task_unwatch(task);
+	task->flags &= ~(unsigned)(TASK_TIMED | TASK_FOREIGN);
+	task->op = NULL;
+	task->rc = rc;
+}
+
+/* eddy_park for waits that the loop itself can end. */
+static inline EDDY_ASYNC
+eddy__park(struct eddy_task *self, const struct eddy_op *op)
+{
+	HOOK(park(self));
+	self->op = op;
+	self->alarm.deadline = self->loop->now; /* since when, for the dump */
+	return (eddy_async){EDDY_PENDING, NULL};
+}
+
+static inline bool
+task_waits_for_tasks(const struct eddy_task *task)
+{
+	return task->op->cancel == eddy__cancel_callee ||
+	       task->op->cancel == eddy__cancel_kids;
+}
+
 static inline struct eddy_task *
 task_of_alarm(struct eddy_alarm *alarm)
 {
@@ -32,9 +117,6 @@ task_of_waiter(struct eddy_ready *waiter)
 /* Free an EDDY_NEW frame that could not be started; answers r, or -ENOMEM for
  * NULL. */
 int eddy__task_refuse(struct eddy_task *task, int r);
-
-/* eddy_park for waits that the loop itself can end. */
-EDDY_ASYNC eddy__park(struct eddy_task *self, const struct eddy_op *op);
 
 /* eddy_unpark of one that waits, on the loop thread. */
 int eddy__unpark(struct eddy_task *task, int rc);
