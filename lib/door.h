@@ -28,11 +28,13 @@ enum {
  * NULL, else the loop's. */
 struct outbox {
 	struct outbox *next;              /* constant */
+	struct eddy_ready ready;          /* of the loop: runs what is in it, */
+	uint32_t end;                     /* up to this slot */
 	uint32_t out;                     /* of the loop: the next slot */
 	struct eddy_ready *slots[OUTBOX]; /* any thread */
-	uint32_t in;                      /* of the owner: the next slot */
-	uint32_t taken;                   /* any thread: its owner has it */
-	uintptr_t owner;                  /* any thread: the last one */
+	uint32_t in;     /* any thread: its owner's next slot */
+	uint32_t taken;  /* any thread: its owner has it */
+	uintptr_t owner; /* any thread: the last one */
 };
 
 /* The loop always looks at the first line; who rings writes the second. */
@@ -102,8 +104,8 @@ outbox_put(struct outbox *box, struct eddy_ready *node)
 
 	if (A_LOAD(slot) != NULL)
 		return false;
-	A_RELEASE(slot, node);
-	box->in++;
+	A_STORE(slot, node);
+	A_RELEASE(&box->in, box->in + 1);
 	return true;
 }
 
@@ -125,8 +127,7 @@ door_empty(const struct door *door)
 	const struct eddy_ready *top = A_LOAD(&door->stack);
 	const struct outbox *box = A_ACQUIRE(&door->boxes);
 
-	while (box != NULL &&
-	       A_LOAD(&box->slots[A_LOAD(&box->out) % OUTBOX]) == NULL)
+	while (box != NULL && A_LOAD(&box->in) == box->out)
 		box = box->next;
 	return box == NULL && (top == NULL || top == &door->asleep);
 }
@@ -143,36 +144,35 @@ door_park(struct door *door)
 	return door_empty(door) || !door_rouse(door);
 }
 
-/* What is in a box to the end of list; once around at most. */
-static inline void
-outbox_collect(struct outbox *box, struct eddy_ready *list)
+/* The next of those up to end. */
+static inline struct eddy_ready *
+outbox_take(struct outbox *box)
 {
-	struct eddy_ready *node, **slot;
-	uint32_t out = A_LOAD(&box->out), end = out + OUTBOX;
+	struct eddy_ready **slot = &box->slots[box->out % OUTBOX];
+	struct eddy_ready *node = A_LOAD(slot);
 
-	for (; out != end; out++) {
-		slot = &box->slots[out % OUTBOX];
-		node = A_ACQUIRE(slot); /* pairs with outbox_put */
-		if (node == NULL)
-			break;
-		__builtin_prefetch(
-		    A_LOAD(&box->slots[(out + OUTBOX_AHEAD) % OUTBOX]), 1);
-		A_STORE(slot, NULL);
-		list_push(list, node);
-	}
-	A_STORE(&box->out, out);
+	list_prefetch(A_LOAD(&box->slots[(box->out + OUTBOX_AHEAD) % OUTBOX]));
+	A_STORE(slot, NULL);
+	box->out++;
+	return node;
 }
 
-/* Awake again: what came in, to the end of list.  The stack comes first: what a
- * thread pushed before it put something into its box is seen with that. */
+/* Awake again: what came in, to the end of list; if boxed, boxes as they are.
+ * The stack comes first: what a thread pushed before it put something into its
+ * box is seen with that. */
 static inline void
-door_collect(struct door *door, struct eddy_ready *list)
+door_collect(struct door *door, struct eddy_ready *list, bool boxed)
 {
 	struct eddy_ready *node, *older, *end = list->prev;
 	struct outbox *box = A_ACQUIRE(&door->boxes);
 
-	for (; box != NULL; box = box->next)
-		outbox_collect(box, list);
+	for (; box != NULL; box = box->next) {
+		box->end = A_ACQUIRE(&box->in); /* pairs with outbox_put */
+		if (boxed && box->out != box->end)
+			list_push(list, &box->ready);
+		while (!boxed && box->out != box->end)
+			list_push(list, outbox_take(box));
+	}
 	if (A_LOAD(&door->stack) == NULL)
 		return;
 	/* Pairs with the release of the push: what its thread wrote is seen. */

@@ -172,7 +172,7 @@ tell_drained(struct eddy_loop *loop, struct eddy_post *post)
 static void
 follow_outcomes(struct eddy_loop *loop, struct eddy_post *post)
 {
-	door_collect(loop->door, &loop->pending);
+	door_collect(loop->door, &loop->pending, false);
 	post->fn = tell_drained;
 	eddy_post(loop, post);
 }

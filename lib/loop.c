@@ -96,6 +96,18 @@ take_box(struct outbox *box, bool ours)
 	return true;
 }
 
+/* A callback may empty it meanwhile; what comes meanwhile waits for a poll. */
+static void
+run_box(struct eddy_loop *loop, struct eddy_ready *ready)
+{
+	struct outbox *box = CONTAINER_OF(ready, struct outbox, ready);
+
+	while (box->out != box->end) {
+		loop->called = ready = outbox_take(box);
+		ready->run(loop, ready);
+	}
+}
+
 struct outbox *
 eddy__door_box(struct door *door)
 {
@@ -111,6 +123,7 @@ eddy__door_box(struct door *door)
 	if (box == NULL)
 		return NULL;
 	box->taken = 1;
+	box->ready.run = run_box;
 	box->owner = eddy__self();
 	box->next = A_LOAD(&door->boxes);
 	while (!A_CAS(&door->boxes, &box->next, box))
@@ -141,7 +154,7 @@ eddy__door_clear(struct door *door, struct eddy_ready *list)
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
 	struct eddy_ready *node;
 
-	door_collect(door, list);
+	door_collect(door, list, false);
 	orphan = A_LOAD(&door->orphan);
 	while ((node = list_pop(list)) != NULL)
 		if (orphan != NULL)
@@ -415,7 +428,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 		return n;
 	eddy__watch_collect(loop, events, n);
 	loop->heard = !door_empty(loop->door);
-	door_collect(loop->door, &loop->pending);
+	door_collect(loop->door, &loop->pending, loop->trace == NULL);
 	if (wait != 0 && loop->stall != NULL)
 		loop->stall->look(loop->stall);
 	if (list_empty(&loop->pending) && !loop->stopping && may_jump(loop))

@@ -53,7 +53,7 @@ eddy_post_cancel(struct eddy_loop *loop, struct eddy_post *post)
 		return -EALREADY;
 	/* It may still be in the door's stack, which only empties at once. */
 	eddy__loop_stir(loop);
-	door_collect(loop->door, &loop->pending);
+	door_collect(loop->door, &loop->pending, false);
 	/* Only this thread writes prev, so it tells without a race. */
 	if (post->ready.prev == NULL)
 		return -EALREADY; /* another thread is just now pushing it */

@@ -5,8 +5,8 @@
  *
  * publish, rouse, run_batch, await_job (lib/thread_worker.c); outbox_put,
  * door_rouse, door_push, door_park, door_empty, door_collect (lib/door.h);
- * collect (lib/loop.c).  A worker that once had a box keeps it, and pushes only
- * what has no room there.
+ * collect, run_box (lib/loop.c).  A worker that once had a box keeps it, and
+ * pushes only what has no room there.
  *
  * Memory: what is put into a box sits in a store buffer that a fence drains, as
  * does a read-modify-write of the stack here (not everywhere; so there is a
@@ -31,6 +31,7 @@ byte stack; /* an outcome; 0: none; or ASLEEP */
 byte next[ALL + 1];
 byte box[NW * SLOTS];
 byte buffered[NW], place[NW]; /* put, but not in memory yet; and where */
+byte in_memory[NW];           /* of the box: how many were put */
 bit edge;                     /* of the eventfd, not yet reported */
 byte owed;                    /* rings: one for each ASLEEP taken out */
 bit result[ALL + 1], heard[ALL + 1], pushed[ALL + 1];
@@ -138,7 +139,7 @@ proctype worker(byte w)
 	od
 }
 
-#define FULL(v) (box[(v) * SLOTS + out[v]] != 0)
+#define FULL(v) (in_memory[v] != out[v])
 #if NW > 2
 #define ANY_FULL (FULL(0) || FULL(1) || FULL(2))
 #else
@@ -190,13 +191,29 @@ inline collect_boxes()
 {
 	v = 0;
 	do
-	:: v < NW && FULL(v) ->
+	:: v < NW -> end[v] = in_memory[v]; v++
+	:: v == NW -> v = 0; break
+	od
+}
+
+/* What came meanwhile waits for the next turn. */
+#ifdef BUG_RUN_WHAT_CAME
+#define LEFT(v) FULL(v)
+#else
+#define LEFT(v) (out[v] != end[v])
+#endif
+
+inline run_boxes()
+{
+	v = 0;
+	do
+	:: v < NW && LEFT(v) ->
 	   d_step {
-		hear(box[v * SLOTS + out[v]]);
-		box[v * SLOTS + out[v]] = 0;
-		out[v] = (out[v] + 1) % SLOTS
+		hear(box[v * SLOTS + out[v] % SLOTS]);
+		box[v * SLOTS + out[v] % SLOTS] = 0;
+		out[v]++
 	   }
-	:: v < NW && !FULL(v) -> v++
+	:: v < NW && !LEFT(v) -> v++
 	:: v == NW -> v = 0; break
 	od
 }
@@ -230,7 +247,7 @@ inline check_order()
 
 proctype loop()
 {
-	byte out[NW], v;
+	byte out[NW], end[NW], v;
 	bit asleep, found;
 
 	do
@@ -248,6 +265,7 @@ proctype loop()
 	   collect_boxes();
 	   collect_stack();
 #endif
+	   run_boxes();
 	   check_order()
 	:: else -> break
 	od
@@ -262,7 +280,8 @@ proctype quiet()
 
 #define DRAIN(w) \
 	atomic { buffered[w] != 0 -> \
-		box[place[w]] = buffered[w]; buffered[w] = 0 }
+		box[place[w]] = buffered[w]; buffered[w] = 0; \
+		in_memory[w]++ }
 
 active proctype memory()
 {
