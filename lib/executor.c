@@ -302,20 +302,14 @@ void
 eddy__stats_count(
     struct eddy_executor_stats *stats, enum eddy_outcome outcome, uint64_t n)
 {
-	switch (outcome) {
-	case EDDY_RETURNED:
+	if (outcome == EDDY_RETURNED)
 		stats->returned += n;
-		break;
-	case EDDY_EXPIRED:
+	else if (outcome == EDDY_EXPIRED)
 		stats->expired += n;
-		break;
-	case EDDY_CANCELLED:
+	else if (outcome == EDDY_CANCELLED)
 		stats->cancelled += n;
-		break;
-	default:
+	else
 		stats->failed += n;
-		break;
-	}
 }
 
 int64_t

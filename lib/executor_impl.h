@@ -110,14 +110,13 @@ owned_of(struct eddy_job *job)
 /* For the trace of its loop, and if it is the job that is timed there.  While
  * job is out; not if it may be given up, whose loop may be gone. */
 void eddy__job_note(const struct eddy_job *job, enum loop_note what);
-static inline void
-job_note(const struct eddy_job *job, enum loop_note what)
+static inline bool
+job_noted(const struct eddy_job *job)
 {
 	const struct door *door = job->door;
 
-	if (door != NULL && (job_flags(job) & JOB_OWNED) == 0 &&
-	    (A_LOAD(&door->timed) == job || A_LOAD(&door->trace) != NULL))
-		eddy__job_note(job, what);
+	return door != NULL && (job_flags(job) & JOB_OWNED) == 0 &&
+	       (A_LOAD(&door->timed) == job || A_LOAD(&door->trace) != NULL);
 }
 
 /* Its stamp is in result; of one in a cork or slot, and when it has left it for

@@ -146,40 +146,14 @@ note_times(struct eddy_loop *loop)
 	loop->sample_at = loop->submitted + (duration < SHORT ? SAMPLE : 1);
 }
 
-/* -EBUSY: it is out already.  This and what comes back from it are called for
- * each of many jobs: so they are short, and what is seldom needed is apart. */
-static int
-prepare(struct eddy_executor *executor, struct eddy_job *job,
-    struct eddy_loop *loop, loop_run_fn *run, union eddy_job_to to)
-{
-	unsigned cleared = JOB_HANDED | JOB_HOOKED;
-	unsigned flags = job_flags(job) & ~cleared;
-	uint32_t state = A_ACQUIRE(&job->state);
-
-	/* With a loop it is out until its outcome was heard. */
-	if (state != JOB_IDLE && (state != JOB_DONE || job->door != NULL))
-		return -EBUSY;
-	job->executor = executor;
-	job->door = loop != NULL ? loop->door : NULL;
-	job->to = to;
-	job->ready.run = run;
-	job->ready.next = NULL;
-	job->result = 0;
-	job->outcome = EDDY_NONE;
-	job->stop = 0;
-	job->attempts = 0;
-	A_STORE(&job->flags, (uint8_t)flags);
-	A_STORE(&job->state, JOB_QUEUED);
-	return 0;
-}
-
 /* It was refused. */
 static int
 withdraw(struct eddy_job *job, int r)
 {
 	struct door *door = job->door;
 
-	job_note(job, JOB_HEARD);
+	if (job_noted(job))
+		eddy__job_note(job, JOB_HEARD);
 	A_STORE(&job->state, JOB_IDLE);
 	if (door == NULL)
 		return r;
@@ -212,6 +186,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job,
 	bool own = loop != NULL && eddy__loop_inside(loop);
 	int r;
 
+	A_STORE(&job->state, JOB_QUEUED);
 	if ((job_flags(job) & EDDY_JOB_LONG) != 0)
 		prepare_progress(job);
 	if (own) {
@@ -224,7 +199,8 @@ submit(struct eddy_executor *executor, struct eddy_job *job,
 			eddy__executor_hold(executor);
 		}
 	}
-	job_note(job, JOB_OUT);
+	if (job_noted(job))
+		eddy__job_note(job, JOB_OUT);
 	r = executor_check(executor);
 	if (r == 0)
 		r = executor->ops->submit(executor, job);
@@ -236,19 +212,31 @@ submit(struct eddy_executor *executor, struct eddy_job *job,
 	return r < 0 ? withdraw(job, r) : 0;
 }
 
+/* This and what comes back from it are called for each of many jobs: so they
+ * are short, and what is seldom needed is apart. */
 int
 eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop, loop_run_fn *run, union eddy_job_to to)
 {
-	int r = prepare(executor, job, loop, run, to);
+	unsigned flags = job_flags(job) & ~(unsigned)(JOB_HANDED | JOB_HOOKED);
+	uint32_t state = A_ACQUIRE(&job->state);
 
-	if (r < 0)
-		return r;
+	/* With a loop it is out until its outcome was heard. */
+	if (state != JOB_IDLE && (state != JOB_DONE || job->door != NULL))
+		return -EBUSY;
+	job->executor = executor;
+	job->door = loop != NULL ? loop->door : NULL;
+	job->to = to;
+	job->ready.run = run;
+	job->ready.next = NULL;
+	job->outcome = EDDY_NONE;
+	job->stop = 0;
+	job->attempts = 0;
+	A_STORE(&job->flags, (uint8_t)flags);
 	if (loop == NULL || !eddy__loop_inside(loop) ||
 	    !cork_fits(&loop->cork, executor) || loop->held != executor ||
 	    loop->submitted + 1 >= loop->sample_at || loop->trace != NULL ||
-	    (job_flags(job) & EDDY_JOB_LONG) != 0 ||
-	    executor_check(executor) < 0)
+	    (flags & EDDY_JOB_LONG) != 0 || executor_check(executor) < 0)
 		return submit(executor, job, loop, run);
 	loop->held_jobs++;
 	loop->submitted++;
@@ -263,12 +251,10 @@ static uintptr_t
 needs_of(const struct eddy_executor *executor)
 {
 	const struct eddy_executor *inner = executor->inner;
-	const struct eddy_loop *home = inner != NULL ? inner->home
-	                                             : executor->home;
 
-	if (home == NULL && inner != NULL)
-		return (uintptr_t)inner + 1;
-	return (uintptr_t)home;
+	if (inner == NULL || inner->home != NULL)
+		return (uintptr_t)(inner != NULL ? inner : executor)->home;
+	return (uintptr_t)inner + 1;
 }
 
 int
@@ -291,11 +277,11 @@ eddy__job_forgotten(struct eddy_loop *loop, struct eddy_executor *executor)
 	count_heard(loop, executor);
 }
 
-inline void
+void
 eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
 {
-	if (loop->trace != NULL)
-		job_note(job, JOB_HEARD);
+	if (job_noted(job))
+		eddy__job_note(job, JOB_HEARD);
 	loop->delivered++;
 	if (A_LOAD(&loop->door->timed) == job)
 		note_times(loop);
@@ -303,12 +289,27 @@ eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
 	A_STORE(&job->state, JOB_IDLE);
 }
 
+__attribute__((noinline)) static void
+deliver(struct eddy_loop *loop, struct eddy_job *job)
+{
+	eddy__job_heard(loop, job);
+	job->to.done(loop, job);
+}
+
+/* The same in fewer steps, unless one more is needed. */
 void
 eddy__job_deliver(struct eddy_loop *loop, struct eddy_ready *ready)
 {
 	struct eddy_job *job = job_of(ready);
 
-	eddy__job_heard(loop, job);
+	if (loop->trace != NULL || A_LOAD(&loop->door->timed) == job ||
+	    loop->held != job->executor || eddy__loop_jobs(loop) == 1) {
+		deliver(loop, job);
+		return;
+	}
+	loop->held_jobs--;
+	loop->delivered++;
+	A_STORE(&job->state, JOB_IDLE);
 	job->to.done(loop, job);
 }
 

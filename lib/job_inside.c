@@ -19,7 +19,8 @@ eddy_job_begin(struct eddy_job *job)
 	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
 		return false;
 	inside.job = job;
-	job_note(job, JOB_BEGUN);
+	if (job_noted(job))
+		eddy__job_note(job, JOB_BEGUN);
 	return true;
 }
 
@@ -28,17 +29,18 @@ eddy__job_leave(const struct eddy_job *job)
 {
 	if (inside.job != job)
 		return;
-	job_note(job, JOB_OVER);
+	if (job_noted(job))
+		eddy__job_note(job, JOB_OVER);
 	eddy__inside_leave(&inside);
 }
 
 bool
 eddy__job_runs_on(const struct eddy_executor *executor)
 {
-	const struct eddy_executor *here;
+	const struct eddy_job *job = inside.job;
 
-	here = inside.job != NULL ? inside.job->executor : NULL;
-	return here != NULL && (here == executor || here->inner == executor);
+	return job != NULL &&
+	       (job->executor == executor || job->executor->inner == executor);
 }
 
 /* After job->stop was set: one of the two sides sees the other. */

@@ -32,12 +32,6 @@ lane_take(struct eddy_job **slot)
 	return A_LOAD(slot) != NULL ? A_XCHG(slot, NULL) : NULL;
 }
 
-static inline bool
-lane_take_job(struct eddy_job **slot, struct eddy_job *job)
-{
-	return A_CAS(slot, &job, NULL);
-}
-
 /* With the lock, as all that follows.  The job remembers its place where its
  * result will be; who reads that too late looks into some slot, in vain. */
 static inline void
@@ -68,8 +62,6 @@ lane_squeeze(struct lane *lane)
 static inline void
 lane_put(struct lane *lane, struct eddy_job *job)
 {
-	if (lane->head == lane->tail)
-		lane->head = lane->tail = 0; /* the same few lines again */
 	for (;; lane->tail++) {
 		if (lane->tail - lane->head > lane->mask)
 			lane_squeeze(lane);

@@ -67,29 +67,15 @@ eddy_loop_stats(const struct eddy_loop *loop, struct eddy_loop_stats *stats)
 	eddy_histogram_merge(&stats->run, &loop->stats.run);
 }
 
-static void
-reset(struct eddy_histogram *histogram)
-{
-	int i;
-
-	for (i = 0; i < COUNTS; i++)
-		A_STORE(&histogram->counts[i], 0);
-	A_STORE(&histogram->max, 0);
-}
-
 int
 eddy_loop_stats_reset(struct eddy_loop *loop)
 {
+	uint64_t *word = (void *)&loop->stats; /* of nothing else */
 	int r = eddy__loop_mine(loop);
 
-	if (r < 0)
-		return r;
-	reset(&loop->stats.lag);
-	reset(&loop->stats.turn);
-	reset(&loop->stats.job);
-	reset(&loop->stats.queue);
-	reset(&loop->stats.run);
-	return 0;
+	for (; r == 0 && word != (void *)(&loop->stats + 1); word++)
+		A_STORE(word, 0);
+	return r;
 }
 
 static void

@@ -118,14 +118,19 @@ admit(struct pool *pool)
 	return r == -EAGAIN ? -ENOMEM : r; /* not a queue that is full */
 }
 
-/* With the lock. */
+/* With the lock: n jobs to the queue. */
 static void
-list(struct pool *pool, struct eddy_job *job)
+list(struct pool *pool, struct eddy_job *const *jobs, unsigned n)
 {
-	bool urgent = (job_flags(job) & EDDY_JOB_URGENT) != 0;
+	pool->stats.submitted += n;
+	for (; n != 0; n--, jobs++) {
+		struct eddy_job *job = *jobs;
+		bool urgent = (job_flags(job) & EDDY_JOB_URGENT) != 0;
 
-	A_STORE(&job->state, JOB_LISTED);
-	lane_put(&pool->lanes[urgent ? URGENT : NORMAL], job);
+		A_STORE(&job->state, JOB_LISTED);
+		lane_put(&pool->lanes[urgent ? URGENT : NORMAL], job);
+	}
+	eddy__pool_set_urgent(pool);
 }
 
 static int
@@ -138,14 +143,13 @@ put(struct pool *pool, struct eddy_job *job)
 	r = admit(pool);
 	if (r == 0) {
 		job_keep_stamp(job, job->result);
-		list(pool, job);
-		pool->stats.submitted++;
-		eddy__pool_set_urgent(pool);
+		list(pool, &job, 1);
 		pool->eager = true;
 		claimed = eddy__pool_claim_sleeper(pool);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	eddy__pool_ring(pool, claimed);
+	if (claimed)
+		eddy__futex_wake(&pool->wakes, 1, false);
 	return r;
 }
 
@@ -183,12 +187,7 @@ eddy__pool_fail_queue(struct pool *pool, enum eddy_outcome outcome, int result)
 static void
 draw(struct pool *pool, struct cork *cork)
 {
-	unsigned i;
-
-	for (i = 0; i < cork->count; i++)
-		list(pool, cork->jobs[i]);
-	eddy__pool_set_urgent(pool);
-	pool->stats.submitted += cork->count;
+	list(pool, cork->jobs, cork->count);
 	pool->granted -= cork->room;
 	cork->count = cork->room = 0;
 }
@@ -242,7 +241,8 @@ flush(struct eddy_loop *loop, bool last)
 		unlink_cork(pool, loop);
 	over = deserted(pool) && pool->abandoned;
 	pthread_mutex_unlock(&pool->lock);
-	eddy__pool_ring(pool, claimed);
+	if (claimed)
+		eddy__futex_wake(&pool->wakes, 1, false);
 	if (over)
 		eddy__executor_drop(&pool->executor);
 }
@@ -311,7 +311,7 @@ unlist(struct pool *pool, struct eddy_job *job)
 	uint32_t place = (uint32_t)A_LOAD(&job->result);
 	struct lane *lane = &pool->lanes[place >> LANE_SHIFT & URGENT];
 
-	return lane_take_job(lane_slot(lane, place), job);
+	return A_CAS(lane_slot(lane, place), &job, NULL);
 }
 
 /* A job that runs, is corked or is just being submitted has stop set, which its

@@ -104,9 +104,8 @@ deserted(struct pool *pool)
 	return true;
 }
 
-/* True: the caller rings, when it has given the lock back. */
+/* True: the caller wakes one, without the lock, perhaps without the pool. */
 bool eddy__pool_claim_sleeper(struct pool *pool);
-void eddy__pool_ring(struct pool *pool, bool claimed);
 
 /* A job that some worker holds but has not begun, or NULL. */
 struct eddy_job *eddy__pool_steal(

@@ -48,14 +48,6 @@ eddy__pool_claim_sleeper(struct pool *pool)
 	return true;
 }
 
-/* Perhaps without the pool: an address only. */
-void
-eddy__pool_ring(struct pool *pool, bool claimed)
-{
-	if (claimed)
-		eddy__futex_wake(&pool->wakes, 1, false);
-}
-
 /* Running. */
 
 uint64_t
@@ -94,6 +86,7 @@ run(struct worker *worker, struct eddy_job *job)
 {
 	bool ticks = (job_flags(job) & EDDY_JOB_INTERRUPT) != 0 &&
 	             worker->ticker >= 0;
+	bool noted = job_noted(job);
 	enum eddy_outcome outcome = EDDY_RETURNED;
 	int result = 0;
 
@@ -102,7 +95,8 @@ run(struct worker *worker, struct eddy_job *job)
 	A_STORE(&job->state, JOB_RUNNING);
 	executor_room(&worker->pool->executor, 1);
 	worker->inside->job = job;
-	job_note(job, JOB_BEGUN);
+	if (noted)
+		eddy__job_note(job, JOB_BEGUN);
 	if (A_LOAD(&job->stop) != EDDY_NONE ||
 	    (ticks && eddy__job_interrupt(tick, worker) < 0)) {
 		outcome = A_LOAD(&job->stop);
@@ -113,7 +107,8 @@ run(struct worker *worker, struct eddy_job *job)
 		if (result < LOWEST_RESULT)
 			result = -EINVAL;
 	}
-	job_note(job, JOB_OVER);
+	if (noted)
+		eddy__job_note(job, JOB_OVER);
 	eddy__inside_leave(worker->inside);
 	if (ticks) /* a signal on its way comes now, not in the next job */
 		eddy__ticker_set(worker->ticker, 0);
@@ -180,11 +175,10 @@ next_slot(struct worker *worker)
 
 	count_begun(worker, 1);
 	while (job == NULL && from != end) {
-		job = lane_take(lane_slot(worker->lane, from));
+		job = A_XCHG(lane_slot(worker->lane, from), NULL);
 		A_STORE(&worker->from, ++from);
 	}
-	/* Perhaps gone: only an address. */
-	__builtin_prefetch(A_LOAD(lane_slot(worker->lane, from + AHEAD)), 1);
+	list_prefetch((void *)A_LOAD(lane_slot(worker->lane, from + AHEAD)));
 	if (job == NULL)
 		count_begun(worker, UINT64_MAX);
 	return job;
@@ -213,6 +207,8 @@ claim(struct pool *pool, struct worker *worker)
 	}
 	A_STORE(&worker->from, worker->lane->head);
 	A_STORE(&worker->end, worker->lane->head += n);
+	if (worker->lane->head == worker->lane->tail)
+		worker->lane->head = worker->lane->tail = 0; /* warm lines */
 	eddy__pool_set_urgent(pool);
 	if (unclaimed(pool) == 0)
 		pool->eager = false;
@@ -284,7 +280,8 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 	/* While closing a value that is past, so that nobody falls asleep. */
 	*ret_wakes = A_LOAD(&pool->wakes) - pool->closing;
 	pthread_mutex_unlock(&pool->lock);
-	eddy__pool_ring(pool, claimed);
+	if (claimed)
+		eddy__futex_wake(&pool->wakes, 1, false);
 	return job;
 }
 
