@@ -54,8 +54,9 @@ struct door {
 	/* Any thread: called with a node that was pushed too late, or the roots
 	 * that will not go on.  Set before there can be any. */
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
-	int bell;  /* eventfd; constant */
-	pid_t pid; /* of the loop's process; constant */
+	uint32_t spins; /* any thread: the loop may, and asks for rung_at */
+	int bell;       /* eventfd; constant */
+	pid_t pid;      /* of the loop's process; constant */
 	const uint32_t
 	    *ours;           /* any thread: eddy__mark, once the loop has run */
 	int64_t begun, over; /* any thread: of timed, ns; begun or 0 */

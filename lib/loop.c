@@ -134,7 +134,8 @@ eddy__door_box(struct door *door)
 void
 eddy__door_ring(struct door *door)
 {
-	A_STORE(&door->rung_at, eddy_now());
+	if (A_LOAD(&door->spins) != 0)
+		A_STORE(&door->rung_at, eddy_now());
 	eddy__ring(door->bell);
 }
 
@@ -406,15 +407,17 @@ static int
 collect(struct eddy_loop *loop, int64_t duration)
 {
 	struct epoll_event events[EVENTS];
-	int64_t wait = spin(loop, duration), real;
+	int64_t wait, real;
 	int n;
 
-	if (wait != 0)
-		eddy__loop_flush(loop, true);
+	if (loop->spin.duration != 0) /* who waits awake has them now */
+		eddy__loop_flush(loop, false);
+	wait = spin(loop, duration);
+	eddy__loop_flush(loop, wait != 0);
 	if (wait != 0 && door_park(loop->door)) {
 		/* A job that was refused meanwhile, after the fence in
 		 * withdraw, may have been all we waited for. */
-		A_FENCE(&loop->door->accepted);
+		A_FENCE_BEHIND(&loop->door->accepted);
 		if (wait == EDDY_FOREVER && !eddy__loop_alive(loop))
 			wait = 0;
 	} else {
@@ -480,7 +483,6 @@ turn(struct eddy_loop *loop, int64_t duration)
 	else
 		run_batch(loop);
 	loop->dispatching = false;
-	eddy__loop_flush(loop, false);
 	HOOK(turn(loop));
 	return 0;
 }
@@ -497,6 +499,7 @@ enter(struct eddy_loop *loop)
 		return -EBUSY;
 	if (loop->spin.cpus == 0) { /* what a loop that never runs can spare */
 		spin_init(&loop->spin, loop->options.spin_duration);
+		A_STORE(&loop->door->spins, loop->spin.duration != 0);
 		eddy__door_mark(loop->door); /* if not, getpid tells */
 	}
 	A_STORE(&loop->owner, eddy__self());

@@ -232,7 +232,8 @@ flush(struct eddy_loop *loop, bool last)
 		    pool, r < 0 ? EDDY_LOST : EDDY_CANCELLED, r);
 		pthread_mutex_lock(&pool->lock);
 		last = true;
-	} else if (unused != 0) {
+	} else if (unused != 0 && A_LOAD(&pool->executor.waiting) != 0) {
+		/* Who counts as waiting meanwhile tries with the lock. */
 		pthread_mutex_unlock(&pool->lock);
 		eddy_executor_room(&pool->executor, unused);
 		pthread_mutex_lock(&pool->lock);

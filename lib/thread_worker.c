@@ -30,6 +30,7 @@ eddy__pool_claim_sleeper(struct pool *pool)
 {
 	int64_t each = A_LOAD(&pool->job_time);
 	uint32_t jobs = unclaimed(pool);
+	bool spins = pool->options.spin_duration >= 0;
 
 	if (pool->asleep == 0 || pool->claims != 0 || jobs == 0)
 		return false;
@@ -38,13 +39,15 @@ eddy__pool_claim_sleeper(struct pool *pool)
 		return false;
 	pool->asleep--;
 	pool->claims++;
-	A_STORE(&pool->cpu, eddy__cpu());
+	if (spins)
+		A_STORE(&pool->cpu, eddy__cpu());
 	A_ADD(&pool->wakes, 1);
 	/* Pairs with the fence in watch(): it sees wakes, or we its end. */
 	A_FENCE_BEHIND(&pool->spinner);
 	if (A_LOAD(&pool->spinner) != 0)
 		return false;
-	A_STORE(&pool->rung_at, eddy_now());
+	if (spins)
+		A_STORE(&pool->rung_at, eddy_now());
 	return true;
 }
 
