@@ -174,36 +174,44 @@ print_counts(const struct bench_case *c)
 	printf(" %6s %6s", instructions, calls);
 }
 
-/* What tool says of this program when it runs only a case, n times; 0: nothing.
- */
-static double
+/* Begin to run this program below tool, only a case, n times. */
+static FILE *
 ask(const char *tool, const char *title, const char *name, long n)
 {
 	char one[LINE];
-	double count = 0;
 	FILE *in;
 
 	snprintf(one, sizeof(one), "%ld\t%s\t%s", n, title, name);
 	setenv("BENCH_ONE", one, 1);
 	in = popen(tool, "r");
+	unsetenv("BENCH_ONE");
+	return in;
+}
+
+/* What the tool says; 0: nothing. */
+static double
+hear(FILE *in)
+{
+	double count = 0;
+
 	if (in == NULL || fscanf(in, "%lf", &count) != 1)
 		count = 0;
 	if (in != NULL)
 		pclose(in);
-	unsetenv("BENCH_ONE");
 	return count;
 }
 
+/* At once, where one run does not disturb the other's count. */
 static double
-one_more(const char *tool, const char *title, const char *name)
+one_more(const char *tool, const char *title, const char *name, bool at_once)
 {
-	double few = ask(tool, title, name, counted_few), more;
+	FILE *many = at_once ? ask(tool, title, name, counted_many) : NULL;
+	double few = hear(ask(tool, title, name, counted_few)), more;
 
-	if (few == 0)
-		return 0;
-	more = (ask(tool, title, name, counted_many) - few) /
-	       (double)(counted_many - counted_few);
-	return more > 0 ? more : 0;
+	if (!at_once && few != 0)
+		many = ask(tool, title, name, counted_many);
+	more = (hear(many) - few) / (double)(counted_many - counted_few);
+	return few != 0 && more > 0 ? more : 0;
 }
 
 static void
@@ -225,8 +233,8 @@ count_costs(const char *title, struct bench_case *c)
 	for (; c->name != NULL; c++) {
 		if (c->foreign)
 			continue;
-		c->instructions = one_more(valgrind, title, c->name);
-		c->calls = one_more(strace, title, c->name);
+		c->instructions = one_more(valgrind, title, c->name, true);
+		c->calls = one_more(strace, title, c->name, false);
 	}
 }
 
