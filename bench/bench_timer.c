@@ -50,7 +50,7 @@ long timer_fired;
 static enum op op;
 static bool without;  /* counting: all but the operation in question */
 static int64_t spent; /* ns in that */
-static long size;     /* timers of this table */
+static long armed;    /* timers of this table */
 static struct bench_case cases[PEERS + 1];
 static const struct timer_peer *peer_of[PEERS]; /* a case's */
 static struct timer_order far[MOST], other[MOST], soon[MOST], few[ACTIVE];
@@ -166,8 +166,8 @@ run(long n)
 	long times = fires || n >= 10000 ? 1 : 10000 / n, i;
 
 	if (bench_counting()) {
-		without = n == size;
-		n = size;
+		without = n == armed;
+		n = armed;
 		times = 1;
 	}
 	if (n > ACTIVE)
@@ -216,7 +216,7 @@ compare(long n)
 	}
 	cases[count].name = NULL;
 	snprintf(title, sizeof(title), "%s, %ld timers", names[op], n);
-	size = n;
+	armed = n;
 	if (n == COUNTED)
 		bench_count_with(n, 2 * n);
 	bench_compare(title, cases, n);
