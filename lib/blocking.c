@@ -29,7 +29,7 @@
 #define N(type, i)     (type)a[i].number
 
 FILE_CALL(open, (struct eddy_task *self, const char *path, int flags,
-    mode_t mode), eddy__create(P(0), N(int, 1), N(mode_t, 2)),
+    mode_t mode), eddy__open(P(0), N(int, 1), N(mode_t, 2)),
     POINTER(path), NUMBER(flags), NUMBER(mode))
 FILE_CALL(pread, (struct eddy_task *self, int fd, void *data, size_t size,
     int64_t offset), eddy__pread(N(int, 0), P(1), N(size_t, 2), N(off_t, 3)),

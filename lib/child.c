@@ -33,7 +33,7 @@ source(int from, int number, int *ret_fd, int *ret_ours)
 		*ret_ours = ends[!theirs];
 		fd = ends[theirs];
 	} else if (from == EDDY_CHILD_NULL) {
-		fd = eddy__open("/dev/null", O_RDWR);
+		fd = eddy__open("/dev/null", O_RDWR, 0);
 	}
 	if (fd < 0)
 		return fd == from ? -EINVAL : fd;

@@ -204,7 +204,7 @@ leave_host(struct server *server)
 	if (orders > 3)
 		eddy__close_range(3, (unsigned)orders - 1);
 	server->fds[ORDERS].fd = orders;
-	null = eddy__open("/dev/null", O_RDWR);
+	null = eddy__open("/dev/null", O_RDWR, 0);
 	dup2(null, STDIN_FILENO);
 	/* Not the host's output, but what it opened without having any. */
 	for (number = STDOUT_FILENO; number <= STDERR_FILENO; number++)

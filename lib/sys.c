@@ -87,7 +87,8 @@ eddy__result(long r, int saved)
 	.msg_iov = (struct iovec *)(uintptr_t)(iov),                           \
 	.msg_iovlen = (__typeof__(((struct msghdr *)0)->msg_iovlen))(n)}
 
-CALL(open, (const char *path, int flags), open(path, flags | O_CLOEXEC))
+CALL(open, (const char *path, int flags, mode_t mode),
+    RETRY(open(path, flags | O_CLOEXEC, mode)))
 CALL(readlink, (const char *path, char *to, size_t size),
     readlink(path, to, size))
 CALL(peek, (const void *from, void *to, size_t size),
@@ -97,8 +98,6 @@ CALL(gettid, (void), syscall(SYS_gettid))
 CALL(tgkill, (pid_t tid, int signal),
     syscall(SYS_tgkill, getpid(), tid, signal))
 CALL(close, (int fd), fd < 0 ? (errno = EBADF, -1) : close(fd))
-CALL(create, (const char *path, int flags, mode_t mode),
-    RETRY(open(path, flags | O_CLOEXEC, mode)))
 CALL(pread, (int fd, void *data, size_t size, off_t offset),
     RETRY(pread(fd, data, size < INT_MAX ? size : INT_MAX, offset)))
 CALL(pwrite, (int fd, const void *data, size_t size, off_t offset),

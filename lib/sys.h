@@ -42,12 +42,11 @@ void eddy__trim(void *p, size_t size); /* shared pages back to the system */
 int eddy__peek(const void *from, void *to, size_t size);
 
 /* Descriptors, all close-on-exec. */
-int eddy__open(const char *path, int flags);
+int eddy__open(const char *path, int flags, mode_t mode);
 int eddy__read(int fd, void *data, size_t size);
 int eddy__readlink(const char *path, char *to, size_t size);
 int eddy__close(int fd); /* < 0: nothing is done, as by free(NULL) */
 /* Files; size is INT_MAX at most. */
-int eddy__create(const char *path, int flags, mode_t mode);
 int eddy__pread(int fd, void *data, size_t size, off_t offset);
 int eddy__pwrite(int fd, const void *data, size_t size, off_t offset);
 int eddy__fsync(int fd);

@@ -51,7 +51,7 @@ eddy__print(struct text *text, const char *format, ...)
 int
 eddy__slurp(const char *path, char *to, size_t size)
 {
-	int fd = eddy__open(path, O_RDONLY);
+	int fd = eddy__open(path, O_RDONLY, 0);
 	int n = fd >= 0 ? eddy__read(fd, to, size - 1) : fd;
 
 	eddy__close(fd);

@@ -30,8 +30,8 @@ static int fault; /* -errno; 0: the truth */
 
 int __real_eddy__peek(const void *from, void *to, size_t size);
 int __wrap_eddy__peek(const void *from, void *to, size_t size);
-int __real_eddy__open(const char *path, int flags);
-int __wrap_eddy__open(const char *path, int flags);
+int __real_eddy__open(const char *path, int flags, mode_t mode);
+int __wrap_eddy__open(const char *path, int flags, mode_t mode);
 int __real_eddy__readlink(const char *path, char *to, size_t size);
 int __wrap_eddy__readlink(const char *path, char *to, size_t size);
 
@@ -42,9 +42,9 @@ __wrap_eddy__peek(const void *from, void *to, size_t size)
 }
 
 int
-__wrap_eddy__open(const char *path, int flags)
+__wrap_eddy__open(const char *path, int flags, mode_t mode)
 {
-	return fault != 0 ? fault : __real_eddy__open(path, flags);
+	return fault != 0 ? fault : __real_eddy__open(path, flags, mode);
 }
 
 int

@@ -29,8 +29,8 @@ int __real_eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
 int __wrap_eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
-int __real_eddy__open(const char *path, int flags);
-int __wrap_eddy__open(const char *path, int flags);
+int __real_eddy__open(const char *path, int flags, mode_t mode);
+int __wrap_eddy__open(const char *path, int flags, mode_t mode);
 int __real_eddy__cpus(void);
 int __wrap_eddy__cpus(void);
 
@@ -48,15 +48,15 @@ __wrap_eddy__thread_create(
 }
 
 int
-__wrap_eddy__open(const char *path, int flags)
+__wrap_eddy__open(const char *path, int flags, mode_t mode)
 {
 	char moved[PATH_MAX];
 
 	if (root[0] == '\0' || (strncmp(path, "/sys/fs/cgroup", 14) != 0 &&
 				   strcmp(path, "/proc/self/cgroup") != 0))
-		return __real_eddy__open(path, flags);
+		return __real_eddy__open(path, flags, mode);
 	snprintf(moved, sizeof(moved), "%s%s", root, path);
-	return __real_eddy__open(moved, flags);
+	return __real_eddy__open(moved, flags, mode);
 }
 
 int
