@@ -198,8 +198,8 @@ demo-cluster:
 	@bench/cluster.sh $(B)/demo_cluster $(if $(SERVERS),--servers $(SERVERS)) \
 	    $(if $(TSV),--tsv $(TSV)) $(DIR)
 
-$(B)/demo_cluster: $(B)/bench/demo.o $(B)/bench/cluster.o \
-    $(B)/bench/cluster_worker.o $(B)/libeddy.a
+cluster_o = $(patsubst %,$(B)/bench/%.o,cluster cluster_line cluster_worker)
+$(B)/demo_cluster: $(B)/bench/demo.o $(cluster_o) $(B)/libeddy.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lgearman $(link)
 
 $(B)/bench_%: $(B)/bench/bench_%.o $(B)/bench/bench.o $(B)/libeddy.a
@@ -220,7 +220,7 @@ $(B)/bench_io: $(call peers,io,raw $(timers))
 $(B)/bench_io: link += $(filter -l%,$(timers))
 $(B)/bench_task: $(call peers,task,floor $(tasks))
 $(B)/bench_task: link += $(filter -l%,$(tasks))
-$(B)/bench_cluster: $(B)/bench/cluster.o $(B)/bench/cluster_worker.o
+$(B)/bench_cluster: $(cluster_o)
 $(B)/bench_cluster: link += -lgearman
 $(B)/bench_start: $(patsubst %,$(B)/bench/peers/start_%.o,$(filter-out -l%,$(timers)))
 $(B)/bench_start: link += $(filter -l%,$(timers))
@@ -245,8 +245,7 @@ check: examples hosts suites
 suites: $(checks)
 	@test/run.sh $(B) $(checks)
 
-$(B)/check_cluster: $(if $(gearman),$(B)/bench/cluster.o \
-	$(B)/bench/cluster_worker.o)
+$(B)/check_cluster: $(if $(gearman),$(cluster_o))
 $(B)/check_cluster: link += $(if $(gearman),-lgearman)
 $(B)/check_fuzz: $(B)/test/fuzz/fuzz_timers.o $(B)/test/fuzz/fuzz_tasks.o
 $(B)/check_simulate: $(B)/test/simulate/kernel.o $(B)/test/simulate/model.o

@@ -1,201 +1,138 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * cluster: libgearman blocks, so it runs on a thread pool, a connection a thread.
+ * cluster: each job is a coroutine of the home loop, from submit to outcome.
  *
- * For each job the executor submits one of its own to that pool, which sends the
- * job away, waits for the answer and ends it.  So queue, room, deadline in the
- * queue and cancel are the pool's, and no loop waits for a server.
+ * It waits for a place among those that are out, takes a line that is idle or
+ * opens one, and sends its job there.  So queue, limits and cancel are those of
+ * tasks, and no thread waits for a server.
  */
 #include "cluster.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <libgearman/gearman.h>
-#include <limits.h>
-#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* RETRY: ms between looks for a server that is down. */
-enum { AT_ONCE = 16, ATTEMPTS = 3, RETRY = 100 };
+#include "cluster_line.h"
+
+enum { AT_ONCE = 16, ATTEMPTS = 3, QUEUE = 65536 };
 #define SILENCE EDDY_S(30)
+#define DIAL    EDDY_S(2)    /* for one server to answer */
+#define RETRY   EDDY_MS(100) /* between looks for a server that is down */
 
-struct remote {
-	struct eddy_job inner;  /* on the pool */
-	struct eddy_job *outer; /* the user's */
+struct call {
+	struct eddy_task task;
+	struct eddy_post post; /* start it, or look whether to stop */
 	struct cluster *cluster;
 	const struct cluster_function *function;
-	struct remote *next;
-	bool ended;                /* outer has its outcome */
-	enum eddy_outcome outcome; /* EDDY_NONE: no answer yet */
-	int result;
+	struct eddy_job *job;      /* the user's */
+	struct call *next, **link; /* guarded, as stop, by the cluster's lock */
+	bool stop, started, placed, sent;
+	unsigned i, attempts;
+	int64_t until;
+	int rc, why; /* why: there is no answer yet */
+	struct line *line;
+	struct exchange exchange;
 };
 
-/* A thread's connection; client is NULL after one that failed. */
-struct line {
-	gearman_client_st *client;
-	const char *servers;
-};
-
-static void
-hang_up(struct line *line)
+/* The next server, from the one that answered last. */
+static EDDY_ASYNC
+dial(struct eddy_task *self, struct call *f)
 {
-	if (line->client != NULL)
-		gearman_client_free(line->client);
-	line->client = NULL;
+	struct cluster *cluster = f->cluster;
+	struct eddy_name *to;
+
+	cluster->good = (cluster->good + (f->i > 0)) % cluster->count;
+	to = &cluster->servers[cluster->good];
+	return eddy_timeout(
+	    self, DIAL, eddy_net_connect(self, to->host, to->service));
 }
 
-static int
-pick_up(struct line *line)
+static eddy_step
+call(struct eddy_task *self)
 {
-	if (line->client != NULL)
-		return 0;
-	line->client = gearman_client_create(NULL);
-	if (line->client == NULL)
-		return -ENOMEM;
-	if (gearman_client_add_servers(line->client, line->servers) ==
-	    GEARMAN_SUCCESS)
-		return 0;
-	hang_up(line);
-	return -EINVAL;
-}
-
-static int
-open_line(void *cluster, void **ret_line)
-{
-	struct line *line = calloc(1, sizeof(*line));
-
-	if (line == NULL)
-		return -ENOMEM;
-	line->servers = ((struct cluster *)cluster)->options.servers;
-	*ret_line = line;
-	return 0;
-}
-
-static void
-close_line(void *line)
-{
-	hang_up(line);
-	free(line);
-}
-
-static gearman_return_t
-on_status(gearman_task_st *task)
-{
-	eddy_job_progress(gearman_task_numerator(task));
-	return GEARMAN_SUCCESS;
-}
-
-static gearman_return_t
-on_complete(gearman_task_st *task)
-{
-	struct remote *remote = gearman_task_context(task);
-	struct eddy_job *job = remote->outer;
-	const char *data = gearman_task_data(task);
-	size_t size = gearman_task_data_size(task);
-	struct cluster_answer answer = {htonl(EDDY_PROTOCOL), 0};
-
-	remote->outcome = EDDY_PROTOCOL;
-	if (size >= sizeof(answer))
-		memcpy(&answer, data, sizeof(answer));
-	if (ntohl(answer.outcome) != EDDY_RETURNED) {
-		if (ntohl(answer.outcome) - 1 < EDDY_PROTOCOL)
-			remote->outcome = ntohl(answer.outcome);
-	} else if (size == sizeof(answer) + job->size) {
-		remote->outcome = EDDY_RETURNED;
-		if (job->size != 0)
-			memcpy(job->arg, data + sizeof(answer), job->size);
+	EDDY_BEGIN(self, struct call, f);
+	if (f->job->deadline != 0)
+		eddy_deadline_set(self, f->job->deadline);
+	EDDY_TRY(eddy_semaphore_acquire(self, &f->cluster->places));
+	f->placed = true;
+	f->until = eddy_after(f->cluster->options.silence);
+	if (f->job->deadline == 0 || f->until < f->job->deadline)
+		eddy_deadline_set(self, f->until);
+	while (f->attempts < ATTEMPTS) {
+		f->line = line_take(&f->cluster->idle);
+		for (f->i = 0; f->line == NULL && f->i < f->cluster->count;
+		     f->i++) {
+			EDDY_AWAIT(f->rc, dial(self, f));
+			if (f->rc >= 0)
+				f->rc = line_open(self->loop, f->rc, &f->line);
+		}
+		if (f->line == NULL) {
+			f->why = f->rc == -ETIME ? -ETIMEDOUT : -ECONNREFUSED;
+			EDDY_TRY(eddy_sleep(self, RETRY));
+			continue;
+		}
+		f->why = -ETIMEDOUT;
+		f->sent = true;
+		EDDY_INIT(&f->exchange, exchange, .line = f->line,
+		    .name = f->function->name, .job = f->job);
+		EDDY_AWAIT(f->rc, eddy_call(self, &f->exchange.task));
+		if (f->rc == 0 && !f->cluster->closed)
+			line_leave(&f->cluster->idle, f->line);
+		else
+			line_close(f->line);
+		if (f->rc != -ECONNRESET)
+			EDDY_RETURN(f->rc);
+		f->attempts += f->function->idempotent ? 1 : ATTEMPTS;
 	}
-	remote->result = (int)ntohl(answer.result);
-	return GEARMAN_SUCCESS;
-}
-
-/* One exchange of at most so many ns; 0, or why there is no answer. */
-static int
-ask(struct line *line, struct remote *remote, int64_t limit)
-{
-	int64_t ms = limit / EDDY_MS(1) + 1;
-	gearman_client_st *client = line->client;
-	gearman_return_t r;
-
-	gearman_client_set_timeout(client, ms < INT_MAX ? (int)ms : INT_MAX);
-	gearman_client_set_status_fn(client, on_status);
-	gearman_client_set_complete_fn(client, on_complete);
-	gearman_client_add_task(client, NULL, remote, remote->function->name,
-	    NULL, remote->outer->arg, remote->outer->size, &r);
-	if (r == GEARMAN_SUCCESS)
-		r = gearman_client_run_tasks(client);
-	gearman_client_task_free_all(client);
-	if (remote->outcome != EDDY_NONE)
-		return 0;
-	hang_up(line);
-	return r == GEARMAN_TIMEOUT             ? -ETIMEDOUT
-	       : r == GEARMAN_COULD_NOT_CONNECT ? -ECONNREFUSED
-	                                        : -ECONNRESET;
-}
-
-/* Again while no server is there, or if the job may run twice.  0: answered. */
-static int
-ask_again(struct line *line, struct remote *remote)
-{
-	int64_t deadline = remote->outer->deadline, left;
-	int64_t until = eddy_after(remote->cluster->options.silence);
-	int r = -ETIMEDOUT, attempts = 0;
-
-	if (deadline != 0 && deadline < until)
-		until = deadline;
-	while ((left = until - eddy_now()) > 0 && !eddy_job_stop_requested()) {
-		r = pick_up(line);
-		if (r == 0)
-			r = ask(line, remote, left);
-		if (r == -ECONNREFUSED)
-			poll(NULL, 0, RETRY);
-		else if (r != -ECONNRESET || !remote->function->idempotent ||
-			 ++attempts == ATTEMPTS)
-			break;
-	}
-	return r;
-}
-
-static int
-call(void *arg)
-{
-	struct remote *remote = arg;
-	struct eddy_job *job = remote->outer;
-	int r;
-
-	if (!eddy_job_begin(job))
-		return 0;
-	r = ask_again(eddy_worker_state(), remote);
-	if (r < 0) {
-		bool late = job->deadline != 0 && job->deadline <= eddy_now();
-
-		remote->outcome = late ? EDDY_EXPIRED : EDDY_LOST;
-		remote->result = late ? 0 : r;
-	}
-	pthread_mutex_lock(&remote->cluster->lock);
-	remote->ended = true;
-	pthread_mutex_unlock(&remote->cluster->lock);
-	eddy_job_end(job, remote->outcome, remote->result);
-	return 0;
+	EDDY_RETURN(-ECONNRESET);
+	EDDY_END;
 }
 
 static void
-on_called(struct eddy_loop *home, struct eddy_job *inner)
+on_called(struct eddy_loop *home, struct eddy_task *task)
 {
-	struct remote *remote = (struct remote *)inner, **link;
-	struct cluster *cluster = remote->cluster;
+	struct call *call = (struct call *)task;
+	struct cluster *cluster = call->cluster;
+	struct eddy_job *job = call->job;
+	int r = task->result, why = r == -ETIME ? call->why : r;
+	int result = r < 0 ? why : call->exchange.result;
+	enum eddy_outcome outcome = r < 0 ? EDDY_LOST : call->exchange.outcome;
 
-	(void)home;
+	if (r == -ETIME && job->deadline != 0 && job->deadline <= eddy_now())
+		outcome = EDDY_EXPIRED;
+	if (r == -ECANCELED && !call->sent)
+		outcome = EDDY_CANCELLED;
 	pthread_mutex_lock(&cluster->lock);
-	for (link = &cluster->remotes; *link != remote; link = &(*link)->next)
-		;
-	*link = remote->next;
+	*call->link = call->next;
+	if (call->next != NULL)
+		call->next->link = call->link;
+	cluster->queue--;
 	pthread_mutex_unlock(&cluster->lock);
-	if (!remote->ended) /* it never left the queue */
-		eddy_job_end(remote->outer, inner->outcome, inner->result);
-	free(remote);
+	eddy_post_cancel(home, &call->post);
+	if (call->placed)
+		eddy_semaphore_release(&cluster->places);
+	free(call);
+	cluster->ended[outcome]++;
+	eddy_job_end(job, outcome, result);
 	eddy_executor_room(&cluster->executor, 1);
+}
+
+/* It was submitted by another thread, or cancelled. */
+static void
+on_post(struct eddy_loop *home, struct eddy_post *post)
+{
+	struct call *f = (void *)((char *)post - offsetof(struct call, post));
+	bool stop;
+
+	if (!f->started)
+		f->started = eddy_loop_spawn(home, &f->task, on_called) == 0;
+	pthread_mutex_lock(&f->cluster->lock);
+	stop = f->stop || f->cluster->closed;
+	pthread_mutex_unlock(&f->cluster->lock);
+	if (stop)
+		eddy_cancel(&f->task);
 }
 
 static int
@@ -203,8 +140,8 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct cluster *cluster = (struct cluster *)executor;
 	const struct cluster_function *function = cluster->options.table;
-	struct remote *remote;
-	int r;
+	struct call *f;
+	bool full;
 
 	while (function->name != NULL && function->fn != job->fn)
 		function++;
@@ -212,27 +149,31 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		return -ENOENT;
 	if (job->size > CLUSTER_MOST)
 		return -EMSGSIZE;
-	remote = calloc(1, sizeof(*remote));
-	if (remote == NULL)
+	f = malloc(sizeof(*f));
+	if (f == NULL)
 		return -ENOMEM;
-	remote->inner = (struct eddy_job)EDDY_JOB(call, remote);
-	remote->inner.name = function->name;
-	remote->inner.deadline = job->deadline;
-	remote->inner.flags = job->flags & EDDY_JOB_URGENT;
-	remote->outer = job;
-	remote->cluster = cluster;
-	remote->function = function;
+	EDDY_INIT(f, call, .cluster = cluster, .function = function, .job = job,
+	    .why = -ETIMEDOUT);
+	eddy_post_init(&f->post, on_post);
 	pthread_mutex_lock(&cluster->lock);
-	r = eddy_submit(
-	    cluster->pool, &remote->inner, cluster->home, on_called);
-	if (r == 0) {
-		remote->next = cluster->remotes;
-		cluster->remotes = remote;
+	full = cluster->queue == QUEUE;
+	if (!full) {
+		f->next = cluster->calls;
+		f->link = &cluster->calls;
+		if (f->next != NULL)
+			f->next->link = &f->next;
+		cluster->calls = f;
+		cluster->queue++;
+		cluster->submitted++;
+		f->started = eddy_loop_spawn(
+				 cluster->home, &f->task, on_called) == 0;
+		if (!f->started) /* another thread */
+			eddy_post(cluster->home, &f->post);
 	}
 	pthread_mutex_unlock(&cluster->lock);
-	if (r < 0)
-		free(remote);
-	return r;
+	if (full)
+		free(f);
+	return full ? -EAGAIN : 0;
 }
 
 static int
@@ -240,29 +181,95 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
     enum eddy_outcome outcome)
 {
 	struct cluster *cluster = (struct cluster *)executor;
-	struct remote *remote;
-	int r = -EALREADY;
+	struct call *call;
 
 	(void)outcome;
 	pthread_mutex_lock(&cluster->lock);
-	for (remote = cluster->remotes; remote != NULL; remote = remote->next)
-		if (remote->outer == job && !remote->ended)
-			r = eddy_job_cancel(&remote->inner);
+	call = cluster->calls;
+	while (call != NULL && call->job != job)
+		call = call->next;
+	if (call != NULL) {
+		call->stop = true;
+		eddy_post(cluster->home, &call->post);
+	}
 	pthread_mutex_unlock(&cluster->lock);
-	return r;
+	return call != NULL ? 0 : -EALREADY;
+}
+
+/* Cancel calls: those that are not out, or all.  Were any out? */
+static bool
+give_up(struct cluster *cluster, bool all)
+{
+	struct call *call;
+	bool out = false;
+
+	for (call = cluster->calls; call != NULL; call = call->next) {
+		out = out || call->sent;
+		if (call->started && (all || !call->sent))
+			eddy_cancel(&call->task);
+	}
+	return out;
 }
 
 static int
 close_cluster(struct eddy_executor *executor, int64_t duration)
 {
-	return eddy_executor_close(
-	    ((struct cluster *)executor)->pool, duration);
+	struct cluster *cluster = (struct cluster *)executor;
+	int64_t until = eddy_after(duration), left;
+	struct line *line;
+	bool out;
+
+	cluster->closed = true;
+	give_up(cluster, false);
+	while (cluster->calls != NULL && (left = until - eddy_now()) > 0 &&
+	       eddy_loop_step(cluster->home, left) > 0)
+		;
+	out = give_up(cluster, true);
+	while (cluster->calls != NULL && eddy_loop_step(cluster->home, 0) > 0)
+		;
+	while ((line = line_take(&cluster->idle)) != NULL)
+		line_close(line);
+	return out ? -ETIME : 0;
 }
 
 static void
 describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 {
-	eddy_executor_stats(((struct cluster *)executor)->pool, ret_stats);
+	struct cluster *cluster = (struct cluster *)executor;
+	const uint64_t *ended = cluster->ended;
+	unsigned at_once = cluster->options.at_once;
+	unsigned running = at_once - cluster->places.count;
+
+	pthread_mutex_lock(&cluster->lock);
+	*ret_stats = (struct eddy_executor_stats){cluster->submitted,
+	    ended[EDDY_RETURNED],
+	    ended[EDDY_CRASHED] + ended[EDDY_EXITED] + ended[EDDY_LOST] +
+		ended[EDDY_PROTOCOL],
+	    ended[EDDY_CANCELLED], ended[EDDY_EXPIRED],
+	    cluster->queue - running, running, at_once, 0};
+	pthread_mutex_unlock(&cluster->lock);
+}
+
+/* Note a server, and whether it is there. */
+static gearman_return_t
+add_server(const char *host, in_port_t port, void *context)
+{
+	struct cluster *cluster = context;
+	struct eddy_name *name = &cluster->servers[cluster->count];
+	gearman_client_st *client;
+
+	if (cluster->count == CLUSTER_SERVERS)
+		return GEARMAN_INVALID_ARGUMENT;
+	client = gearman_client_create(NULL); /* the others may get NULL */
+	snprintf(name->host, sizeof(name->host), "%s", host);
+	snprintf(name->service, sizeof(name->service), "%u", port);
+	cluster->count++;
+	gearman_client_set_timeout(client, DIAL / EDDY_MS(1));
+	gearman_client_add_server(client, host, port);
+	if (gearman_client_echo(client, "?", 1) == GEARMAN_SUCCESS)
+		cluster->good = cluster->count - 1;
+	gearman_client_free(client);
+	return GEARMAN_SUCCESS;
 }
 
 int
@@ -274,26 +281,19 @@ cluster_open(struct cluster *cluster, struct eddy_loop *home,
 	    .cancel = cancel,
 	    .close = close_cluster,
 	    .describe = describe};
-	struct eddy_thread_pool_options threads = {
-	    .workers_max = options->at_once != 0 ? options->at_once : AT_ONCE,
-	    .worker_open = open_line,
-	    .worker_close = close_line,
-	    .init = cluster};
-	struct line line = {NULL, options->servers};
-	int r;
 
-	*cluster = (struct cluster){.options = *options, .home = home};
-	if (cluster->options.silence == 0)
+	*cluster = (struct cluster){
+	    .options = *options, .home = home, .good = CLUSTER_SERVERS};
+	if (options->silence == 0)
 		cluster->options.silence = SILENCE;
-	r = pick_up(&line);
-	if (r == 0 &&
-	    gearman_client_echo(line.client, "?", 1) != GEARMAN_SUCCESS)
-		r = -ECONNREFUSED;
-	hang_up(&line);
-	if (r == 0)
-		r = eddy_thread_pool_open(&cluster->pool, &threads);
-	if (r < 0)
-		return r;
+	if (options->at_once == 0)
+		cluster->options.at_once = AT_ONCE;
+	if (gearman_parse_servers(options->servers, add_server, cluster) !=
+	    GEARMAN_SUCCESS)
+		return -EINVAL;
+	if (cluster->good == CLUSTER_SERVERS)
+		return -ECONNREFUSED;
+	eddy_semaphore_init(&cluster->places, cluster->options.at_once);
 	eddy_executor_init(&cluster->executor, &ops);
 	pthread_mutex_init(&cluster->lock, NULL);
 	return 0;

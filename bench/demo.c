@@ -404,7 +404,7 @@ app(struct eddy_task *self)
 		eddy_executor_close(f->threads, EDDY_S(5));
 	if (f->processes != NULL)
 		eddy_executor_close(f->processes, EDDY_S(5));
-	if (f->cluster.pool != NULL)
+	if (f->cluster.executor.ops != NULL)
 		eddy_executor_close(&f->cluster.executor, EDDY_S(5));
 	if (f->rc < 0)
 		EDDY_RETURN(f->rc);
@@ -624,9 +624,10 @@ main(int argc, char **argv)
 	if (why != NULL)
 		return complain(dir, why);
 	if (r < 0)
-		return complain(f.cluster.pool == NULL && f.servers != NULL
-				    ? f.servers
-				    : "run",
+		return complain(
+		    f.cluster.executor.ops == NULL && f.servers != NULL
+			? f.servers
+			: "run",
 		    strerror(-r));
 	r = report(&f, dir, tsv);
 	for (c = 0; c < WAYS; c++)

@@ -88,17 +88,30 @@ nowhere(void *arg)
 	return twice(arg);
 }
 
+static unsigned char load[CLUSTER_MOST];
+
+static int
+invert(void *arg)
+{
+	unsigned char *byte = arg, *end = byte + sizeof(load);
+
+	while (byte < end)
+		*byte++ ^= 0xff;
+	return 0;
+}
+
 static const struct cluster_function table[] = {{"twice", twice, false},
     {"crash", crash, false}, {"linger", linger, false},
     {"linger_again", linger_again, true}, {"tell", tell, false},
-    {"nowhere", nowhere, false}, {NULL, NULL, false}};
+    {"invert", invert, false}, {"nowhere", nowhere, false},
+    {NULL, NULL, false}};
 static const struct cluster_function old_table[] = {
     {"twice", twice, false}, {NULL, NULL, false}};
 
 /* A server, workers, a loop and the executor. */
 
 static struct rig {
-	char servers[32];
+	char servers[64];
 	int port;
 	pid_t server, workers[WORKERS];
 	struct eddy_loop *loop;
@@ -187,17 +200,44 @@ run_liar(void)
 		gearman_worker_work(worker);
 }
 
-static bool
-server_answers(void)
+/* A connection to the server, or -1. */
+static int
+reach_server(void)
 {
 	struct sockaddr_in name = {.sin_family = AF_INET,
 	    .sin_port = htons((uint16_t)rig.port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool answers = connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
+
+	if (connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static bool
+server_answers(void)
+{
+	int fd = reach_server();
 
 	close(fd);
-	return answers;
+	return fd >= 0;
+}
+
+/* How many connections the server has, with this one. */
+static int
+connections(void)
+{
+	FILE *server = fdopen(reach_server(), "r+");
+	char line[256];
+	int count = 0;
+
+	fputs("workers\n", server);
+	fflush(server);
+	while (fgets(line, sizeof(line), server) != NULL && line[0] != '.')
+		count++;
+	fclose(server);
+	return count;
 }
 
 static void
@@ -252,12 +292,10 @@ begin(void (*run)(void), int workers)
 }
 
 static void
-finish(void)
+end_rig(void)
 {
 	int i;
 
-	ck_assert_int_eq(
-	    eddy_executor_close(&rig.cluster.executor, EDDY_S(20)), 0);
 	while (eddy_loop_step(rig.loop, 0) > 0)
 		;
 	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
@@ -265,6 +303,14 @@ finish(void)
 		end(&rig.workers[i]);
 	end(&rig.server);
 	munmap(seen, sizeof(*seen));
+}
+
+static void
+finish(void)
+{
+	ck_assert_int_eq(
+	    eddy_executor_close(&rig.cluster.executor, EDDY_S(20)), 0);
+	end_rig();
 }
 
 static void
@@ -303,6 +349,38 @@ static void
 let_go(void)
 {
 	__atomic_store_n(&seen->pid, 0, __ATOMIC_SEQ_CST);
+}
+
+/* A loop that blocks on a server, or lingers at a close, does so for seconds. */
+enum { LATE = 1000 /* ms; a busy machine is late by less */ };
+
+static struct {
+	struct eddy_timer timer;
+	int64_t worst; /* ns behind its time */
+} beat;
+
+static void
+on_beat(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	int64_t late = eddy_now() - timer->alarm.deadline;
+
+	beat.worst = late > beat.worst ? late : beat.worst;
+	eddy_timer_start(loop, timer, eddy_after(EDDY_MS(1)));
+}
+
+static void
+start_beat(void)
+{
+	beat.worst = 0;
+	eddy_timer_init(&beat.timer, on_beat);
+	eddy_timer_start(rig.loop, &beat.timer, eddy_after(EDDY_MS(1)));
+}
+
+static void
+end_beat(void)
+{
+	eddy_timer_stop(rig.loop, &beat.timer);
+	ck_assert_int_lt(beat.worst, EDDY_MS(LATE));
 }
 
 START_TEST(a_job_runs_there_and_its_bytes_come_back)
@@ -466,41 +544,199 @@ START_TEST(a_silent_server_counts_as_lost)
 {
 	struct bytes b = {1, 0};
 	struct eddy_job job = EDDY_JOB(twice, &b);
+	struct eddy_job big = EDDY_JOB(invert, &load);
 
 	begin(run_worker, 0);
+	start_beat();
 	rig.cluster.options.silence = EDDY_MS(300);
 	kill(rig.server, SIGSTOP);
 	submit(&job);
-	hear(1);
+	submit(&big); /* more than the server's kernel takes */
+	hear(2);
 	ck_assert_int_eq(job.outcome, EDDY_LOST);
 	ck_assert_int_eq(job.result, -ETIMEDOUT);
+	ck_assert_int_eq(big.result, -ETIMEDOUT);
+	end_beat();
 	kill(rig.server, SIGCONT);
 	finish();
 }
 END_TEST
 
-START_TEST(a_job_that_waits_can_be_cancelled)
+START_TEST(a_job_of_the_largest_size_goes_there_and_back)
 {
-	struct bytes b[20];
-	struct eddy_job jobs[20];
+	struct eddy_job jobs[4];
+	size_t i;
+
+	begin(run_worker, 1);
+	memset(load, 0x5a, sizeof(load));
+	for (i = 0; i < 3; i++) { /* three inversions, one after the other */
+		jobs[i] = (struct eddy_job)EDDY_JOB(invert, &load);
+		submit(&jobs[i]);
+		hear((int)i + 1);
+		ck_assert_int_eq(eddy_job_rc(&jobs[i]), 0);
+	}
+	for (i = 0; i < sizeof(load); i++)
+		ck_assert_uint_eq(load[i], 0xa5);
+	finish();
+}
+END_TEST
+
+START_TEST(an_idle_connection_that_has_ended_costs_no_job)
+{
+	struct bytes b = {4, 0};
+	struct eddy_job job = EDDY_JOB(twice, &b);
+
+	begin(run_worker, 1);
+	submit(&job);
+	hear(1);
+	end(&rig.server);
+	start_server();
+	b.out = 0;
+	submit(&job);
+	hear(2);
+	ck_assert_int_eq(job.outcome, EDDY_RETURNED);
+	ck_assert_int_eq(b.out, 8);
+	finish();
+}
+END_TEST
+
+START_TEST(another_server_takes_what_a_dead_one_would)
+{
+	struct bytes b = {5, 0};
+	struct eddy_job job = EDDY_JOB(twice, &b);
+	int i, dead = free_port();
+
+	begin(run_worker, 1);
+	ck_assert_int_eq(
+	    eddy_executor_close(&rig.cluster.executor, EDDY_S(1)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	snprintf(rig.servers, sizeof(rig.servers), "127.0.0.1:%d,127.0.0.1:%d",
+	    dead, rig.port);
+	open_cluster(0);
+	for (i = 1; i <= 2; i++) {
+		submit(&job);
+		hear(i);
+		ck_assert_int_eq(job.outcome, EDDY_RETURNED);
+	}
+	ck_assert_int_eq(seen->runs, 2);
+	finish();
+}
+END_TEST
+
+/* 20 jobs: the worker has one that runs and perhaps the next one, the server the
+ * others of 16, and 4 wait here. */
+START_TEST(a_cancelled_job_that_has_not_begun_never_runs)
+{
+	struct bytes b[20], last = {1, 0};
+	struct eddy_job jobs[20], next = EDDY_JOB(twice, &last);
+	struct eddy_executor_stats stats;
 	int i;
 
 	begin(run_worker, 1);
-	rig.cluster.options.silence = EDDY_S(1);
 	for (i = 0; i < 20; i++) {
+		b[i].out = 0;
 		jobs[i] = (struct eddy_job)EDDY_JOB(linger, &b[i]);
 		submit(&jobs[i]);
 	}
 	await_runs(1);
+	eddy_executor_stats(&rig.cluster.executor, &stats);
+	ck_assert_uint_eq(stats.submitted, 20);
+	ck_assert_uint_eq(stats.running, 16);
+	ck_assert_uint_eq(stats.queued, 4);
 	for (i = 0; i < 20; i++)
 		ck_assert_int_eq(eddy_job_cancel(&jobs[i]), 0);
-	end(&rig.workers[0]);
 	hear(20);
-	for (i = 0; i < 20; i++)
-		ck_assert_int_ne(jobs[i].outcome, EDDY_RETURNED);
+	for (i = 0; i < 20; i++) {
+		ck_assert_int_eq(eddy_job_rc(&jobs[i]), -ECANCELED);
+		ck_assert_int_eq(b[i].out, 0);
+	}
+	ck_assert_int_eq(jobs[0].outcome, EDDY_LOST); /* who knows */
 	ck_assert_int_eq(jobs[19].outcome, EDDY_CANCELLED);
-	ck_assert_int_eq(seen->runs, 1);
+	ck_assert_int_eq(eddy_job_cancel(&jobs[19]), -EALREADY);
+	while (connections() > 3) /* it hears of that; the worker has two */
+		usleep(1000);
+	submit(&next);
+	while (rig.heard < 21) {
+		let_go();
+		ck_assert_int_ge(eddy_loop_step(rig.loop, EDDY_MS(1)), 0);
+	}
+	ck_assert_int_le(seen->runs, 3);
+	eddy_executor_stats(&rig.cluster.executor, &stats);
+	ck_assert_uint_eq(stats.returned, 1);
+	ck_assert_uint_eq(stats.failed + stats.cancelled, 20);
+	ck_assert_uint_eq(stats.running + stats.queued, 0);
 	finish();
+}
+END_TEST
+
+/* What is out is waited for, for as long as there is time. */
+START_TEST(a_close_waits_for_what_is_out)
+{
+	struct bytes b = {1, 0}, last = {2, 0};
+	struct eddy_job job = EDDY_JOB(linger, &b);
+	struct eddy_job next = EDDY_JOB(twice, &last);
+
+	begin(run_worker, 1);
+	submit(&job);
+	await_runs(1);
+	submit(&next);
+	let_go();
+	ck_assert_int_eq(
+	    eddy_executor_close(&rig.cluster.executor, EDDY_S(20)), 0);
+	hear(2);
+	ck_assert_int_eq(b.out, 7);
+	ck_assert_int_eq(next.outcome, EDDY_CANCELLED);
+	end_rig();
+}
+END_TEST
+
+static int closed;
+
+static void
+on_time(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	(void)timer;
+	closed = eddy_executor_close(&rig.cluster.executor, EDDY_MS(20));
+	eddy_loop_stop(loop);
+}
+
+/* Too early for the job that is out. */
+static void
+close_early(bool in_callback)
+{
+	struct bytes b = {1, 0};
+	struct eddy_job job = EDDY_JOB(linger, &b);
+	struct eddy_timer timer;
+
+	begin(run_worker, 1);
+	submit(&job);
+	await_runs(1);
+	eddy_timer_init(&timer, on_time);
+	if (in_callback) {
+		eddy_timer_start(rig.loop, &timer, eddy_now());
+		ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	} else {
+		on_time(rig.loop, &timer);
+		ck_assert_int_eq(job.outcome, EDDY_LOST);
+	}
+	ck_assert_int_eq(closed, -ETIME);
+	while (eddy_loop_step(rig.loop, 0) > 0)
+		;
+	ck_assert_int_eq(job.outcome, EDDY_LOST);
+	ck_assert_int_eq(job.result, -ECANCELED);
+	ck_assert_int_eq(rig.heard, 1);
+	end_rig();
+}
+
+START_TEST(a_close_gives_up_what_takes_too_long)
+{
+	close_early(false);
+}
+END_TEST
+
+START_TEST(a_close_in_a_callback_gives_up_at_once)
+{
+	close_early(true);
 }
 END_TEST
 
@@ -568,7 +804,7 @@ run_far_server(void)
 START_TEST(a_link_that_goes_down_costs_what_is_out)
 {
 	struct bytes b = {1, 0};
-	struct eddy_job job = EDDY_JOB(twice, &b);
+	struct eddy_job job = EDDY_JOB(twice, &b), out = job;
 	struct cluster_options options = {
 	    .servers = rig.servers, .table = table, .silence = EDDY_MS(500)};
 	int ms, r = -1;
@@ -593,17 +829,25 @@ START_TEST(a_link_that_goes_down_costs_what_is_out)
 		r = cluster_open(&rig.cluster, rig.loop, &options);
 	}
 	ck_assert_int_eq(r, 0);
+	submit(&out);
+	for (ms = 0; ms < 100; ms++) /* no worker: it is there by then */
+		eddy_loop_step(rig.loop, EDDY_MS(1));
 	ck_assert_int_eq(sh("ip link set " NS " down"), 0);
+	start_beat();
 	submit(&job);
-	hear(1);
+	hear(2);
+	ck_assert_int_eq(out.outcome, EDDY_LOST);
+	ck_assert_int_eq(out.result, -ETIMEDOUT);
 	ck_assert_int_eq(job.outcome, EDDY_LOST);
-	ck_assert_int_eq(job.result, -ETIMEDOUT);
+	end_beat();
 	ck_assert_int_eq(
 	    eddy_executor_close(&rig.cluster.executor, EDDY_S(20)), 0);
 	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
 	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
 	end(&rig.server);
-	(void)sh("ip netns pids " NS " | xargs -r kill -9; ip netns del " NS);
+	/* A socket that waits for the link keeps the namespace: take that away. */
+	(void)sh("ip netns pids " NS " | xargs -r kill -9; ip netns del " NS
+		 "; ip link del " NS " 2>/dev/null");
 }
 END_TEST
 
@@ -624,7 +868,12 @@ main(void)
 	    an_idempotent_job_runs_again_and_is_answered_once,
 	    a_server_that_is_restarted_loses_what_is_out_and_nothing_else,
 	    a_job_that_no_worker_knows_expires, a_silent_server_counts_as_lost,
-	    a_job_that_waits_can_be_cancelled,
+	    a_job_of_the_largest_size_goes_there_and_back,
+	    an_idle_connection_that_has_ended_costs_no_job,
+	    another_server_takes_what_a_dead_one_would,
+	    a_cancelled_job_that_has_not_begun_never_runs,
+	    a_close_waits_for_what_is_out, a_close_gives_up_what_takes_too_long,
+	    a_close_in_a_callback_gives_up_at_once,
 	    a_worker_that_answers_nonsense_costs_one_job,
 	    a_job_tells_its_progress, a_link_that_goes_down_costs_what_is_out);
 	return suite_main(suite);
