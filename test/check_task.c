@@ -306,7 +306,7 @@ SCENE(join_delivers_the_result_of_one_child, 7, "+a +b a -a joined b -b ")
 {
 	EDDY_BEGIN(self, struct scene, f);
 	spawn_kid(self, &f->a, "a", 0, 7);
-	spawn_kid(self, &f->b, "b", EDDY_MS(5), 0);
+	spawn_kid(self, &f->b, "b", EDDY_MS(100), 0);
 	EDDY_TRY(f->rc, eddy_join(self, &f->a.task));
 	say("joined");
 	EDDY_RETURN(f->rc);
@@ -1219,7 +1219,7 @@ SCENE(a_shield_defers_the_failure_of_a_child, -EIO, "+a a -a whole ")
 	EDDY_BEGIN(self, struct scene, f);
 	eddy_shield(self, true);
 	spawn_kid(self, &f->a, "a", 0, -EIO);
-	EDDY_TRY(eddy_sleep(self, EDDY_MS(2)));
+	EDDY_TRY(eddy_sleep(self, EDDY_MS(100)));
 	say("whole");
 	eddy_shield(self, false);
 	EDDY_TRY(eddy_sleep(self, LONG));
