@@ -48,7 +48,8 @@ tests_qemu='a_forked_child_may_only_close a_child_forked_by_a_callback_may_close
     a_forked_child_cannot_change_a_watch a_forked_child_has_no_workers
     a_forked_child_of_a_busy_pool_has_no_workers
     a_forked_child_may_close_the_pool
-    a_child_forked_by_a_callback_leaves_its_jobs
+    a_child_forked_by_a_callback_leaves_its_jobs a_forked_child_has_no_strand
+    a_forked_child_of_a_busy_strand_has_none a_forked_child_may_close_the_strand
     the_memory_of_a_large_job_is_given_back
     a_sandbox_holds_and_lets_jobs_run
     what_jobs_left_behind_ends_with_the_pool
