@@ -104,8 +104,9 @@ help:
 #: torture      each call of lib/ failing in turn, with every error it can have;
 #:              then static programs under strace (needs Check); QUICK=1: only
 #:              what make check has not got
-#: fuzz-channel 10^7 bits flipped in what workers share (needs Check); storm:
-#:              100,000 jobs, 3,000 kills of workers, 200 of hosts
+#: torture-asan the same with SAN=address,undefined, without the static programs
+#: fuzz-channel 10^7 bits flipped in what workers share (needs Check)
+#: storm        100,000 jobs, 3,000 kills of workers, 200 of hosts (needs Check)
 #: simulate     10^7 steps of made-up programs on a made-up kernel against a
 #:              model (needs Check); EVENTS=n SEED=s
 #: nemesis      histories of pools under 100,000 kills of workers, 1,000 of
@@ -136,9 +137,12 @@ help:
 #: html         all pages into build/html, from index.html (needs mandoc)
 #: amalgamation lib/ and include/ as build/eddy.c and build/eddy.h
 #: dist         build/eddy-VERSION.tar.gz, always of the same bytes
-#: format tags compdb
-#: install      PREFIX, DESTDIR, LIBDIR, INCLUDEDIR, MANDIR, PKGCONFIGDIR
-#: uninstall clean
+#: format       clang-format on all sources
+#: tags         build/tags, for editors (needs ctags)
+#: compdb       build/compile_commands.json, for tools (needs bear)
+#: install      into PREFIX, DESTDIR, LIBDIR, INCLUDEDIR, MANDIR, PKGCONFIGDIR
+#: uninstall    takes away what install has put there
+#: clean        removes build/
 #: Variables: CC AR CFLAGS CPPFLAGS LDFLAGS SAN=address,undefined|thread V=1
 #:            ONE=1: build and test the amalgamation; DEBUG=1: with checks
 
@@ -261,11 +265,14 @@ check-%: $(B)/check_%
 	$<
 
 # At full size; make check has a tenth.
-.PHONY: torture fuzz-channel storm
+.PHONY: torture torture-asan fuzz-channel storm
 torture: $(B)/check_fault
 	@test/calls.sh $(B)
 	$(if $(QUICK),,$< --all)
 	$(if $(SAN),,@CC="$(CC)" test/inject.sh $(B) $(if $(QUICK),1,4))
+
+torture-asan:
+	@$(MAKE) -s SAN=address,undefined torture
 
 fuzz-channel: $(B)/check_hostile
 	$< --flips 10000000
@@ -339,7 +346,7 @@ fuzz-%:
 	@sed -n 's/^#[0-9]*\tDONE/fuzz $*:/p' build/fuzz/$*.log
 
 proofs := check models static fuzz fuzz-channel storm simulate nemesis \
-	torture matrix qemu cov mutants
+	torture torture-asan matrix qemu cov mutants
 
 $(B)/proof/%.log: $(wildcard lib/*.[ch] test/*.[ch] test/*.sh)
 	@mkdir -p $(@D)
@@ -395,16 +402,19 @@ compdb:
 	@mkdir -p build
 	bear --output build/compile_commands.json -- $(MAKE) -B all
 
-# Children count, too: test/cov.c.
+# Children count, too: test/cov.c.  What only DEBUG=1 calls is called there.
+covered := CFLAGS='-O0 -g --coverage -fprofile-update=atomic' \
+	LDFLAGS='-Wl,-T,test/cov.ld,--wrap=__gcov_exit build/cov/cov.o'
 cov:
 	@mkdir -p build/cov
 	@find build/cov -name '*.gcda' -delete
 	@$(CC) -c -o build/cov/cov.o test/cov.c
-	@CK_TIMEOUT_MULTIPLIER=4 $(MAKE) -s B=build/cov suites \
-	    CFLAGS='-O0 -g --coverage -fprofile-update=atomic' \
-	    LDFLAGS='-Wl,-T,test/cov.ld,--wrap=__gcov_exit build/cov/cov.o'
-	@gcovr -r . --object-directory build/cov build/cov/lib -f lib/ \
-	    --exclude-branches-by-pattern '^\s*assert\(' --json build/cov/cov.json
+	@CK_TIMEOUT_MULTIPLIER=4 $(MAKE) -s B=build/cov suites $(covered)
+	@$(MAKE) -s B=build/cov/debug DEBUG=1 CPPFLAGS=-DCOVERED check-verify \
+	    $(covered)
+	@mkdir -p build/cov/hooks && cp build/cov/debug/lib/verify.gc* build/cov/hooks
+	@gcovr -r . --object-directory build/cov build/cov/lib build/cov/hooks \
+	    -f lib/ --exclude-branches-by-pattern '^\s*assert\(' --json build/cov/cov.json
 	@test/uncovered.py build/cov/cov.json test/uncovered.txt
 
 .PHONY: mutants

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include <eddy/dump.h>
+#include <eddy/io.h>
 #include <eddy/sync.h>
 #include <eddy/watch.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -86,22 +88,40 @@ START_TEST(what_is_wrong_with_timers_is_named)
 }
 END_TEST
 
+struct reader {
+	struct eddy_task task;
+	int fd;
+};
+
+static eddy_step
+reader(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct reader, f);
+	EDDY_AWAIT(f->fd, eddy_poll(self, f->fd, POLLIN));
+	EDDY_END;
+}
+
 START_TEST(what_is_wrong_with_descriptors_is_named)
 {
 	struct eddy_loop *loop = census_loop();
+	struct reader f;
 	struct eddy_watch watch;
 	int ends[2];
 
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
 	eddy_watch_init(&watch, ends[0], on_watch, 0);
-	ck_assert_int_eq(eddy_watch_start(loop, &watch, EPOLLIN), 0);
+	ck_assert_int_eq(eddy_watch_start(loop, &watch, EPOLLIN | EPOLLOUT), 0);
+	ck_assert_int_eq(eddy_loop_spawn(loop, EDDY_INIT(&f, reader), NULL), 0);
+	f.fd = ends[1];
+	ck_assert_int_eq(eddy_loop_step(loop, 0), 1);
 	PLANT(loop, watch.fd, ends[1], "is not the one its descriptor has");
 	PLANT(loop, watch.started, false, "is not the one its descriptor has");
-	PLANT(loop, loop->watching, 2, "watches ");
-	PLANT(loop, loop->watched[ends[0]].waiters[0], NULL, "are miscounted");
+	PLANT(loop, loop->watching, 3, "watches ");
+	PLANT(loop, loop->watched[ends[1]].waiters[0], NULL, "are miscounted");
 	ck_assert_int_eq(eddy_close(loop, ends[0]), 0);
 	ck_assert_int_eq(verify(loop), 0);
-	close(ends[1]);
+	ck_assert_int_eq(eddy_close(loop, ends[1]), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
 END_TEST
@@ -434,6 +454,9 @@ START_TEST(a_wrong_thread_is_told_with_both_places)
 
 	ck_assert_int_eq(listen_to(call_elsewhere), 0);
 	has("eddy: wrong thread: ");
+#ifdef COVERED /* what counts stands in the way of a call that is a jump */
+	return;
+#endif
 	has("; its loop runs timer, ");
 	locate("wrong thread: ", place, sizeof(place));
 	ck_assert_msg(place[0] == '\0' || strstr(place, "trespass ") != NULL,

@@ -711,9 +711,14 @@ use_in_child(void *arg)
 	struct rig *rig = heritage->rig;
 	struct eddy_process_pool_options with = {.zygote = heritage->zygote},
 					 without = {.workers = 1};
+	struct eddy_loop *own = census_loop();
 	struct eddy_executor *pool;
 	struct call call;
 
+	if (eddy_process_pool_open(&pool, own, &with) != -ECHILD)
+		return -7;
+	if (eddy_loop_close(own) != 0)
+		return -8;
 	if (call_try(rig, &call, give) != -ECHILD)
 		return -1;
 	if (eddy_process_pool_open(&pool, rig->loop, &with) != -ECHILD)

@@ -18,6 +18,6 @@ for log in "$dir"/*.log; do
 	    "$([ "$code" = 0 ] && echo passed || echo "failed: $code")" \
 	    "$(date -r "$log" '+%Y-%m-%d %H:%M')"
 	grep -E '^[a-z][a-z-]*( [^ :]+){0,2}: .*[0-9]|^[0-9]+%: Checks|^skip|^lines: |^branches: ' \
-	    "$log" | tail -20 | sed 's/^/    /'
+	    "$log" | grep -vE '^(eddy|make): ' | tail -20 | sed 's/^/    /'
 done
 exit $failed
