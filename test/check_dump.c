@@ -154,6 +154,7 @@ START_TEST(tasks_tell_their_job_and_what_is_left)
 	has("\nthreads: 1 queued, 2 running, 2 workers; submitted 3, ");
 	has(": waiter, submitted 0.");
 	has("\n  queued: waiter, submitted 0.");
+	lacks("  worker 0: ");
 	close_all(loop, pool);
 }
 END_TEST

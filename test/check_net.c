@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* link: -Wl,--wrap=eddy__getaddrinfo */
+/* link: -Wl,--wrap=eddy__getaddrinfo,--wrap=freeaddrinfo */
 #include <eddy/net.h>
 
 #include <arpa/inet.h>
@@ -18,6 +18,17 @@
 
 /* What a name stands for in a test: numbers and ports in turn; NULL: itself. */
 static const char *const *numbers;
+static int lists; /* that nobody has freed */
+
+void __real_freeaddrinfo(struct addrinfo *list);
+void __wrap_freeaddrinfo(struct addrinfo *list);
+
+void
+__wrap_freeaddrinfo(struct addrinfo *list)
+{
+	lists--;
+	__real_freeaddrinfo(list);
+}
 
 int __real_eddy__getaddrinfo(const char *host, const char *service,
     const struct addrinfo *hints, struct addrinfo **ret_list);
@@ -29,9 +40,14 @@ __wrap_eddy__getaddrinfo(const char *host, const char *service,
     const struct addrinfo *hints, struct addrinfo **ret_list)
 {
 	const char *const *at = numbers;
+	int r;
 
-	if (at == NULL)
-		return __real_eddy__getaddrinfo(host, service, hints, ret_list);
+	if (at == NULL) {
+		r = __real_eddy__getaddrinfo(host, service, hints, ret_list);
+		lists += r == 0;
+		return r;
+	}
+	lists += at[0] != NULL;
 	for (; at[0] != NULL; at += 2) {
 		ck_assert_int_eq(
 		    __real_eddy__getaddrinfo(at[0], at[1], hints, ret_list), 0);
@@ -69,6 +85,7 @@ run(const char *host, const char *service, bool listens)
 	EDDY_INIT(&f, call, .host = host, .service = service,
 	    .listens = listens, .patience = EDDY_S(30));
 	ck_assert_int_eq(eddy_run(&f.task), 0);
+	ck_assert_int_eq(lists, 0);
 	return f.fd;
 }
 
