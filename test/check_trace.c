@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* link: -Wl,--wrap=eddy__alloc,--wrap=eddy__realloc,--wrap=eddy__free */
 #include <eddy/offload.h>
 #include <eddy/process_pool.h>
 #include <eddy/stall.h>
@@ -13,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "atomics.h"
-#include "census.h"
+#include "counted.h"
 
 static char text[4 << 20]; /* what was written */
 
@@ -178,6 +179,35 @@ START_TEST(turns_callbacks_and_tasks_are_slices)
 	ck_assert_int_eq(count("\"cat\":\"task\",\"name\":\"app\""), 1);
 	ck_assert_int_ge(count("\"name\":\"a \\\"quoted\\\" \\\\   name\""), 4);
 	ck_assert_int_eq(count("\"after\":\"eddy_sleep(self, 1)\""), 1);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+static void *
+run_here(void *loop)
+{
+	char slice[64];
+
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	write_trace(loop);
+	snprintf(slice, sizeof(slice), "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,",
+	    getpid(), (int)syscall(SYS_gettid));
+	ck_assert_int_eq(count(slice), 2); /* the turn and the timer */
+	ck_assert_int_eq(count("\"ph\":\"X\""), 2);
+	return NULL;
+}
+
+START_TEST(slices_are_on_the_lane_of_the_thread_that_runs_the_loop)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_timer timer;
+	pthread_t thread;
+
+	eddy_timer_init(&timer, on_timer);
+	ck_assert_int_eq(eddy_timer_start(loop, &timer, 0), 0);
+	start(loop, 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_here, loop), 0);
+	pthread_join(thread, NULL);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
 END_TEST
@@ -453,12 +483,13 @@ main(void)
 {
 	Suite *suite = suite_create("trace");
 
-	census_add(census_case(suite, "events", 10),
+	census_add(counted(suite, "events", 10),
 	    turns_callbacks_and_tasks_are_slices,
+	    slices_are_on_the_lane_of_the_thread_that_runs_the_loop,
 	    a_job_on_a_thread_is_a_span_a_slice_and_a_flow,
 	    a_job_on_a_strand_is_traced_and_an_owned_one_is_not,
 	    a_job_in_a_process_is_a_span_and_a_flow, a_stall_is_an_instant);
-	census_add(census_case(suite, "life", 10), the_oldest_events_are_lost,
+	census_add(counted(suite, "life", 10), the_oldest_events_are_lost,
 	    a_trace_can_stop_and_start_anew, a_write_that_fails_says_so,
 	    another_thread_is_refused, a_loop_that_is_given_up_keeps_its_record,
 	    a_forked_child_can_close_a_traced_loop);
