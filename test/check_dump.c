@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* link: -Wl,--wrap=eddy__alloc,--wrap=eddy__realloc,--wrap=eddy__free */
 #include <eddy/dump.h>
 #include <eddy/offload.h>
 #include <eddy/process_pool.h>
@@ -18,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "census.h"
+#include "counted.h"
 
 static char text[65536]; /* the last dump */
 
@@ -421,6 +422,9 @@ START_TEST(what_is_wrong_is_refused)
 	ck_assert_int_eq(eddy_loop_dump(loop, -1), -EBADF);
 	ck_assert_int_eq(eddy_dump_on_signal(loop, 0), -EINVAL);
 	ck_assert_int_eq(eddy_dump_on_signal(loop, 65), -EINVAL);
+	no_memory = true;
+	ck_assert_int_eq(eddy_dump_on_signal(loop, SIGUSR1), -ENOMEM);
+	no_memory = false;
 	ck_assert_int_eq(errno, EXDEV);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
@@ -431,7 +435,7 @@ main(void)
 {
 	Suite *suite = suite_create("dump");
 
-	census_add(census_case(suite, "dump", 10),
+	census_add(counted(suite, "dump", 10),
 	    tasks_tell_their_job_and_what_is_left,
 	    a_thread_pool_tells_its_threads, a_process_pool_tells_its_processes,
 	    a_strand_tells_what_it_stands_on, watched_descriptors_are_listed,
@@ -439,7 +443,7 @@ main(void)
 	    a_signal_dumps_and_does_not_hold_the_loop,
 	    a_thread_that_would_take_the_signal_is_told_of,
 	    what_is_wrong_is_refused);
-	tcase_add_loop_test(census_case(suite, "shared", 10),
+	tcase_add_loop_test(counted(suite, "shared", 10),
 	    a_signal_that_dumps_may_be_told_to_others, 0, 2);
 	return suite_main(suite);
 }
