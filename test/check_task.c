@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "census.h"
 #include "counted.h"
@@ -1907,6 +1909,29 @@ START_TEST(a_root_may_be_cancelled_from_outside)
 }
 END_TEST
 
+START_TEST(an_error_that_nobody_reads_is_a_line_on_standard_error)
+{
+	int fd = memfd_create("stderr", MFD_CLOEXEC), saved = dup(2);
+	struct eddy_loop *loop = census_loop();
+	char line[200], expected[200];
+	struct kid k;
+
+	init_kid(&k, "a", 0, -ENOENT);
+	ck_assert_int_eq(eddy_loop_spawn(loop, &k.task, NULL), 0);
+	dup2(fd, 2);
+	errno = EXDEV;
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(errno, EXDEV);
+	dup2(saved, 2);
+	close(saved);
+	census_read(fd, line, sizeof(line));
+	snprintf(expected, sizeof(expected),
+	    "eddy: kid: nobody read its error: %s\n", strerror(ENOENT));
+	ck_assert_str_eq(line, expected);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 /* EDDY_START. */
 
 SCENE(start_makes_a_child_of_any_operation, 0, "+a a -a ")
@@ -2497,7 +2522,8 @@ add_frames(Suite *suite)
 	    run_takes_a_frame_of_new, run_refuses_a_used_frame,
 	    run_may_be_called_in_a_task, done_of_a_root_may_free_its_frame,
 	    done_of_a_root_may_start_another,
-	    a_root_may_be_cancelled_from_outside);
+	    a_root_may_be_cancelled_from_outside,
+	    an_error_that_nobody_reads_is_a_line_on_standard_error);
 }
 
 static void
