@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* link: -Wl,--wrap=eddy__epoll_ctl,--wrap=eddy__epoll_wait */
+/* link: -Wl,--wrap=eddy__accept */
 #include <eddy/io.h>
 #include <eddy/sync.h>
 
@@ -49,6 +50,20 @@ __wrap_eddy__epoll_wait(int epoll, struct epoll_event *events, int n,
 {
 	waits++;
 	return __real_eddy__epoll_wait(epoll, events, n, duration, coarse);
+}
+
+static int aborts; /* so many connections yet are gone when they are accepted */
+
+int __real_eddy__accept(int fd, struct sockaddr *from, unsigned *size);
+int __wrap_eddy__accept(int fd, struct sockaddr *from, unsigned *size);
+
+int
+__wrap_eddy__accept(int fd, struct sockaddr *from, unsigned *size)
+{
+	if (aborts == 0)
+		return __real_eddy__accept(fd, from, size);
+	aborts--;
+	return -ECONNABORTED;
 }
 
 /* One operation of one task; the test plays the other end. */
@@ -595,6 +610,31 @@ START_TEST(accept_without_descriptors_says_so_and_loses_nobody)
 }
 END_TEST
 
+START_TEST(accept_passes_over_aborted_connections_but_not_for_ever)
+{
+	struct one client = {.flags = 0};
+	int listener, fd, conn;
+
+	begin();
+	client.address = local(SOCK_STREAM, &listener);
+	ck_assert_int_eq(listen(listener, 10), 0);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	start(&client, connect_, fd, 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	aborts = 1000;
+	ck_assert_int_eq(now(accept_, listener, 0), -ECONNABORTED);
+	ck_assert_int_gt(aborts, 900);
+	aborts = 10;
+	conn = now(accept_, listener, 0);
+	ck_assert_int_ge(conn, 0);
+	ck_assert_int_eq(aborts, 0);
+	close(conn);
+	close(fd);
+	close(listener);
+	end();
+}
+END_TEST
+
 START_TEST(poll_tells_what_is_there)
 {
 	struct one f = {.flags = POLLIN};
@@ -1064,7 +1104,8 @@ main(void)
 	tcase_add_loop_test(kinds, no_sigpipe, 0, 2);
 	census_add(census_case(suite, "sockets", 4), datagrams_carry_addresses,
 	    connect_says_why_it_failed, a_full_unix_socket_is_told_at_once,
-	    accept_without_descriptors_says_so_and_loses_nobody);
+	    accept_without_descriptors_says_so_and_loses_nobody,
+	    accept_passes_over_aborted_connections_but_not_for_ever);
 	census_add(census_case(suite, "giving up", 4),
 	    a_second_reader_is_refused_and_a_writer_is_not,
 	    a_cancelled_read_leaves_the_bytes, a_read_in_time_is_not_late,
