@@ -1554,6 +1554,36 @@ START_TEST(a_copy_without_memory_is_refused)
 }
 END_TEST
 
+struct relay {
+	struct eddy_executor executor, copy;
+	int told;
+};
+
+static int
+relay_submit(struct eddy_executor *executor, struct eddy_job *job)
+{
+	struct relay *relay = (struct relay *)executor;
+
+	relay->told = relay->copy.ops->submit(&relay->copy, job);
+	return relay->told;
+}
+
+static const struct eddy_executor_ops relay_ops = {
+    "relay", relay_submit, no_cancel, plain_close, describe_seven, NULL, NULL};
+
+START_TEST(a_copy_answers_0_also_to_an_executor_in_front_of_it)
+{
+	struct relay relay = {.told = -1};
+
+	eddy_copy_executor(&relay.copy);
+	eddy_executor_init(&relay.executor, &relay_ops);
+	ck_assert_int_eq(run_on(&relay.executor, answer, NULL, 0), 42);
+	ck_assert_int_eq(relay.told, 0);
+	ck_assert_int_eq(eddy_executor_close(&relay.executor, 0), 0);
+	ck_assert_int_eq(eddy_executor_close(&relay.copy, 0), 0);
+}
+END_TEST
+
 static struct eddy_job *own_job;
 
 static int
@@ -1654,6 +1684,7 @@ main(void)
 	    a_copy_shows_a_wrong_size,
 	    a_broken_result_on_a_copy_is_as_from_a_process,
 	    a_copy_of_nothing_is_fine, a_copy_without_memory_is_refused,
+	    a_copy_answers_0_also_to_an_executor_in_front_of_it,
 	    on_a_copy_all_jobs_are_over, a_task_offloads_to_a_copy);
 	return suite_main(suite);
 }
