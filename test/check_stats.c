@@ -283,7 +283,9 @@ START_TEST(queue_and_run_time_are_apart)
 	eddy_loop_stats(loop, &stats);
 	ck_assert_uint_eq(sum(&stats.job), 1);
 	ck_assert_int_ge(stats.queue.max, EDDY_MS(20));
-	ck_assert_int_ge(stats.run.max, EDDY_MS(30));
+	if (_i == 0) /* of a process's job the loop hears later that it began */
+		ck_assert_int_ge(stats.run.max, EDDY_MS(30));
+	ck_assert_int_ge(stats.queue.max + stats.run.max, EDDY_MS(50));
 	ck_assert_int_ge(stats.job.max, stats.queue.max + stats.run.max);
 	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(10)), 0);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);

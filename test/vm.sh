@@ -35,6 +35,11 @@ cp "$(command -v busybox)" "$root/bin/busybox"
 ln -s busybox "$root/bin/sh"
 echo '127.0.0.1 localhost' >"$root/etc/hosts"
 echo 'hosts: files' >"$root/etc/nsswitch.conf"
+locale=/usr/lib/locale/C.utf8 # which a test sets
+if [ -d $locale ]; then
+	mkdir -p "$root/usr/lib/locale"
+	cp -r $locale "$root/usr/lib/locale"
+fi
 
 # put PROGRAM: without its debug information, and what it is linked with.
 put()
