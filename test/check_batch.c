@@ -463,7 +463,7 @@ START_TEST(workers_may_leave_during_a_turn)
 {
 	struct eddy_loop *loop = census_loop();
 
-	pools[0] = open_pool(4, 0, 0, EDDY_MS(2));
+	pools[0] = open_pool(4, 0, 0, EDDY_MS(50));
 	warm(pools[0]);
 	in_turn(loop, submit_and_nap);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);

@@ -14,7 +14,7 @@ shim="-Itest/shim $kernel"
 
 # Left out, and why:
 #   cluster: libgearman is not to be had for musl and other architectures, and
-#     not instrumented
+#     not instrumented, nor a C library when static
 #   door, schedules: musl has no getcontext; clang's sanitizers lose track of
 #     stacks that change; an emulator needs half an hour
 #   fault: it has a syscall(2) of its own, as shim/msan.c; and its archive is one
@@ -148,6 +148,7 @@ for way in ${*:-$ways}; do
 	memory) skip=$skip_memory tests=$tests_memory ;;
 	memcheck) skip=$skip_memcheck tests=$tests_memcheck ;;
 	gcc-lto) skip=$skip_lto tests= ;;
+	gcc-static) skip=$skip_cross tests= ;;
 	*) skip=${cc:+$skip_cross} tests= ;;
 	esac
 	[ -z "$emulator" ] || skip=$skip_qemu tests=$tests_qemu
