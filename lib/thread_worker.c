@@ -195,8 +195,7 @@ claim(struct pool *pool, struct worker *worker)
 	struct lane *urgent = &pool->lanes[URGENT];
 	bool others = normal->head != normal->tail;
 	bool hurry = urgent->head != urgent->tail;
-	unsigned max = pool->options.workers_max;
-	uint32_t n = unclaimed(pool) / (max > 1 ? 2 * pool->stats.workers : 1);
+	uint32_t n = unclaimed(pool) / (2 * pool->stats.workers);
 
 	n = n < 1 ? 1 : n > BATCH ? BATCH : n;
 	worker->lane = normal;
