@@ -630,7 +630,7 @@ START_TEST(a_cancelled_job_that_has_not_begun_never_runs)
 	struct bytes b[20], last = {1, 0};
 	struct eddy_job jobs[20], next = EDDY_JOB(twice, &last);
 	struct eddy_executor_stats stats;
-	int i;
+	int i, lost = 0;
 
 	begin(run_worker, 1);
 	for (i = 0; i < 20; i++) {
@@ -649,8 +649,9 @@ START_TEST(a_cancelled_job_that_has_not_begun_never_runs)
 	for (i = 0; i < 20; i++) {
 		ck_assert_int_eq(eddy_job_rc(&jobs[i]), -ECANCELED);
 		ck_assert_int_eq(b[i].out, 0);
+		lost += jobs[i].outcome == EDDY_LOST; /* it was out */
 	}
-	ck_assert_int_eq(jobs[0].outcome, EDDY_LOST); /* who knows */
+	ck_assert_int_ge(lost, 1);
 	ck_assert_int_eq(jobs[19].outcome, EDDY_CANCELLED);
 	ck_assert_int_eq(eddy_job_cancel(&jobs[19]), -EALREADY);
 	while (connections() > 3) /* it hears of that; the worker has two */
