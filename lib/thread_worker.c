@@ -210,8 +210,6 @@ claim(struct pool *pool, struct worker *worker)
 	}
 	A_STORE(&worker->from, worker->lane->head);
 	A_STORE(&worker->end, worker->lane->head += n);
-	if (worker->lane->head == worker->lane->tail)
-		worker->lane->head = worker->lane->tail = 0; /* warm lines */
 	eddy__pool_set_urgent(pool);
 	if (unclaimed(pool) == 0)
 		pool->eager = false;
