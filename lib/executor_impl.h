@@ -119,6 +119,13 @@ job_noted(const struct eddy_job *job)
 	       (A_LOAD(&door->timed) == job || A_LOAD(&door->trace) != NULL);
 }
 
+static inline void
+job_note(const struct eddy_job *job, enum loop_note what)
+{
+	if (job_noted(job))
+		eddy__job_note(job, what);
+}
+
 /* Its stamp is in result; of one in a cork or slot, and when it has left it for
  * as long as it runs, in a link that is not used there. */
 static inline void

@@ -152,8 +152,7 @@ withdraw(struct eddy_job *job, int r)
 {
 	struct door *door = job->door;
 
-	if (job_noted(job))
-		eddy__job_note(job, JOB_HEARD);
+	job_note(job, JOB_HEARD);
 	A_STORE(&job->state, JOB_IDLE);
 	if (door == NULL)
 		return r;
@@ -199,8 +198,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job,
 			eddy__executor_hold(executor);
 		}
 	}
-	if (job_noted(job))
-		eddy__job_note(job, JOB_OUT);
+	job_note(job, JOB_OUT);
 	r = executor_check(executor);
 	if (r == 0)
 		r = executor->ops->submit(executor, job);
@@ -280,8 +278,7 @@ eddy__job_forgotten(struct eddy_loop *loop, struct eddy_executor *executor)
 void
 eddy__job_heard(struct eddy_loop *loop, struct eddy_job *job)
 {
-	if (job_noted(job))
-		eddy__job_note(job, JOB_HEARD);
+	job_note(job, JOB_HEARD);
 	loop->delivered++;
 	if (A_LOAD(&loop->door->timed) == job)
 		note_times(loop);

@@ -19,8 +19,7 @@ eddy_job_begin(struct eddy_job *job)
 	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
 		return false;
 	inside.job = job;
-	if (job_noted(job))
-		eddy__job_note(job, JOB_BEGUN);
+	job_note(job, JOB_BEGUN);
 	return true;
 }
 
@@ -29,8 +28,7 @@ eddy__job_leave(const struct eddy_job *job)
 {
 	if (inside.job != job)
 		return;
-	if (job_noted(job))
-		eddy__job_note(job, JOB_OVER);
+	job_note(job, JOB_OVER);
 	eddy__inside_leave(&inside);
 }
 

@@ -32,8 +32,8 @@ start_clock(struct worker *worker)
 	struct eddy_job *job = oldest_job(worker);
 	int64_t limit = long_part(job)->run_limit;
 
-	if (job != NULL && job_noted(job))
-		eddy__job_note(job, JOB_AHEAD);
+	if (job != NULL)
+		job_note(job, JOB_AHEAD);
 	worker->limit = 0;
 	if (limit > 0) {
 		worker->limit = eddy_after(limit);

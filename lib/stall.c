@@ -31,8 +31,8 @@ ring(struct watcher *w)
 	eddy__futex_wake(&w->bell, 1, false);
 }
 
-/* In the loop thread, right behind the exchange of a word in which it has begun or
- * woken. */
+/* In the loop thread, right behind the read-modify-write by which it began or
+ * woke. */
 static void
 begun(struct observer *observer)
 {

@@ -17,17 +17,15 @@ enum {
 	TASK_OWNED = 16,     /* from EDDY_NEW: freed at the end */
 	TASK_CANCELLED = 32, /* every await says -ECANCELED */
 	TASK_FAILED = 64,    /* a child did; as CANCELLED until that is read */
-	TASK_LEAVING =
-	    128,          /* between the end of a section and its children's */
-	TASK_FINAL = 256, /* in FINALLY: not cancelled any more */
+	TASK_LEAVING = 128,  /* a section has ended, children of it not */
+	TASK_FINAL = 256,    /* in FINALLY: not cancelled any more */
 	TASK_SHIELD = 512,
 	TASK_TIMED = 1024,   /* the timer is eddy_timeout's, not eddy_sleep's */
 	TASK_WATCHES = 2048, /* its limit may end the wait */
-	TASK_FOREIGN =
-	    8192, /* somebody outside will end the wait: loop->foreign */
-	TASK_SUPERVISED = 16384, /* its failure is no failure of the scope */
-	TASK_BOUNDED = 262144,   /* why is in a struct limit */
-	TASK_OVERDUE = 32768,    /* cancelled by its own deadline */
+	TASK_FOREIGN = 4096, /* others will end it: loop->foreign */
+	TASK_SUPERVISED = 8192, /* its failure is no failure of the scope */
+	TASK_OVERDUE = 16384,   /* cancelled by its own deadline */
+	TASK_BOUNDED = 32768,   /* why is in a struct limit */
 	/* From here on: the errno of an operation that gives up; or 0. */
 	TASK_ERROR = 1048576,
 };

@@ -148,8 +148,7 @@ put(struct pool *pool, struct eddy_job *job)
 		claimed = eddy__pool_claim_sleeper(pool);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	if (claimed)
-		eddy__futex_wake(&pool->wakes, 1, false);
+	pool_ring(pool, claimed);
 	return r;
 }
 
@@ -242,8 +241,7 @@ flush(struct eddy_loop *loop, bool last)
 		unlink_cork(pool, loop);
 	over = deserted(pool) && pool->abandoned;
 	pthread_mutex_unlock(&pool->lock);
-	if (claimed)
-		eddy__futex_wake(&pool->wakes, 1, false);
+	pool_ring(pool, claimed);
 	if (over)
 		eddy__executor_drop(&pool->executor);
 }

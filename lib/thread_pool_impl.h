@@ -104,8 +104,16 @@ deserted(struct pool *pool)
 	return true;
 }
 
-/* True: the caller wakes one, without the lock, perhaps without the pool. */
+/* True: the caller rings, when it has given the lock back. */
 bool eddy__pool_claim_sleeper(struct pool *pool);
+
+/* Perhaps without the pool: an address only. */
+static inline void
+pool_ring(struct pool *pool, bool claimed)
+{
+	if (claimed)
+		eddy__futex_wake(&pool->wakes, 1, false);
+}
 
 /* A job that some worker holds but has not begun, or NULL. */
 struct eddy_job *eddy__pool_steal(

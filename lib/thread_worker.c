@@ -281,8 +281,7 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 	/* While closing a value that is past, so that nobody falls asleep. */
 	*ret_wakes = A_LOAD(&pool->wakes) - pool->closing;
 	pthread_mutex_unlock(&pool->lock);
-	if (claimed)
-		eddy__futex_wake(&pool->wakes, 1, false);
+	pool_ring(pool, claimed);
 	return job;
 }
 
