@@ -55,6 +55,9 @@ int census_child(int (*fn)(void *), void *arg);
 /* What was written to fd, as a string in text; closes fd. */
 void census_read(int fd, char *text, size_t size);
 
+/* Zeroed memory that processes forked from now on share; munmap. */
+void *census_share(size_t size);
+
 /* A loop with the default options; failure fails the test. */
 struct eddy_loop *census_loop(void);
 

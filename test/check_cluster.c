@@ -281,8 +281,7 @@ static void
 begin(void (*run)(void), int workers)
 {
 	memset(&rig, 0, sizeof(rig));
-	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	seen = census_share(sizeof(*seen));
 	rig.port = free_port();
 	snprintf(rig.servers, sizeof(rig.servers), "127.0.0.1:%d", rig.port);
 	start_server();

@@ -76,7 +76,7 @@ START_TEST(death_at_each_point_has_its_outcome)
 	struct call call;
 	struct rig rig;
 
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	rig_open(&rig, .workers = 1, .depth = 1);
 	if (_i == ORDERED)
 		ck_assert_int_eq(kill(find_worker(), SIGKILL), 0);
@@ -149,7 +149,7 @@ START_TEST(nothing_is_left_of_a_host_that_dies_at_a_step)
 	pid_t pid, parents[3];
 	int i, n = 0;
 
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	board->stop = (uint32_t)_i / 2;
 	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
 	board->stops = true;
@@ -201,7 +201,7 @@ START_TEST(what_was_passed_by_is_heard_by_a_late_loop)
 	struct rig rig;
 	pid_t pid;
 
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	rig_open(&rig, .workers = 1, .depth = 2);
 	rig_ready(&rig, 1);
 	ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &pid, 1), 1);
@@ -379,7 +379,7 @@ START_TEST(a_job_that_obeys_may_have_a_result_that_outlasts_the_grace)
 	struct rig rig;
 
 	ck_assert_ptr_nonnull(bytes);
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	rig_open(&rig, .workers = 1, .slot_size = 8 << 20, .grace = grace);
 	ck_assert_int_eq(
 	    eddy_submit(rig.pool, &call.job, rig.loop, on_call), 0);

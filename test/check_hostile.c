@@ -173,7 +173,7 @@ START_TEST(a_lie_costs_the_job_and_the_worker)
 	struct rig rig;
 	int i, pid;
 
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	rig_open(&rig, .workers = 2, .depth = 1);
 	rig_ready(&rig, 2);
 	for (i = 0; i < 4; i++)
@@ -235,7 +235,7 @@ START_TEST(liars_do_not_make_the_pool_give_up)
 
 	while (lies[n].tell != never_ready)
 		n++;
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	rig_open(&rig, .workers = 1, .depth = 1);
 	for (i = 0; i < LIARS; i++)
 		call_start(&rig, &liars[i], lie, n);
@@ -415,7 +415,7 @@ START_TEST(bells_beside_jobs_cost_little)
 	struct rig rig;
 	int turns = 0, jobs;
 
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	rig_open(&rig, .workers = 1, .depth = 1, .worker_open = spam_beside);
 	for (jobs = 0; jobs < 30000; jobs++) {
 		call_start(&rig, &call, twice, 0);
@@ -651,7 +651,7 @@ START_TEST(flipped_bits_hurt_nobody_but_their_worker)
 	struct rig rig;
 	size_t i;
 
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	for (i = 0; i < COUNT_OF(depths); i++) {
 		goal = all / COUNT_OF(depths);
 		board->flips = board->calm = 0;

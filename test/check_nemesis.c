@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 enum {
@@ -514,7 +515,7 @@ START_TEST(the_same_for_long)
 }
 END_TEST
 
-/* As share, where Check does not take assertions. */
+/* As census_share, where Check does not take assertions. */
 static void *
 outside_tests(size_t size)
 {

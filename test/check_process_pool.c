@@ -103,7 +103,7 @@ open_gate(void)
 static void
 board_open(void)
 {
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 }
 
 static void

@@ -4,6 +4,7 @@
 #include "procs.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -196,7 +197,7 @@ static void
 open_history(int n)
 {
 	if (board == NULL)
-		board = share(sizeof(*board));
+		board = census_share(sizeof(*board));
 	memset(board, 0, sizeof(*board));
 	free(history);
 	history = calloc((size_t)n, sizeof(*history));
@@ -441,7 +442,7 @@ START_TEST(nothing_is_left_of_a_host_that_was_killed)
 	unsigned i;
 
 	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	for (i = 0; i < (unsigned)size.hosts; i++) {
 		ms = kill_host((unsigned)rand_r(&seed) % 60 / (i % 4 + 1),
 		    i % 2 + 1, i % 5 == 4);
@@ -516,7 +517,7 @@ START_TEST(ends_and_deadlines_race_for_one_outcome)
 	unsigned seed = 1;
 	struct rig rig;
 
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	rig_open(&rig, .workers = WORKERS, .depth = 1);
 	rig_ready(&rig, WORKERS);
 	for (; n < size.races; rig_step(&rig))
@@ -566,7 +567,7 @@ START_TEST(a_long_queue_keeps_its_order_and_its_bound)
 	uint32_t i, n = (uint32_t)size.queue;
 	struct rig rig;
 
-	board = share(sizeof(*board));
+	board = census_share(sizeof(*board));
 	all = calloc(n + 1, sizeof(*all));
 	ck_assert_ptr_nonnull(all);
 	rig_open(&rig, .workers = 1, .queue_limit = n);

@@ -38,9 +38,7 @@ static struct board {
 static void
 board_open(void)
 {
-	board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(board, MAP_FAILED);
+	board = census_share(sizeof(*board));
 	sem_init(&board->entered, 1, 0);
 	sem_init(&board->leave, 1, 0);
 }

@@ -10,7 +10,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,17 +19,6 @@ struct rig {
 	struct eddy_loop *loop;
 	struct eddy_executor *pool;
 };
-
-/* Memory that a test and its workers share. */
-static inline void *
-share(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	ck_assert_ptr_ne(p, MAP_FAILED);
-	return p;
-}
 
 #define rig_open(rig, ...) \
 	rig_open_with(rig, &(struct eddy_process_pool_options){__VA_ARGS__})
