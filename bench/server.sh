@@ -3,6 +3,8 @@
 # What does /hash, which computes in another process, cost those who ask the server
 # for an echo?  Pairs of an idle run and one beside clients that hash all the time;
 # the bar is the median of the pairs' ratios of the 99th percentile.
+# wrk adds the requests that a stall kept it from sending, so 1 % of them is 1 % of
+# the time, and a stall of its own thread counts as one of the server's.
 # usage: [QUICK=1] server.sh BUILD_DIR
 set -eu
 
