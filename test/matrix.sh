@@ -44,13 +44,15 @@ tests_memcheck="$tests_musl without_pwait2_no_timer_is_early
 # qemu-user 7.2 takes MADV_WIPEONFORK and MADV_REMOVE and forgets them: no loop
 # hears of a fork, no memory is given back; it has no seccomp(2) and no
 # PR_SET_CHILD_SUBREAPER; its vfork(2) is a fork(2), so posix_spawn(3) tells no
-# error; it keeps two more signals for itself; without process_vm_readv(2) a stall
-# has no name; and system calls in procfs, and locales, are of this machine's.
+# error and does not wait for the child; it keeps two more signals for itself; it
+# does not know SIOCOUTQNSD; without process_vm_readv(2) a stall has no name; and
+# system calls in procfs, and locales, are of this machine's.
 tests_qemu='a_forked_child_may_only_close a_child_forked_by_a_callback_may_close
     a_forked_child_cannot_ring_a_sleeping_loop in_a_forked_child_it_is_refused
     a_forked_child_cannot_change_a_watch a_forked_child_has_no_workers
     a_forked_child_of_a_busy_pool_has_no_workers
     a_forked_child_may_close_the_pool
+    a_forked_child_may_close_a_pool_without_a_home
     a_child_forked_by_a_callback_leaves_its_jobs a_forked_child_has_no_strand
     a_forked_child_of_a_busy_strand_has_none a_forked_child_may_close_the_strand
     the_memory_of_a_large_job_is_given_back
@@ -58,6 +60,7 @@ tests_qemu='a_forked_child_may_only_close a_child_forked_by_a_callback_may_close
     what_jobs_left_behind_ends_with_the_pool
     nothing_is_left_of_a_host_that_dies_at_a_step
     nothing_is_left_of_a_host_that_was_killed
+    it_may_lead_a_group the_last_bytes_of_a_file_do_not_wait_in_tcp
     what_cannot_start_leaves_nothing no_signal_is_blocked_or_ignored
     what_a_job_changes_around_it_stays_in_its_worker
     a_stall_is_told_while_it_lasts_and_when_it_is_over
