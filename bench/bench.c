@@ -37,6 +37,12 @@ bench_counting(void)
 	return getenv("BENCH_ONE") != NULL;
 }
 
+bool
+bench_finds(const char *command)
+{
+	return !bench_counting() && system(command) == 0;
+}
+
 long
 bench_count(long n)
 {

@@ -44,6 +44,10 @@ void bench_count_with(long few, long many);
 /* This run is for a count: what is not in a table may be left out. */
 bool bench_counting(void);
 
+/* Whether a shell command succeeds that looks for a foreign program; none is
+ * there in a run for a count, where looking would cost more than all else. */
+bool bench_finds(const char *command);
+
 /* The case that runs, for a run function that several share. */
 extern const struct bench_case *bench_running;
 

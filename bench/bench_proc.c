@@ -85,7 +85,7 @@ add_jobs(const char *name, struct proc_load load)
 	    "%s jobs %ld %ld %ld %ld %%ld %ld %ld",
 	    load.peer == CPYTHON ? PYTHON " " SCRIPT : self, load.peer,
 	    load.workers, load.depth, load.window, load.size, load.place);
-	add(name, load.peer == CPYTHON ? 10 : 1);
+	add(name, load.peer == CPYTHON ? 50 : 1);
 }
 
 static void
@@ -238,7 +238,7 @@ main(int argc, char **argv)
 	if (argc > 2)
 		return proc_child(argv);
 	self = argv[0];
-	python = system(PYTHON " -c pass && test -r " SCRIPT) == 0;
+	python = bench_finds(PYTHON " -c pass && test -r " SCRIPT);
 	for (i = 0; i < 5; i++)
 		if (argc == 1 || strcmp(argv[1], parts[i].name) == 0)
 			parts[i].run();

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: ISC
 """CPython's ProcessPoolExecutor: the jobs of proc.h, and its way to recover.
 
-Fields as in struct proc_load and struct proc_host; prints ns.  A tenth of the
-jobs suffices.
+Fields as in struct proc_load and struct proc_host; prints ns.
 """
 import collections
 import concurrent.futures
@@ -33,7 +32,6 @@ def run(pool, n, window, data):
 
 
 def jobs(peer, workers, depth, window, n, size, place):
-    n = max(window, n // 10)
     if place == ONE_CPU:
         os.sched_setaffinity(0, {0})
     data = bytes(size)
