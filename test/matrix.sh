@@ -34,7 +34,7 @@ skip_time64='cluster simulate'
 skip_memcheck='cluster door schedules child process_pool zygote edges hostile
     kernels storm transform server fault blocking misuse batch stats dump trace
     jobs strand executor offload watch copy run_on clock rules workers'
-skip_qemu='cluster door schedules fault kernels misuse nemesis server'
+skip_qemu='door schedules fault kernels misuse nemesis server'
 # Single tests, the same; name:7 is a round of a loop:
 #   a_copy_shows_...: musl ends who writes past an allocation
 #   a_million_...: resident bytes are musl's, the sanitizer's and the emulator's
@@ -73,9 +73,9 @@ tests_qemu='a_forked_child_may_only_close a_child_forked_by_a_callback_may_close
     what_the_thread_waits_in_is_told a_call_without_a_name_has_its_number
     a_task_is_told_by_name_and_place a_task_that_is_gone_does_no_harm
     many_callbacks_make_a_stall_together'
-# and an emulator of 32 bits tells readdir(3) positions of 64
-tests_qemu32="$tests_qemu files_are_made_read_and_removed
-    a_directory_has_any_number_of_names"
+# In 32 bits, it tells readdir(3) positions of 64.
+tests_readdir='files_are_made_read_and_removed
+    a_directory_has_any_number_of_names'
 export MSAN_OPTIONS=allocator_may_return_null=1
 export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4}
 
@@ -162,11 +162,11 @@ for way in ${*:-$ways}; do
 	memcheck) skip=$skip_memcheck tests=$tests_memcheck ;;
 	gcc-lto) skip=$skip_lto tests= ;;
 	gcc-static) skip=$skip_cross tests= ;;
+	*-time64) skip=$skip_time64 tests= ;;
+	arm) skip=$skip_cross tests=$tests_readdir ;;
 	*) skip=${cc:+$skip_cross} tests= ;;
 	esac
-	[ -z "$times" ] || skip=$skip_time64
-	[ -z "$emulator" ] || skip="$skip_qemu ${times:+simulate}" tests=$tests_qemu
-	[ "$emulator" != qemu-arm-static ] || [ -n "$times" ] || tests=$tests_qemu32
+	[ -z "$emulator" ] || skip="$skip $skip_qemu" tests="$tests $tests_qemu"
 	SHIM_SKIP=$(echo $tests)
 	export SHIM_SKIP
 	skipped=0 tests=0
