@@ -28,10 +28,10 @@ static int hash(void *sum)
 {
 	uint32_t *word = sum;
 
-	sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+	(void)!nice(19);
 	for (int i = 0; i < ROUNDS; i++) {
 		*word = (*word ^ (uint8_t)i) * 0x01000193; /* FNV-1a */
-		if (i % 16384 == 0) /* 20 us, or the loop waits for a tick */
+		if (i % 81920 == 0) /* 100 us, or the loop waits for a tick */
 			sched_yield();
 	}
 	return 0;
