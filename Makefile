@@ -295,8 +295,9 @@ soak: $(B)/check_nemesis $(B)/check_simulate $(B)/check_storm
 bench: $(benches) $(B)/server
 	@rm -f $(B)/bench/*.tsv
 	@for b in $(benches); do BENCH_TSV=$(B)/bench $$b || exit; done
-	@CC="$(CC)" sh bench/size.sh $(B) | tee $(B)/bench/size.tsv
-	@bench/server.sh $(B) | tee $(B)/bench/server.tsv
+	@CC="$(CC)" bash -o pipefail -c \
+		'sh bench/size.sh $(B) | tee $(B)/bench/size.tsv'
+	@bash -o pipefail -c 'bench/server.sh $(B) | tee $(B)/bench/server.tsv'
 	@bench/report.sh $(B)/bench $(BASE)
 
 bench-deps:

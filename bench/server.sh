@@ -55,9 +55,10 @@ for pair in $(seq $pairs); do
 done | tee "$dir/runs" | awk '{
 	printf "%-12s %9d %9d %9d %9d %9d %7.2f\n", "pair " NR, $1, $2, $3, $4, $5,
 	    $4 / $2; fflush() }'
-awk '{ print $4 / $2 }' "$dir/runs" | sort -n | awk -v subject="$subject" '
+awk '{ print $4 / $2 }' "$dir/runs" | sort -n |
+    awk -v subject="$subject" -v pairs=$pairs '
 	{ ratio[NR] = $1 }
-	END { if (NR == 0) exit 1
+	END { if (NR != pairs) exit 1 # one went wrong, as was said
 	    median = ratio[int((NR + 1) / 2)]
 	    printf "\nbar\t%s\t%.2f\t%.2f\t%s\n", subject, median, 2,
 		median <= 2 ? "met" : "missed" }'
