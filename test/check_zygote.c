@@ -29,7 +29,8 @@ enum {
 
 /* Memory that the tests and their workers share. */
 static struct board {
-	uint32_t here; /* jobs that have come to hold() */
+	uint32_t come; /* jobs that are in hold(), or about to be */
+	uint32_t here; /* those whose pid is below */
 	uint32_t gate; /* futex: they stay while it is 0 */
 	int pids[16];  /* of those, in the order of their coming */
 	int child;
@@ -51,7 +52,8 @@ give(void *arg)
 static int
 hold(void *arg)
 {
-	board->pids[A_ADD(&board->here, 1) % 16] = getpid();
+	board->pids[A_ADD(&board->come, 1) % 16] = getpid();
+	A_ADD(&board->here, 1);
 	while (A_ACQUIRE(&board->gate) == 0)
 		syscall(SYS_futex, &board->gate, FUTEX_WAIT, 0, NULL);
 	return *(int *)arg;
