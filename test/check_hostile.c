@@ -308,6 +308,23 @@ forge(void *arg)
 	return 7;
 }
 
+/* One that has returned before it was found out spoils its worker: of the jobs
+ * behind it, the first. */
+static void
+expect_good(struct rig *rig, const struct call *bad, struct call *good)
+{
+	bool returned = bad->job.outcome == EDDY_RETURNED, spoilt = false;
+	uint32_t k;
+
+	for (k = 0; k < 3; k++) {
+		rig_until(rig, good[k].answers != 0);
+		if (returned && !spoilt && good[k].job.outcome == EDDY_PROTOCOL)
+			spoilt = true;
+		else
+			call_expect(rig, &good[k], EDDY_RETURNED, 7);
+	}
+}
+
 static void
 endure(eddy_job_fn *fn, uint32_t n)
 {
@@ -324,8 +341,7 @@ endure(eddy_job_fn *fn, uint32_t n)
 		rig_until(&rig, bad.answers != 0);
 		ck_assert_int_eq(bad.answers, 1);
 		ck_assert_int_ne(bad.job.outcome, EDDY_NONE);
-		for (k = 0; k < 3; k++)
-			call_expect(&rig, &good[k], EDDY_RETURNED, 7);
+		expect_good(&rig, &bad, good);
 	}
 	rig_close(&rig);
 }
