@@ -2,8 +2,8 @@
 /*
  * child: a pidfd, watched while somebody waits.
  *
- * result is -EBUSY until the one waitid that takes the status, or finds that
- * another has.  Until then the pid is nobody else's.
+ * result is -EBUSY until waitid tells the status, or that another has taken it.
+ * Until then the pid is nobody else's.
  */
 #include <eddy/child.h>
 
@@ -16,6 +16,8 @@
 
 #include "ring.h"
 #include "sys.h"
+
+#define P_PIDFD 3 /* waitid(2); in glibc since 2.36, an enumerator */
 
 /* What the child has as number: ret_fd is above 2, so that no dup2 in the child
  * hits one that is yet to be copied. */
@@ -106,7 +108,10 @@ eddy_child_reap(struct eddy_child *child)
 
 	if (child->result != -EBUSY)
 		return child->result;
-	r = eddy__reap(child->pidfd, &info, &child->usage);
+	r = eddy__waitid(
+	    P_PIDFD, child->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+	if (r == 0 && info.si_pid != 0) /* waitid(2) gives no usage */
+		eddy__wait4(info.si_pid, &child->usage);
 	if (r < 0) {
 		child->result = r;
 	} else if (info.si_pid != 0 && info.si_code == CLD_EXITED) {

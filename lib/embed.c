@@ -7,7 +7,6 @@
  * epoll has the next deadline.  So the epoll's own descriptor is readable when
  * a step has something to do.
  */
-#include <errno.h>
 #include <sys/epoll.h>
 
 #include "loop_impl.h"

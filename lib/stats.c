@@ -5,7 +5,6 @@
 #include <eddy/stats.h>
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "loop_impl.h"
 #include "text.h"

@@ -11,13 +11,9 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#define P_PIDFD 3 /* waitid(2); in glibc since 2.36, an enumerator */
 
 /* C libraries begin theirs with the kernel's.  -EINVAL: there is one that the C
  * library keeps for itself. */
@@ -127,28 +123,4 @@ eddy__spawn(pid_t *ret_pid, const struct spawn *how)
 	posix_spawnattr_destroy(&attr);
 	errno = saved;
 	return -r;
-}
-
-int
-eddy__reap(int pidfd, siginfo_t *ret_info, struct rusage *ret_usage)
-{
-	/* As the kernel has it: C libraries with 64-bit times differ. */
-	struct {
-		long user[2], system[2], rest[14];
-	} usage = {{0}, {0}, {0}};
-	int saved = errno, r;
-
-	*ret_info = (siginfo_t){0};
-	/* The C library's has no usage. */
-	r = (int)syscall(
-	    SYS_waitid, P_PIDFD, pidfd, ret_info, WEXITED | WNOHANG, &usage);
-	if (r < 0)
-		r = -errno;
-	ret_usage->ru_utime.tv_sec = usage.user[0];
-	ret_usage->ru_utime.tv_usec = usage.user[1];
-	ret_usage->ru_stime.tv_sec = usage.system[0];
-	ret_usage->ru_stime.tv_usec = usage.system[1];
-	memcpy(&ret_usage->ru_maxrss, usage.rest, sizeof(usage.rest));
-	errno = saved;
-	return r;
 }

@@ -25,7 +25,8 @@ headers=$(sed -n 's/^#include <\(.*\)>/include\/\1/p' include/eddy.h)
 	done
 } >"$out/eddy.h"
 
-# Private headers stand where they are first included.
+# Private headers stand where they are first included, a list of calls wherever it
+# is.
 awk -v version="$version" '
 function stem(path)
 {
@@ -132,17 +133,20 @@ function definer(word, file,    n, i, part, from)
 	return from
 }
 
-function emit(path,    line, name)
+# Names are those of the file by, which is who includes a list of calls.
+function emit(path, by,    line, name)
 {
 	while ((getline line <path) > 0) {
 		if (line ~ /^#include "/) {
 			name = first(line, "[a-z_]+\\.h")
-			if (!(name in placed)) {
+			if (name ~ /_calls\.h$/) {
+				emit("lib/" name, path)
+			} else if (!(name in placed)) {
 				placed[name] = 1
-				emit("lib/" name)
+				emit("lib/" name, "lib/" name)
 			}
 		} else if (line !~ /SPDX|^#include <eddy\//) {
-			print rename(line, path)
+			print rename(line, by)
 		}
 	}
 	close(path)
@@ -160,6 +164,6 @@ END {
 		if (ARGV[i] ~ /\.c$/) {
 			FILENAME = ARGV[i]
 			print "\n/* " ARGV[i] " */\n"
-			emit(ARGV[i])
+			emit(ARGV[i], ARGV[i])
 		}
 }' lib/*.[ch] >"$out/eddy.c"

@@ -371,12 +371,14 @@ CALL(fork, pid_t, -1, (void), (), EAGAIN, ENOMEM)
 CALL(_Fork, pid_t, -1, (void), (), EAGAIN, ENOMEM)
 CALL(setpgid, int, -1, (pid_t pid, pid_t group), (pid, group), EACCES, ESRCH)
 DONE(kill, int, -1, (pid_t pid, int number), (pid, number), ESRCH)
-/* ECHILD: the host reaps all its children; here just after it has.  Nobody but
- * the zygote reaps those of the zygote, by wait4. */
+/* ECHILD: the host reaps all its children; here just after it has, once this
+ * one has ended.  Nobody but the zygote reaps those of the zygote. */
 DONE(waitid, int, -1, (idtype_t type, id_t id, siginfo_t *info, int options),
-    (type, id, info, options), -EINTR, hosts() ? ECHILD : 0)
-CALL(wait4, pid_t, -1, (pid_t pid, int *status, int options,
-    struct rusage *usage), (pid, status, options, usage), -EINTR)
+    (type, id, info, e_ > 0 ? options & ~(WNOHANG | WNOWAIT) : options),
+    -EINTR, hosts() ? ECHILD : 0)
+DONE(wait4, pid_t, -1, (pid_t pid, int *status, int options,
+    struct rusage *usage), (pid, status, options, usage), -EINTR,
+    hosts() ? ECHILD : 0)
 CALL(sched_getaffinity, int, -1, (pid_t pid, size_t size, cpu_set_t *set),
     (pid, size, set), EINVAL)
 CALL(sched_setaffinity, int, -1, (pid_t pid, size_t size,
@@ -496,24 +498,7 @@ static const struct number {
     {SYS_close_range, "close_range", {ENOSYS, EPERM}},
     {SYS_timer_create, "timer_create", {EAGAIN, ENOMEM}},
     {SYS_tgkill, "tgkill", {ESRCH, EAGAIN}},
-    {SYS_waitid, "waitid", {ECHILD}},
 };
-
-/* ECHILD: the host has reaped it, once it has ended; and a kill may come too
- * late. */
-static void
-act_all_the_same(long number, const long *a)
-{
-	siginfo_t *info = (siginfo_t *)a[2];
-
-	if (number == SYS_pidfd_send_signal)
-		syscall(number, a[0], a[1], a[2], a[3]);
-	if (number != SYS_waitid)
-		return;
-	while (syscall(number, a[0], a[1], a[2], a[3], a[4]) == 0 &&
-	       info->si_pid == 0)
-		usleep(1000);
-}
 
 static void
 hooks(long number)
@@ -547,7 +532,9 @@ __wrap_syscall(long number, ...)
 	hooks(number);
 	e = strike(it->name, it->errors);
 	if (e != 0) {
-		act_all_the_same(number, a);
+		/* A kill may come too late. */
+		if (number == SYS_pidfd_send_signal)
+			syscall(number, a[0], a[1], a[2], a[3]);
 		errno = abs(e);
 		return -1;
 	}
