@@ -52,7 +52,7 @@ eddy_executor_fini(struct eddy_executor *executor)
 bool
 eddy__executor_unwait(struct eddy_executor *executor)
 {
-	A_STORE(&executor->waiting, A_LOAD(&executor->waiting) - 1);
+	A_RELEASE(&executor->waiting, A_LOAD(&executor->waiting) - 1);
 	return A_LOAD(&executor->waiting) == 0 && executor->on_drained != NULL;
 }
 
@@ -270,7 +270,7 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 		     eddy__loop_mine(executor->home) < 0))
 		r = -EPERM;
 	else
-		executor->closed = true;
+		A_STORE(&executor->closed, true);
 	if (r == 0)
 		A_STORE(&executor->closing, true);
 	pthread_mutex_unlock(&executor->lock);

@@ -155,12 +155,11 @@ spawn(struct pool *pool, struct worker *worker)
 int
 eddy__process_refill(struct pool *pool)
 {
-	bool jobs_wait = !list_empty(&pool->queue);
 	struct worker *worker;
 	int r = 0;
 
-	if (pool->closing || A_LOAD(&pool->broken) != 0 ||
-	    (pool->failures != 0 && !jobs_wait))
+	if (is_closing(pool) || A_LOAD(&pool->broken) != 0 ||
+	    (pool->failures != 0 && A_LOAD(&pool->queued) == 0))
 		return 0;
 	if (pool->retry_at <= eddy_now())
 		pool->retry_at = 0;
@@ -168,7 +167,7 @@ eddy__process_refill(struct pool *pool)
 		if (worker->state == NONE && pool->retry_at == 0 &&
 		    pool->spawning < SPAWN_AHEAD)
 			r = spawn(pool, worker);
-	if (!list_empty(&pool->queue))
+	if (A_LOAD(&pool->queued) != 0)
 		eddy__process_wake_at(pool, pool->retry_at);
 	return r;
 }
@@ -287,7 +286,7 @@ settle_job(
 		return;
 	if (!fresh)
 		eddy__process_take(worker, i);
-	if (fresh && pool->link >= 0 && !pool->closing &&
+	if (fresh && pool->link >= 0 && !is_closing(pool) &&
 	    job->attempts < ATTEMPTS) {
 		eddy__process_requeue(pool, job);
 		return;
@@ -303,7 +302,7 @@ settle_job(
 		eddy__process_end_job(pool, job, why, -EPIPE);
 	else if (fresh)
 		eddy__process_end_job(pool, job,
-		    pool->closing ? EDDY_CANCELLED : EDDY_LOST, -EPIPE);
+		    is_closing(pool) ? EDDY_CANCELLED : EDDY_LOST, -EPIPE);
 	else
 		eddy__process_end_job(pool, job,
 		    death->code == CLD_EXITED ? EDDY_EXITED : EDDY_CRASHED,
@@ -336,7 +335,7 @@ settle(struct worker *worker, const struct zygote_message *death)
 		if (worker->jobs[(n - 1) % depth] != NULL)
 			settle_job(worker, (n - 1) % depth, death);
 	eddy__process_release(worker);
-	if (!ready && !pool->closing && pool->link >= 0)
+	if (!ready && !is_closing(pool) && pool->link >= 0)
 		back_off(pool, generation,
 		    error < 0 ? error
 		    : late    ? -ETIME

@@ -27,6 +27,8 @@ enum worker_state {
 	KEPT,     /* dead, but its memory is reserved */
 };
 
+enum { URGENT_LANE, NORMAL_LANE, LANE_COUNT };
+
 struct worker {
 	struct eddy_watch bell;
 	struct pool *pool;
@@ -62,12 +64,9 @@ struct pool {
 	size_t channel_size;
 
 	/* Any thread. */
-	pthread_mutex_t lock; /* guards inbox, changes of closing, draining */
-	struct eddy_ready inbox; /* submitted in another thread */
-	struct eddy_post knock;  /* look at inbox, and at jobs to stop */
-	uint32_t queued;         /* inbox and queue */
-	bool closing;
-	uint32_t draining;
+	struct eddy_ready inbox; /* guarded by the executor's lock: */
+	struct eddy_post knock;  /* look there, and at jobs to stop */
+	uint32_t queued;         /* in inbox and lanes */
 	int broken; /* why there will be no worker any more, or 0 */
 
 	/* Home thread. */
@@ -76,9 +75,8 @@ struct pool {
 	struct eddy_watch link_watch;
 	struct eddy_watch clock; /* a timerfd: the next deadline or retry */
 	int64_t wake_at;         /* that it is set to; 0: not */
-	struct eddy_ready queue;
-	struct eddy_job *last_urgent; /* in queue, where they go first */
-	unsigned in_row;              /* urgent ones since another */
+	struct eddy_ready lanes[LANE_COUNT]; /* the queue */
+	unsigned in_row;                     /* urgent ones since another */
 	struct worker *workers;
 	uint64_t generation;
 	uint64_t failed;   /* workers up to this generation count as one */
@@ -108,6 +106,12 @@ long_part(struct eddy_job *job)
 	return job != NULL && (job_flags(job) & EDDY_JOB_LONG) != 0
 	           ? long_job_of(job)
 	           : &none;
+}
+
+static inline bool
+is_closing(const struct pool *pool)
+{
+	return A_LOAD(&pool->executor.closed);
 }
 
 /* Or it may be. */
@@ -144,7 +148,7 @@ void eddy__process_on_clock(
     struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events);
 void eddy__process_on_knock(struct eddy_loop *loop, struct eddy_post *post);
 void eddy__process_open_inbox(struct pool *pool);
-/* Among the urgent ones, which come first, or the others: last, or first. */
+/* In its lane: last, or first. */
 void eddy__process_enqueue(struct pool *pool, struct eddy_job *job, bool first);
 /* Back to the front: it has not started. */
 void eddy__process_requeue(struct pool *pool, struct eddy_job *job);

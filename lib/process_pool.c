@@ -30,21 +30,24 @@ static void
 take_back_place(struct pool *pool)
 {
 	A_SUB(&pool->queued, 1);
-	if (A_LOAD(&pool->draining) != 0)
+	if (A_LOAD(&pool->executor.drains) != 0)
 		eddy_post(pool->home, &pool->knock);
 }
 
+/* Once it drains, only of those that have waited for room. */
 static int
 submit_by_post(struct pool *pool, struct eddy_job *job)
 {
-	bool closing;
+	struct eddy_executor *executor = &pool->executor;
+	bool refuse;
 
-	pthread_mutex_lock(&pool->lock);
-	closing = pool->closing || A_LOAD(&pool->draining) != 0;
-	if (!closing)
+	pthread_mutex_lock(&executor->lock);
+	refuse = is_closing(pool) ||
+	         (executor->closing && executor->admitting != job);
+	if (!refuse)
 		list_push(&pool->inbox, &job->ready);
-	pthread_mutex_unlock(&pool->lock);
-	if (closing) {
+	pthread_mutex_unlock(&executor->lock);
+	if (refuse) {
 		take_back_place(pool);
 		return -ESHUTDOWN;
 	}
@@ -96,7 +99,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	struct pool *pool = pool_of(executor);
 	int r;
 
-	if (A_LOAD(&pool->closing))
+	if (is_closing(pool))
 		return 0; /* its outcome is on its way, home may be gone */
 	if (eddy__loop_mine(pool->home) < 0) {
 		eddy_post(pool->home, &pool->knock);
@@ -158,14 +161,13 @@ end_workers(struct pool *pool, int64_t duration)
 	struct worker *worker;
 	int r;
 
-	pthread_mutex_lock(&pool->lock);
-	A_STORE(&pool->closing, true);
-	pthread_mutex_unlock(&pool->lock);
 	pool->inside++; /* for good */
 	eddy__process_open_inbox(pool);
 	for (EACH_WORKER(worker, pool))
 		eddy__process_take_back(worker);
 	eddy__process_fail_queue(pool, EDDY_CANCELLED, 0);
+	/* What was asked to stop just before. */
+	eddy__process_on_clock(pool->home, &pool->clock, 0);
 	for (EACH_WORKER(worker, pool))
 		if (is_alive(worker))
 			eddy__process_quit(worker);
@@ -187,7 +189,6 @@ destroy(struct eddy_executor *executor)
 {
 	struct pool *pool = pool_of(executor);
 
-	pthread_mutex_destroy(&pool->lock);
 	eddy_executor_fini(&pool->executor);
 	eddy__free(pool->workers);
 	eddy__free(pool);
@@ -248,9 +249,6 @@ start_draining(struct eddy_executor *executor)
 {
 	struct pool *pool = pool_of(executor);
 
-	pthread_mutex_lock(&pool->lock);
-	A_STORE(&pool->draining, 1);
-	pthread_mutex_unlock(&pool->lock);
 	eddy_post(pool->home, &pool->knock);
 }
 
@@ -273,8 +271,9 @@ static void
 workers_at_home(struct errand *errand)
 {
 	struct pool *pool = errand->pool;
-	struct worker *worker;
 	const struct eddy_job *job;
+	struct worker *worker;
+	int i;
 
 	for (EACH_WORKER(worker, pool)) {
 		if (worker->pid <= 0 || (unsigned)errand->result++ >= errand->n)
@@ -284,8 +283,9 @@ workers_at_home(struct errand *errand)
 		    worker->pid, job != NULL ? job_name(job) : NULL,
 		    job != NULL ? eddy__job_since(job->result) : 0};
 	}
-	errand->result = (int)eddy__list_jobs(
-	    &pool->queue, errand->workers, (unsigned)errand->result, errand->n);
+	for (i = 0; i < LANE_COUNT; i++)
+		errand->result = (int)eddy__list_jobs(&pool->lanes[i],
+		    errand->workers, (unsigned)errand->result, errand->n);
 }
 
 static unsigned
@@ -419,9 +419,9 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 	if (pool == NULL)
 		return r < 0 ? r : -ENOMEM;
 	eddy_executor_init(&pool->executor, &ops);
-	pthread_mutex_init(&pool->lock, NULL);
 	list_init(&pool->inbox);
-	list_init(&pool->queue);
+	list_init(&pool->lanes[URGENT_LANE]);
+	list_init(&pool->lanes[NORMAL_LANE]);
 	eddy_post_init(&pool->knock, eddy__process_on_knock);
 	pool->link = pool->clock.fd = -1;
 	pool->home = pool->executor.home = home;

@@ -21,42 +21,50 @@ eddy__process_end_job(struct pool *pool, struct eddy_job *job,
 void
 eddy__process_enqueue(struct pool *pool, struct eddy_job *job, bool first)
 {
-	struct eddy_job *last = pool->last_urgent;
 	bool urgent = (job_flags(job) & EDDY_JOB_URGENT) != 0;
+	struct eddy_ready *lane = pool->lanes;
 
-	if (urgent && (last == NULL || !first))
-		pool->last_urgent = job;
-	if (!urgent && !first)
-		list_push(&pool->queue, &job->ready);
-	else if (last == NULL || (urgent && first))
-		list_push_front(&pool->queue, &job->ready);
+	lane += urgent ? URGENT_LANE : NORMAL_LANE;
+	if (first)
+		list_push_front(lane, &job->ready);
 	else
-		list_push_front(&last->ready, &job->ready);
+		list_push(lane, &job->ready);
 }
 
 /* Out of the queue, for a slot or an end. */
 static void
 unqueue(struct pool *pool, struct eddy_job *job)
 {
-	struct eddy_ready *before = job->ready.prev;
-
-	if (job == pool->last_urgent)
-		pool->last_urgent = before != &pool->queue ? job_of(before)
-		                                           : NULL;
 	list_remove(&job->ready);
 	A_SUB(&pool->queued, 1);
+}
+
+/* The next one out of the queue, or NULL. */
+static struct eddy_job *
+unqueue_next(struct pool *pool)
+{
+	bool urgent = !list_empty(&pool->lanes[URGENT_LANE]);
+	struct eddy_ready *lane;
+
+	if (!urgent || pool->in_row++ >= URGENT_IN_ROW) {
+		pool->in_row = 0;
+		urgent = list_empty(&pool->lanes[NORMAL_LANE]);
+	}
+	lane = &pool->lanes[urgent ? URGENT_LANE : NORMAL_LANE];
+	if (list_empty(lane))
+		return NULL;
+	A_SUB(&pool->queued, 1);
+	return job_of(list_pop(lane));
 }
 
 void
 eddy__process_fail_queue(
     struct pool *pool, enum eddy_outcome outcome, int result)
 {
-	while (!list_empty(&pool->queue)) {
-		struct eddy_job *job = job_of(pool->queue.next);
+	struct eddy_job *job;
 
-		unqueue(pool, job);
+	while ((job = unqueue_next(pool)) != NULL)
 		eddy__process_end_job(pool, job, outcome, result);
-	}
 }
 
 /* Was it asked to stop, or is it past its deadline? */
@@ -144,25 +152,13 @@ balance(struct pool *pool, struct worker *idle)
 static struct eddy_job *
 next_job(struct pool *pool)
 {
-	while (!list_empty(&pool->queue)) {
-		struct eddy_job *job = job_of(pool->queue.next);
-		struct eddy_job *last = pool->last_urgent;
-		enum eddy_outcome why;
+	enum eddy_outcome why;
+	struct eddy_job *job;
 
-		if (last == NULL) {
-			pool->in_row = 0;
-		} else if (pool->in_row++ >= URGENT_IN_ROW) {
-			pool->in_row = 0;
-			if (last->ready.next != &pool->queue)
-				job = job_of(last->ready.next);
-		}
-		why = must_stop(job);
-		unqueue(pool, job);
-		if (why == EDDY_NONE)
-			return job;
+	while ((job = unqueue_next(pool)) != NULL &&
+	       (why = must_stop(job)) != EDDY_NONE)
 		eddy__process_end_job(pool, job, why, 0);
-	}
-	return NULL;
+	return job;
 }
 
 /* Idle workers first, then a second job for each, and so on. */
@@ -200,8 +196,10 @@ eddy__process_leave(struct pool *pool)
 		dispatch(pool);
 	}
 	pool->inside = 0;
-	if (A_LOAD(&pool->draining) != 0 && pool->stats.running == 0 &&
-	    A_LOAD(&pool->queued) == 0)
+	/* In this order: what was accepted, or waits no more, is counted. */
+	if (A_ACQUIRE(&pool->executor.drains) != 0 &&
+	    A_ACQUIRE(&pool->executor.waiting) == 0 &&
+	    pool->stats.running == 0 && A_LOAD(&pool->queued) == 0)
 		eddy_executor_drained(&pool->executor);
 	eddy_executor_room(&pool->executor, UINT_MAX);
 }
@@ -270,14 +268,15 @@ check_worker(struct pool *pool, struct worker *worker)
 static void
 check_all(struct pool *pool)
 {
-	struct eddy_ready *ready, *next;
+	struct eddy_ready *lane, *ready, *next;
 	struct worker *worker;
 
 	pool->inside++;
-	for (ready = pool->queue.next; ready != &pool->queue; ready = next) {
-		next = ready->next;
-		check_job(pool, job_of(ready));
-	}
+	for (lane = pool->lanes; lane < pool->lanes + LANE_COUNT; lane++)
+		for (ready = lane->next; ready != lane; ready = next) {
+			next = ready->next;
+			check_job(pool, job_of(ready));
+		}
 	for (EACH_WORKER(worker, pool))
 		check_worker(pool, worker);
 	eddy__process_leave(pool);
@@ -300,10 +299,10 @@ eddy__process_open_inbox(struct pool *pool)
 {
 	struct eddy_ready *ready;
 
-	pthread_mutex_lock(&pool->lock);
+	pthread_mutex_lock(&pool->executor.lock);
 	while ((ready = list_pop(&pool->inbox)) != NULL)
 		eddy__process_enqueue(pool, job_of(ready), false);
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_unlock(&pool->executor.lock);
 }
 
 void

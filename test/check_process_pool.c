@@ -1130,6 +1130,33 @@ START_TEST(all_that_wait_for_room_hear_of_the_close)
 }
 END_TEST
 
+static struct call *held;
+
+static void
+cancel_held(struct eddy_loop *loop, struct eddy_executor *executor, int result)
+{
+	(void)loop;
+	(void)executor;
+	ck_assert_int_eq(result, -ESHUTDOWN);
+	ck_assert_int_eq(eddy_job_cancel(&held->job), 0);
+}
+
+START_TEST(who_hears_of_the_close_may_cancel_what_runs)
+{
+	struct call call;
+	struct rig rig;
+
+	held = &call;
+	rig_open(&rig, .workers = 1);
+	start_here(&rig, &call, hang, 0);
+	ck_assert_int_eq(
+	    eddy_executor_drain_then(rig.pool, rig.loop, cancel_held), 0);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_FOREVER), 0);
+	call_expect(&rig, &call, EDDY_CANCELLED, 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
 START_TEST(stats_add_up)
 {
 	struct eddy_executor_stats stats;
@@ -3036,7 +3063,8 @@ main(int argc, char **argv)
 	    tasks_wait_for_room_in_turn,
 	    a_deadline_holds_while_waiting_for_room,
 	    all_that_wait_for_room_hear_of_the_end_of_the_zygote,
-	    all_that_wait_for_room_hear_of_the_close, stats_add_up);
+	    all_that_wait_for_room_hear_of_the_close,
+	    who_hears_of_the_close_may_cancel_what_runs, stats_add_up);
 	tcase_add_loop_test(tcase, any_depth_runs_each_job_once, 0, 4);
 	tcase_add_loop_test(
 	    tcase, jobs_behind_a_long_one_go_to_an_idle_worker, 0, 3);
