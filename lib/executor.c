@@ -146,8 +146,6 @@ eddy_executor_room(struct eddy_executor *executor, unsigned n)
 	executor_room(executor, n);
 }
 
-/* Draining. */
-
 /* In the thread of drain_loop: that drain is over. */
 static void
 end_drain(struct eddy_executor *executor)
@@ -225,8 +223,6 @@ eddy__executor_undrain(struct eddy_executor *executor)
 			eddy__yield();
 	end_drain(executor);
 }
-
-/* Closing. */
 
 int
 eddy_executor_close(struct eddy_executor *executor, int64_t duration)

@@ -184,6 +184,15 @@ executor_check(const struct eddy_executor *executor)
 	return A_LOAD(&executor->waiting) != 0 ? -EAGAIN : 0;
 }
 
+/* With the lock: does job come too late?  To a drain, unless it has waited. */
+static inline bool
+executor_refuses(
+    const struct eddy_executor *executor, const struct eddy_job *job)
+{
+	return executor->closed ||
+	       (executor->closing && executor->admitting != job);
+}
+
 /* The executor's submit, but the job waits for room itself. */
 int eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job);
 

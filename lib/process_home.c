@@ -62,12 +62,3 @@ eddy__process_at_home(struct pool *pool, struct errand *errand)
 	while (A_ACQUIRE(&errand->done) == 0)
 		eddy__futex_wait(&errand->done, 0, EDDY_FOREVER, false);
 }
-
-/* Nothing lives there any more. */
-void
-eddy__process_home_close(struct pool *pool, bool child)
-{
-	if (!child)
-		pthread_join(pool->thread, NULL);
-	eddy_loop_close(pool->home);
-}

@@ -268,8 +268,6 @@ on_bell(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 	eddy__process_leave(worker->pool);
 }
 
-/* The end. */
-
 /* One job of a worker that is no more. */
 static void
 settle_job(
@@ -282,7 +280,8 @@ settle_job(
 	bool fresh = eddy__process_reclaim(worker, i);
 
 	/* Done, but it died before it could say so. */
-	if (!fresh && eddy__process_deliver_dead(worker, i))
+	if (!fresh && why != EDDY_PROTOCOL &&
+	    eddy__process_deliver(worker, i, SIZE_MAX) > 0)
 		return;
 	if (!fresh)
 		eddy__process_take(worker, i);
@@ -323,7 +322,10 @@ settle(struct worker *worker, const struct zygote_message *death)
 
 	if (worker->state == ASKED) /* its own end is what counts */
 		worker->why = EDDY_NONE;
-	eddy__process_finish(worker);
+	if (worker->copied != 0) { /* the rest of it */
+		eddy__process_deliver(worker, oldest_slot(worker), SIZE_MAX);
+		worker->head++;
+	}
 	if (worker->why != EDDY_PROTOCOL &&
 	    !eddy__process_drain(worker, SIZE_MAX))
 		worker->why = EDDY_PROTOCOL;
@@ -392,8 +394,6 @@ lose_zygote(struct pool *pool)
 	}
 	eddy__process_fail_queue(pool, EDDY_LOST, -EPIPE);
 }
-
-/* News. */
 
 static void
 hear(struct pool *pool, const struct zygote_message *news, int pidfd)

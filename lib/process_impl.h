@@ -195,7 +195,6 @@ struct errand {
 };
 void eddy__process_at_home(struct pool *pool, struct errand *errand);
 int eddy__process_home_open(struct pool *pool);
-void eddy__process_home_close(struct pool *pool, bool child);
 
 /* process_parcel.c.  unpack: -EPROTO where that cannot be true. */
 int eddy__process_may_send(const struct pool *pool, struct eddy_job *job);
@@ -221,9 +220,8 @@ void eddy__process_take(struct worker *worker, uint32_t i);
 /* What a worker says of its progress, and has done; after limit bytes, one bell
  * later.  False: it cannot be true. */
 bool eddy__process_drain(struct worker *worker, size_t limit);
-bool eddy__process_deliver_dead(struct worker *worker, uint32_t i);
-/* Deliver the job of which some bytes are copied. */
-void eddy__process_finish(struct worker *worker);
+/* A job that its worker has done: 1; 0: when more is copied; or -EPROTO. */
+int eddy__process_deliver(struct worker *worker, uint32_t i, size_t limit);
 void eddy__process_wake(struct channel *channel);
 
 #endif

@@ -23,8 +23,6 @@ pool_of(struct eddy_executor *executor)
 	return CONTAINER_OF(executor, struct pool, executor);
 }
 
-/* The table. */
-
 /* A job that was counted is refused: a drain may have seen it. */
 static void
 take_back_place(struct pool *pool)
@@ -34,7 +32,6 @@ take_back_place(struct pool *pool)
 		eddy_post(pool->home, &pool->knock);
 }
 
-/* Once it drains, only of those that have waited for room. */
 static int
 submit_by_post(struct pool *pool, struct eddy_job *job)
 {
@@ -42,8 +39,7 @@ submit_by_post(struct pool *pool, struct eddy_job *job)
 	bool refuse;
 
 	pthread_mutex_lock(&executor->lock);
-	refuse = is_closing(pool) ||
-	         (executor->closing && executor->admitting != job);
+	refuse = executor_refuses(executor, job);
 	if (!refuse)
 		list_push(&pool->inbox, &job->ready);
 	pthread_mutex_unlock(&executor->lock);
@@ -235,8 +231,10 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 		disconnect(pool);
 	else
 		eddy__process_at_home(pool, &errand);
+	if (pool->own_home && !child)
+		pthread_join(pool->thread, NULL);
 	if (pool->own_home)
-		eddy__process_home_close(pool, child);
+		eddy_loop_close(pool->home);
 	if (child)
 		destroy(executor);
 	else
@@ -320,8 +318,6 @@ eddy_process_pool_pids(
 	eddy__process_at_home(pool_of(executor), &errand);
 	return errand.result;
 }
-
-/* Opening. */
 
 static int
 set_options(struct pool *pool, const struct eddy_process_pool_options *options)

@@ -43,18 +43,18 @@ unqueue(struct pool *pool, struct eddy_job *job)
 static struct eddy_job *
 unqueue_next(struct pool *pool)
 {
-	bool urgent = !list_empty(&pool->lanes[URGENT_LANE]);
-	struct eddy_ready *lane;
+	struct eddy_ready *lane = &pool->lanes[URGENT_LANE];
+	struct eddy_job *job;
 
-	if (!urgent || pool->in_row++ >= URGENT_IN_ROW) {
+	if (list_empty(lane) || pool->in_row++ >= URGENT_IN_ROW) {
 		pool->in_row = 0;
-		urgent = list_empty(&pool->lanes[NORMAL_LANE]);
+		if (!list_empty(&pool->lanes[NORMAL_LANE]))
+			lane = &pool->lanes[NORMAL_LANE];
 	}
-	lane = &pool->lanes[urgent ? URGENT_LANE : NORMAL_LANE];
-	if (list_empty(lane))
-		return NULL;
-	A_SUB(&pool->queued, 1);
-	return job_of(list_pop(lane));
+	job = list_empty(lane) ? NULL : job_of(lane->next);
+	if (job != NULL)
+		unqueue(pool, job);
+	return job;
 }
 
 void
@@ -85,8 +85,6 @@ eddy__process_wake_at(struct pool *pool, int64_t when)
 	pool->wake_at = when;
 	eddy__timerfd_set(pool->clock.fd, when);
 }
-
-/* Queue and workers. */
 
 void
 eddy__process_requeue(struct pool *pool, struct eddy_job *job)

@@ -201,8 +201,7 @@ leave_host(struct server *server)
 	__fpurge(stdin);
 	__fpurge(stdout);
 	r = eddy__close_range((unsigned)orders + 1, ~0u);
-	if (orders > 3)
-		eddy__close_range(3, (unsigned)orders - 1);
+	eddy__close_range(3, (unsigned)orders - 1); /* 3 is orders: none */
 	server->fds[ORDERS].fd = orders;
 	null = eddy__open("/dev/null", O_RDWR, 0);
 	dup2(null, STDIN_FILENO);

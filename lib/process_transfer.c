@@ -170,9 +170,8 @@ hear_report(struct worker *worker, uint32_t i)
 	eddy__job_report(worker->pool->home, job, A_LOAD(&report->value));
 }
 
-/* A job that its worker has done: 1; 0: when more is copied; or -EPROTO. */
-static int
-deliver(struct worker *worker, uint32_t i, size_t limit)
+int
+eddy__process_deliver(struct worker *worker, uint32_t i, size_t limit)
 {
 	struct slot *slot = &worker->channel->slots[i];
 	struct eddy_job *job = worker->jobs[i];
@@ -199,21 +198,6 @@ deliver(struct worker *worker, uint32_t i, size_t limit)
 }
 
 bool
-eddy__process_deliver_dead(struct worker *worker, uint32_t i)
-{
-	return worker->why != EDDY_PROTOCOL && deliver(worker, i, SIZE_MAX) > 0;
-}
-
-void
-eddy__process_finish(struct worker *worker)
-{
-	if (worker->copied != 0) {
-		deliver(worker, oldest_slot(worker), SIZE_MAX);
-		worker->head++;
-	}
-}
-
-bool
 eddy__process_drain(struct worker *worker, size_t limit)
 {
 	uint32_t head = A_ACQUIRE(&worker->channel->head), i;
@@ -230,7 +214,8 @@ eddy__process_drain(struct worker *worker, size_t limit)
 		worker->due = 0;
 	for (; worker->head != head; worker->head++) {
 		if (oldest_job(worker) != NULL) /* not taken back */
-			r = deliver(worker, oldest_slot(worker), limit);
+			r = eddy__process_deliver(
+			    worker, oldest_slot(worker), limit);
 		if (r < 0)
 			return false;
 		if (r == 0) { /* others have their turn first */
@@ -241,8 +226,6 @@ eddy__process_drain(struct worker *worker, size_t limit)
 	start_clock(worker);
 	return true;
 }
-
-/* Reserving. */
 
 struct worker *
 eddy__process_reserver(struct pool *pool, const struct eddy_job *job)

@@ -88,10 +88,9 @@ keep_only(int *fds, unsigned n)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	low = fds[0] < fds[n - 1] ? fds[0] : fds[n - 1];
 	top = fds[0] < fds[n - 1] ? fds[n - 1] : fds[0];
-	if (low > STDERR_FILENO + 1)
-		eddy__close_range(STDERR_FILENO + 1, (unsigned)low - 1);
-	if (top > low + 1)
-		eddy__close_range((unsigned)low + 1, (unsigned)top - 1);
+	/* Where the first is beyond the last, it does nothing. */
+	eddy__close_range(STDERR_FILENO + 1, (unsigned)low - 1);
+	eddy__close_range((unsigned)low + 1, (unsigned)top - 1);
 	eddy__close_range((unsigned)top + 1, ~0u);
 }
 
@@ -103,8 +102,6 @@ unblock_signals(void)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
-
-/* Descriptors and outputs. */
 
 static void
 close_all(const int *fds, unsigned n)

@@ -20,8 +20,6 @@
 
 #include "sys.h"
 
-/* What the loop runs. */
-
 static const char *
 peek_string(const char *from, char *to, size_t size)
 {
@@ -78,8 +76,6 @@ eddy__stall_identify(struct watcher *w)
 	else
 		identify_callback(w, called);
 }
-
-/* What its thread does. */
 
 static const char *
 read_file(const struct watcher *w, const char *what, char *to, size_t size)
@@ -237,8 +233,6 @@ eddy__stall_ask(struct watcher *w)
 	w->stall.frames = w->frames;
 	w->stall.frame_count = (int)A_LOAD(&w->answer) - 1;
 }
-
-/* For people. */
 
 struct place {
 	struct text *text;

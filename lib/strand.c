@@ -20,8 +20,7 @@ struct strand {
 	unsigned queued, limit;
 	bool busy;
 	const char *name; /* of the job that the inner executor has; or NULL */
-	bool draining, closing;
-	bool abandoned; /* close gave up: free it when it is not busy */
+	bool abandoned;   /* close gave up: free it when it is not busy */
 	pthread_cond_t idle;
 	struct eddy_executor_stats stats;
 };
@@ -68,7 +67,8 @@ become_idle(struct strand *strand)
 	bool abandoned = strand->abandoned;
 
 	strand->busy = false;
-	if (strand->draining)
+	if (A_LOAD(&strand->executor.drains) != 0 &&
+	    strand->executor.waiting == 0)
 		eddy_executor_drained(&strand->executor);
 	pthread_cond_signal(&strand->idle);
 	pthread_mutex_unlock(&strand->executor.lock);
@@ -179,7 +179,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	int r = 0;
 
 	pthread_mutex_lock(&executor->lock);
-	if (strand->closing || strand->draining) {
+	if (executor_refuses(executor, job)) {
 		r = -ESHUTDOWN;
 	} else if (!strand->busy) {
 		strand->busy = first = true;
@@ -249,8 +249,6 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 	if (home != NULL && eddy__loop_mine(home) == 0)
 		deadline = 0; /* it cannot end while we wait here */
 	pthread_mutex_lock(&executor->lock);
-	strand->closing = true;
-	strand->draining = false;
 	while ((ready = list_pop(&strand->queue)) != NULL) {
 		strand->queued--;
 		pthread_mutex_unlock(&executor->lock);
@@ -302,7 +300,6 @@ drain(struct eddy_executor *executor)
 	struct strand *strand = strand_of(executor);
 
 	pthread_mutex_lock(&executor->lock);
-	strand->draining = true;
 	if (!strand->busy)
 		eddy_executor_drained(executor);
 	pthread_mutex_unlock(&executor->lock);

@@ -121,8 +121,6 @@ note(struct observer *observer, enum loop_note what, int thread,
 	record(trace_of(observer), &event);
 }
 
-/* Writing. */
-
 /* As the inside of a JSON string. */
 static const char *
 escape(char *to, size_t size, const char *from)
@@ -216,8 +214,6 @@ eddy_trace_write(struct eddy_loop *loop, int fd)
 	eddy__print(&text, "\n]}\n");
 	return eddy__print_end(&text);
 }
-
-/* Starting and stopping. */
 
 static void
 leave(struct observer *observer, bool here)
