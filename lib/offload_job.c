@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * offload_job: a task awaits a job, and waits for room first when it must.
+ * offload_job: a task awaits a job, and waits for room first when it must; or
+ * that an executor has no job left.
  */
 #include <eddy/offload.h>
 
@@ -66,4 +67,36 @@ eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
 		return eddy__park(self, &eddy__job_op);
 	return eddy__limit(
 	    self, deadline, REAL_TIME, eddy__park(self, &eddy__job_op));
+}
+
+static int
+stop_drain(struct eddy_task *task, int rc)
+{
+	eddy__executor_undrain(task->use.user[0]);
+	return eddy_unpark(task, rc);
+}
+
+static const struct eddy_op drain_op = {"drain", stop_drain};
+
+static void
+on_drained(struct eddy_loop *loop, struct eddy_executor *executor, int result)
+{
+	(void)loop;
+	eddy_unpark(executor->drain_task, result);
+}
+
+EDDY_ASYNC
+eddy_executor_drain(
+    struct eddy_task *self, struct eddy_executor *executor, int64_t duration)
+{
+	int r = eddy_cancelled(self) ? -ECANCELED : 0;
+
+	if (r == 0)
+		r = eddy_executor_drain_then(executor, self->loop, on_drained);
+	if (r < 0)
+		return eddy_complete(self, r);
+	executor->drain_task = self;
+	self->use.user[0] = executor;
+	return eddy__limit(
+	    self, eddy_after(duration), REAL_TIME, eddy__park(self, &drain_op));
 }
