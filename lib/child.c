@@ -166,9 +166,7 @@ eddy_child_wait(struct eddy_task *self, struct eddy_child *child)
 	}
 	if (r < 0)
 		return eddy_complete(self, r);
-	list_push(&child->waiters, &self->use.ready);
-	self->use.user[2] = child;
-	return eddy__park(self, &child_op);
+	return waiter_park(self, &child->waiters, &child_op, child);
 }
 
 int

@@ -40,6 +40,16 @@ waiter_of(const struct eddy_ready *node)
 	return CONTAINER_OF(node, struct eddy_task, use.ready);
 }
 
+/* To wait in list, with that. */
+static inline EDDY_ASYNC
+waiter_park(struct eddy_task *self, struct eddy_ready *list,
+    const struct eddy_op *op, void *with)
+{
+	list_push(list, &self->use.ready);
+	self->use.user[2] = with;
+	return eddy__park(self, op);
+}
+
 /* To give up waiting in a list: the hook of most operations. */
 static inline int
 waiter_leave(struct eddy_task *task, int rc)

@@ -217,6 +217,5 @@ eddy_signal_wait(struct eddy_task *self, struct eddy_signal *signal)
 	signal->got &= signal->got - 1;
 	if (number != 0)
 		return eddy_complete(self, number);
-	list_push(&signal->waiters, &self->use.ready);
-	return eddy__park(self, &signal_op);
+	return waiter_park(self, &signal->waiters, &signal_op, NULL);
 }

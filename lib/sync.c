@@ -23,15 +23,6 @@ next(struct eddy_ready *list)
 	return node != NULL ? waiter_of(node) : NULL;
 }
 
-static EDDY_ASYNC
-wait_in(struct eddy_task *self, struct eddy_ready *list,
-    const struct eddy_op *op, void *with)
-{
-	list_push(list, &self->use.ready);
-	self->use.user[2] = with;
-	return eddy__park(self, op);
-}
-
 /* -EPERM when those who wait belong to another thread. */
 static int
 mine(const struct eddy_ready *list)
@@ -81,7 +72,7 @@ eddy_event_wait(struct eddy_task *self, struct eddy_event *event)
 	if (eddy_cancelled(self) || event->set)
 		return eddy_complete(
 		    self, eddy_cancelled(self) ? -ECANCELED : 0);
-	return wait_in(self, &event->waiters, &event_op, NULL);
+	return waiter_park(self, &event->waiters, &event_op, NULL);
 }
 
 EDDY_ASYNC
@@ -137,7 +128,7 @@ eddy_semaphore_acquire(struct eddy_task *self, struct eddy_semaphore *semaphore)
 		return eddy_complete(self, -ECANCELED);
 	if (eddy_semaphore_try_acquire(semaphore) == 0)
 		return eddy_complete(self, 0);
-	return wait_in(self, &semaphore->waiters, &acquire_op, NULL);
+	return waiter_park(self, &semaphore->waiters, &acquire_op, NULL);
 }
 
 int
@@ -191,7 +182,7 @@ eddy_condition_wait(struct eddy_task *self, struct eddy_condition *condition,
 		return eddy_complete(self, -ECANCELED);
 	if (mutex != NULL)
 		eddy_semaphore_release(mutex);
-	return wait_in(self, &condition->waiters, &condition_op, mutex);
+	return waiter_park(self, &condition->waiters, &condition_op, mutex);
 }
 
 int
@@ -263,7 +254,7 @@ eddy_queue_push(struct eddy_task *self, struct eddy_queue *queue, void *item)
 
 	if (r != -EAGAIN)
 		return eddy_complete(self, r);
-	return wait_in(self, &queue->pushers, &push_op, item);
+	return waiter_park(self, &queue->pushers, &push_op, item);
 }
 
 EDDY_ASYNC
@@ -275,7 +266,7 @@ eddy_queue_pop(
 
 	if (r != -EAGAIN)
 		return eddy_complete(self, r);
-	return wait_in(self, &queue->poppers, &pop_op, ret_item);
+	return waiter_park(self, &queue->poppers, &pop_op, ret_item);
 }
 
 int
