@@ -93,14 +93,17 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
     enum eddy_outcome outcome)
 {
 	struct pool *pool = pool_of(executor);
+	bool here;
 	int r;
 
-	if (is_closing(pool))
-		return 0; /* its outcome is on its way, home may be gone */
-	if (eddy__loop_mine(pool->home) < 0) {
+	/* With the lock: once it closes, home may go. */
+	pthread_mutex_lock(&executor->lock);
+	here = !is_closing(pool) && eddy__loop_mine(pool->home) == 0;
+	if (!is_closing(pool) && !here)
 		eddy_post(pool->home, &pool->knock);
-		return 0;
-	}
+	pthread_mutex_unlock(&executor->lock);
+	if (!here)
+		return 0; /* its outcome comes */
 	pool->inside++;
 	eddy__process_open_inbox(pool);
 	r = eddy__process_stop(pool, job, outcome);
