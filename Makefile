@@ -251,7 +251,7 @@ suites: $(checks)
 
 $(B)/check_cluster: $(if $(gearman),$(cluster_o))
 $(B)/check_cluster: link += $(if $(gearman),-lgearman)
-$(B)/check_fuzz: $(B)/test/fuzz/fuzz_timers.o $(B)/test/fuzz/fuzz_tasks.o
+$(B)/check_fuzz: $(patsubst %,$(B)/test/fuzz/fuzz_%.o,timers tasks http)
 $(B)/check_simulate: $(B)/test/simulate/kernel.o $(B)/test/simulate/model.o
 
 # libeddy.a with what may fail replaced by test/fault.c, in the archive alone.

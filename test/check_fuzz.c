@@ -83,7 +83,13 @@ START_TEST(many_tasks_for_long_lose_nothing)
 }
 END_TEST
 
-/* Files are named by their target: timers-1, tasks-1. */
+START_TEST(a_request_is_what_it_is_whole_or_in_pieces)
+{
+	run_many(fuzz_http, 1, 2 * INPUTS, MOST / 128);
+}
+END_TEST
+
+/* Files are named by their target: timers-1, tasks-1, http-1. */
 START_TEST(what_was_found_before_is_not_found_again)
 {
 	DIR *found = opendir("test/fuzz/found");
@@ -102,6 +108,8 @@ START_TEST(what_was_found_before_is_not_found_again)
 		fclose(in);
 		if (strncmp(entry->d_name, "timers", 6) == 0)
 			fuzz_timers(bytes, size);
+		else if (strncmp(entry->d_name, "http", 4) == 0)
+			fuzz_http(bytes, size);
 		else
 			fuzz_tasks(bytes, size);
 	}
@@ -120,6 +128,7 @@ main(void)
 	    many_timers_for_long_do_as_an_array,
 	    tasks_and_jobs_lose_nothing_whatever_they_do,
 	    many_tasks_for_long_lose_nothing,
+	    a_request_is_what_it_is_whole_or_in_pieces,
 	    what_was_found_before_is_not_found_again);
 	return suite_main(suite);
 }
