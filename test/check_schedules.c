@@ -425,7 +425,7 @@ END_TEST
 
 START_TEST(every_job_runs)
 {
-	ck_assert_ptr_null(find_bug(1, false, false, 2, 0));
+	ck_assert_ptr_null(find_bug(1, false, false, 3, 0));
 	ck_assert_ptr_null(find_bug(2, false, false, 2, 0));
 	ck_assert_ptr_null(find_bug(1, false, false, 0, 1));
 }
@@ -442,7 +442,7 @@ END_TEST
 
 START_TEST(a_close_at_any_time_ends_every_job)
 {
-	ck_assert_ptr_null(find_bug(1, true, false, 2, 0));
+	ck_assert_ptr_null(find_bug(1, true, false, 3, 0));
 	ck_assert_ptr_null(find_bug(2, true, false, 2, 0));
 }
 END_TEST
