@@ -2082,7 +2082,7 @@ END_TEST
 /* Closing. */
 
 /* Where the queue is full with one more job: until it is being closed, submit
- * says so. */
+ * says so.  Then what is queued is cancelled, a moment later. */
 struct closing {
 	struct eddy_executor *executor;
 	struct work extra;
@@ -2092,11 +2092,15 @@ struct closing {
 static int
 poll_submit(struct closing *closing)
 {
+	struct eddy_executor_stats stats;
 	int r;
 
 	while ((r = try_submit(closing->executor, &closing->extra, NULL)) ==
 	       -EAGAIN)
 		sched_yield();
+	do
+		eddy_executor_stats(closing->executor, &stats);
+	while (stats.queued != 0);
 	return r;
 }
 

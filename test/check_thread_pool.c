@@ -1156,7 +1156,7 @@ END_TEST
 /* Closing. */
 
 /* In a full pool with one more job: until it is being closed, submit says that
- * the queue is full. */
+ * the queue is full.  Then what is queued is cancelled, a moment later. */
 struct closing {
 	struct eddy_executor *pool;
 	struct work extra;
@@ -1166,11 +1166,15 @@ struct closing {
 static int
 poll_submit(struct closing *closing)
 {
+	struct eddy_executor_stats stats;
 	int r;
 
 	while ((r = eddy_submit(
 		    closing->pool, &closing->extra.job, NULL, NULL)) == -EAGAIN)
 		sched_yield();
+	do
+		eddy_executor_stats(closing->pool, &stats);
+	while (stats.queued != 0);
 	return r;
 }
 
