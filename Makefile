@@ -115,8 +115,8 @@ help:
 #: lint         headers, symbols, layers, pages, format
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: static       cppcheck, gcc -fanalyzer, clang --analyze, clang-tidy
-#: matrix       every suite with gcc -O0 to -Os, LTO, clang, static, musl, each
-#:              sanitizer, valgrind; SUITES="loop task" WAYS="gcc-Os" for some
+#: matrix       every suite with gcc -O0 to -Os, LTO, hardened, clang, static,
+#:              musl, each sanitizer, valgrind; SUITES="loop task" WAYS="gcc-Os" for some
 #: proof        all of these, hours; what each has shown as one table;
 #:              proofs="check models" for some
 #: qemu         the same on aarch64, riscv64, s390x, arm and i386 (those with times

@@ -84,7 +84,9 @@ tests_readdir='files_are_made_read_and_removed
 export MSAN_OPTIONS=allocator_may_return_null=1
 export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4}
 
-ways='gcc-O0 gcc-O2 gcc-O3 gcc-Os gcc-lto debug clang-O2 clang-O0 gcc-static
+hardened='-D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection'
+
+ways='gcc-O0 gcc-O2 gcc-O3 gcc-Os gcc-lto hardened debug clang-O2 clang-O0 gcc-static
     musl-static address,undefined thread memory memcheck'
 
 # The compiler of another architecture.
@@ -103,6 +105,8 @@ build()
 	case $1 in
 	gcc-lto) set -- "$2" CFLAGS='-O2 -flto=auto' ;;
 	gcc-static) set -- "$2" LDFLAGS=-static ;;
+	hardened) set -- "$2" CFLAGS="-O2 -g -fPIE $hardened" \
+	    LDFLAGS='-pie -Wl,-z,relro,-z,now' ;;
 	debug) set -- "$2" DEBUG=1 ;;
 	gcc-*) set -- "$2" CFLAGS="-g -${1#gcc-}" ;;
 	clang-*) set -- "$2" CC=clang CFLAGS="-g -${1#clang-}" ;;
