@@ -347,25 +347,40 @@ patience(struct eddy_loop *loop, int64_t duration)
 	return next - now < duration ? next - now : duration;
 }
 
+/* With many jobs for each CPU, who waits awake keeps one of them from who
+ * works: worth it only while outcomes come fast. */
+static bool
+crowded(struct eddy_loop *loop)
+{
+	uint64_t n = loop->delivered - loop->counted;
+
+	loop->counted = loop->delivered;
+	if (n != 0)
+		loop->pace = (3 * loop->pace + loop->waited / (int64_t)n) / 4;
+	return loop->pace > SPIN_CROWDED &&
+	       eddy__loop_jobs(loop) >= SPIN_MANY * (uint64_t)loop->spin.cpus;
+}
+
 /* Outcomes and posts may come soon: wait awake.  What is left to sleep. */
 static int64_t
 spin(struct eddy_loop *loop, int64_t duration)
 {
 	int64_t wait = patience(loop, duration);
+	bool may;
 
 	if (wait != 0 && loop->began != 0)
 		note_turn(loop, eddy_now());
 	if (wait <= loop->spin.duration ||
-	    !(loop->heard || eddy__loop_jobs(loop)) ||
-	    !spin_may(&loop->spin, A_LOAD(&loop->door->cpu)))
+	    !(loop->heard || eddy__loop_jobs(loop)))
 		return wait;
-	if (!SPIN(&loop->spin, !door_empty(loop->door)))
-		return patience(loop, duration);
-	/* With as many jobs as CPUs, who works may need this one. */
-	if (eddy__loop_jobs(loop) >= (uint64_t)loop->spin.cpus &&
-	    eddy_now() - loop->spin.since > SPIN_CROWDED)
-		spin_note(&loop->spin, false);
-	return 0;
+	may = spin_may(&loop->spin, A_LOAD(&loop->door->cpu));
+	if (crowded(loop))
+		eddy__yield();
+	else if (!may)
+		return wait;
+	else
+		(void)SPIN(&loop->spin, !door_empty(loop->door));
+	return door_empty(loop->door) ? patience(loop, duration) : 0;
 }
 
 /* Nothing was ready: to the next deadline, but not beyond duration. */
@@ -407,7 +422,7 @@ static int
 collect(struct eddy_loop *loop, int64_t duration)
 {
 	struct epoll_event events[EVENTS];
-	int64_t wait, real;
+	int64_t wait, real, since;
 	int n;
 
 	if (loop->spin.duration != 0) /* who waits awake has them now */
@@ -424,6 +439,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 		wait = 0;
 	}
 	n = eddy__epoll_wait(loop->epoll, events, EVENTS, wait, &loop->coarse);
+	since = loop->spin.since;
 	spin_slept(&loop->spin, A_LOAD(&loop->door->rung_at));
 	if (wait != 0 && n == 1 && events[0].data.u64 == BELL)
 		make_room(loop);
@@ -441,6 +457,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 		real = eddy_now();
 	else
 		note_lag(loop);
+	loop->waited = since != 0 ? real - since : 0;
 	loop->stamp = job_stamp(real);
 	note_turn(loop, real);
 	if (loop->verify_at <= real)

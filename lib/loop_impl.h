@@ -162,6 +162,9 @@ struct eddy_loop {
 	int64_t began; /* ns: a batch that was not counted yet; or 0 */
 	struct observer *stall, *trace; /* or NULL */
 	struct spin spin;
+	int64_t waited;   /* ns: the last time, where it could be awake */
+	int64_t pace;     /* ns: that for an outcome, moving average */
+	uint64_t counted; /* outcomes in it */
 	struct eddy_executor *held; /* job.c: the memory of, or NULL */
 	int64_t held_jobs;          /* its own, less all that were heard */
 	bool heard;                 /* the door had something last time */

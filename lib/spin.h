@@ -14,10 +14,14 @@
 
 #include <eddy/base.h>
 
-enum { SPIN_BEST = 8, SPIN_LOOKS = 32 }; /* a clock costs some 30 looks */
+enum {
+	SPIN_BEST = 8,
+	SPIN_LOOKS = 32, /* a clock costs some 30 */
+	SPIN_MANY = 16,  /* jobs a CPU */
+};
 #define SPIN_DURATION EDDY_US(20)
 #define SPIN_LONGEST  EDDY_S(1)
-#define SPIN_CROWDED  EDDY_US(2) /* longer takes a CPU from who works */
+#define SPIN_CROWDED  450 /* ns an outcome: more takes a CPU from who works */
 
 struct spin {
 	int64_t duration; /* ns; 0: never */

@@ -14,10 +14,11 @@
 #include <stdio.h>
 
 enum {
-	BATCH = 32,   /* amortises the lock; more gains nothing */
-	AHEAD = 1,    /* slots whose jobs come from another CPU's cache */
-	LONE = 256,   /* jobs in a row; a move costs some 10 us */
-	UNTIMED = 16, /* batches for one whose time is taken */
+	BATCH = 32,     /* amortises the lock; more gains nothing */
+	AHEAD = 1,      /* slots whose jobs come from another CPU's cache */
+	LONE = 64,      /* jobs in a row; a move costs some 10 us */
+	UNTIMED = 16,   /* batches for one whose time is taken */
+	ELSEWHERE = -1, /* a CPU */
 };
 #define WAKE_TIME EDDY_US(20) /* what a wake costs: less work is not shared */
 #define TICK      EDDY_MS(1)  /* between signals to a job that must stop */
@@ -289,20 +290,20 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 
 /* One job after another that we could wait for awake, but for the scheduler,
  * which has put us behind who brings them and leaves us there: move off.  With
- * more jobs about it knows better. */
-static void
-move_aside(struct pool *pool, struct worker *worker)
+ * more jobs about it knows better.  The loop hears of it before we go: asleep
+ * when we come back to it, it would be pulled along. */
+static bool
+must_move(struct pool *pool, struct worker *worker)
 {
-	int cpu = eddy__cpu();
 	bool lone = worker->begun - worker->rested == 1;
 
 	worker->rested = worker->begun;
 	worker->lone = lone ? worker->lone + 1 : 0;
-	if (worker->lone < LONE || worker->spin.score == 0 ||
-	    A_LOAD(&pool->cpu) != cpu)
-		return;
+	if (worker->lone < LONE || worker->crowded || worker->spin.score == 0 ||
+	    A_LOAD(&pool->cpu) != worker->outlet.cpu)
+		return false;
 	worker->lone = 0;
-	eddy__leave_cpu(cpu);
+	return true;
 }
 
 /* Look for a while, if no other does and there is a CPU for it. */
@@ -311,7 +312,9 @@ watch(struct pool *pool, struct worker *worker, uint32_t wakes)
 {
 	if (worker->crowded || worker->spin.duration == 0)
 		return;
-	move_aside(pool, worker);
+	if (worker->moves)
+		eddy__leave_cpu(eddy__cpu());
+	worker->moves = false;
 	if (!spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
 	    A_XCHG(&pool->spinner, 1) != 0)
 		return;
@@ -364,6 +367,9 @@ await_job(struct pool *pool, struct worker *worker, struct eddy_job *over)
 	uint32_t wakes;
 	struct eddy_job *job = find(pool, worker, &wakes);
 
+	worker->moves = job == NULL && must_move(pool, worker);
+	if (worker->moves)
+		worker->outlet.cpu = ELSEWHERE;
 	if (over != NULL) {
 		publish(worker, over, false);
 		rouse(worker, false);
