@@ -17,6 +17,7 @@
 
 enum {
 	EVENTS = 256, /* a turn: 3 KiB of stack, and enough to amortise it */
+	AHEAD = 8,    /* nodes: none of 4, 12, 16, 24 is better on Zen 2 */
 };
 
 #define CLOSE_DURATION EDDY_S(5) /* as the grace of init systems, halved */
@@ -472,12 +473,20 @@ static void
 run_batch(struct eddy_loop *loop)
 {
 	struct eddy_ready *ready;
+	uintptr_t ahead, step, last_step = 0;
 
 	while ((ready = list_pop(&loop->batch)) != NULL) {
-		/* Of the one after next: its node, with what a task has on
-		 * both sides, and the first of its own fields. */
-		__builtin_prefetch((char *)loop->batch.next->next - 24);
-		__builtin_prefetch((char *)loop->batch.next->next + 40);
+		/* Of one far behind if they lie in a row, else of the one after
+		 * next: its node, with what a task has on both sides, and the
+		 * first of its own fields. */
+		step = (uintptr_t)loop->batch.next - (uintptr_t)ready;
+		ahead = (uintptr_t)ready + AHEAD * step;
+		if (__builtin_expect(step != last_step, false))
+			ahead = (uintptr_t)loop->batch.next->next;
+		last_step = step;
+		__builtin_prefetch((void *)(ahead - 24));
+		__builtin_prefetch((void *)(ahead + 40));
+		__builtin_prefetch((void *)(ahead + 56));
 		loop->called = ready;
 		ready->run(loop, ready);
 	}
