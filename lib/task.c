@@ -86,10 +86,10 @@ eddy_cancelled(const struct eddy_task *self)
 
 /* As the task itself says, in its step. */
 static void
-again(struct eddy_task *task)
+again(struct eddy_loop *loop, struct eddy_task *task)
 {
 	task->use.ready.run = eddy__task_resume;
-	list_push(&task->loop->pending, &task->use.ready);
+	list_push(&loop->pending, &task->use.ready);
 }
 
 /* A timeout, say, gave up.  Its own outcome wins; and as this is decided only
@@ -116,9 +116,15 @@ eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 		loop->current = task;
 		task->resumes++;
 		task = task->fn(task).next;
-	} while (__builtin_expect(task != NULL, false) && --loop->budget > 0);
+		if (task == NULL)
+			break;
+		if (__builtin_expect(task == loop->current, true)) {
+			task->rc = task_cancelled(task) ? -ECANCELED : 0;
+			break;
+		}
+	} while (--loop->budget > 0);
 	if (task != NULL)
-		again(task); /* others first */
+		again(loop, task); /* others first */
 	loop->current = NULL;
 }
 
@@ -155,7 +161,7 @@ eddy_complete(struct eddy_task *self, int rc)
 	if (--self->loop->budget > 0)
 		return (eddy_async){rc, NULL};
 	self->rc = rc;
-	again(self);
+	again(self->loop, self);
 	return (eddy_async){EDDY_PENDING, NULL};
 }
 
@@ -178,14 +184,6 @@ eddy_shield(struct eddy_task *self, bool on)
 }
 
 static const struct eddy_op sleep_op = {"sleep", eddy_unpark};
-
-EDDY_ASYNC
-eddy_yield(struct eddy_task *self)
-{
-	self->rc = task_cancelled(self) ? -ECANCELED : 0;
-	again(self);
-	return (eddy_async){EDDY_PENDING, NULL};
-}
 
 EDDY_ASYNC
 eddy_sleep(struct eddy_task *self, int64_t duration)
@@ -301,16 +299,18 @@ eddy_started_(struct eddy_task *t, eddy_async op)
 {
 	struct eddy_task *other = t->loop->current;
 
-	eddy__loop_stir(t->loop); /* also for one that yields */
-	if (op.rc == EDDY_PENDING && !pending(t)) {
+	eddy__loop_stir(t->loop); /* also for one out of budget */
+	if (op.rc == EDDY_PENDING && op.next != t && !pending(t)) {
 		if (other != NULL && pending(other))
 			withdraw(other);
 		t->rc = -EINVAL; /* the operation is not this task's */
 		task_make_ready(t);
 		return -EINVAL;
 	}
+	if (op.next == t)
+		t->rc = task_cancelled(t) ? -ECANCELED : 0;
 	if (op.next != NULL) {
-		task_make_ready(op.next); /* a call: its first step is due */
+		task_make_ready(op.next); /* a call or yield: a step is due */
 	} else if (op.rc != EDDY_PENDING) {
 		t->rc = op.rc;
 		task_make_ready(t);

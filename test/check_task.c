@@ -1955,6 +1955,16 @@ SCENE(start_makes_a_child_of_any_operation, 0, "+a a -a ")
 	EDDY_END;
 }
 
+SCENE(a_yield_started_below_a_cancelled_task_is_cancelled, 0, "")
+{
+	EDDY_BEGIN(self, struct scene, f);
+	eddy_cancel(self);
+	EDDY_START(self, &f->t, eddy_yield(&f->t));
+	EDDY_FINALLY;
+	ck_assert_int_eq(f->t.result, -ECANCELED);
+	EDDY_END;
+}
+
 SCENE(a_started_operation_that_fails_fails_the_scope, -EIO, "")
 {
 	EDDY_BEGIN(self, struct scene, f);
@@ -2532,6 +2542,7 @@ add_language(Suite *suite)
 	census_add(counted(suite, "start", 2),
 	    start_makes_a_child_of_any_operation,
 	    a_started_operation_that_fails_fails_the_scope,
+	    a_yield_started_below_a_cancelled_task_is_cancelled,
 	    a_started_call_may_be_cancelled,
 	    start_in_a_scope_that_is_being_left_is_refused,
 	    start_refuses_a_sleep_of_another_task,

@@ -21,6 +21,7 @@ function plain(text)
 	gsub(/ ?\) ?/, ")", text)
 	gsub(/ ?, ?/, ", ", text)
 	gsub(/\\&|\\\(dq/, "", text)
+	sub(/^static inline EDDY_ASYNC/, "eddy_async", text)
 	gsub(/EDDY_ASYNC|__attribute__\(\([a-z_]*\)\)/, "eddy_async", text)
 	return text
 }

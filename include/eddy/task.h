@@ -21,13 +21,13 @@ struct eddy_task;
 
 /* What a coroutine returns; only the macros make one.  Private. */
 typedef struct {
-	struct eddy_task *next; /* to run now, or NULL */
+	struct eddy_task *next; /* to run now; NULL; itself: later */
 } eddy_step;
 
 /* What an operation returns; EDDY_AWAIT and EDDY_TRY take it.  Private. */
 typedef struct {
 	int rc;                 /* EDDY_PENDING or the result */
-	struct eddy_task *next; /* a callee to run now, or NULL */
+	struct eddy_task *next; /* what the step is to return */
 } eddy_async;
 
 #define EDDY_PENDING INT_MIN
@@ -277,7 +277,7 @@ bool eddy_done(const struct eddy_task *task);
 /* Operations. */
 
 EDDY_ASYNC eddy_call(struct eddy_task *self, struct eddy_task *callee);
-EDDY_ASYNC eddy_yield(struct eddy_task *self);
+static inline EDDY_ASYNC eddy_yield(struct eddy_task *self);
 EDDY_ASYNC eddy_sleep(struct eddy_task *self, int64_t duration);
 
 /* op, but -ETIME when it took longer than duration ns and gave up. */
@@ -325,6 +325,15 @@ eddy_step eddy_end_(struct eddy_task *self);
 int eddy_slot_(struct eddy_task *scope, struct eddy_task *t,
     const struct eddy_site *site);
 int eddy_started_(struct eddy_task *t, eddy_async op);
+
+/* A task whose next step is its own goes behind the others. */
+static inline EDDY_ASYNC
+eddy_yield(struct eddy_task *self)
+{
+	eddy_async yields = {EDDY_PENDING, self};
+
+	return yields;
+}
 
 EDDY_HEADER_END_
 
