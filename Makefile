@@ -124,7 +124,8 @@ help:
 #:              cross compilers and qemu-user-static)
 #: vm           the tests on KERNEL=vmlinuz, as 5.10 (needs qemu-system-x86,
 #:              busybox-static); SUITES="loop task"
-#: models       the Spin models and their planted bugs (needs spin)
+#: models       the Spin models and their planted bugs (needs spin); then the pool
+#:              itself under every schedule of three preemptions (needs Check)
 #: hosts        eddy inside libuv, libev, GLib and the other way round
 #: examples     build and run the programs in README.md and the pages
 #: cov          line and branch coverage of lib/ (needs gcovr); what may stay
@@ -327,8 +328,9 @@ $(B)/bench/bench.o: ours += -DBENCH_FLAGS='"$(CFLAGS)"'
 lint: all
 	@CC="$(CC)" CLANG_FORMAT="$(CLANG_FORMAT)" test/lint.sh $(B)
 
-models:
+models: $(B)/check_schedules
 	@sh test/models.sh
+	@$< --deep
 
 examples: all
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(link)" test/examples.sh $(B)

@@ -425,7 +425,7 @@ END_TEST
 
 START_TEST(every_job_runs)
 {
-	ck_assert_ptr_null(find_bug(1, false, false, 3, 0));
+	ck_assert_ptr_null(find_bug(1, false, false, 2, 0));
 	ck_assert_ptr_null(find_bug(2, false, false, 2, 0));
 	ck_assert_ptr_null(find_bug(1, false, false, 0, 1));
 }
@@ -442,7 +442,7 @@ END_TEST
 
 START_TEST(a_close_at_any_time_ends_every_job)
 {
-	ck_assert_ptr_null(find_bug(1, true, false, 3, 0));
+	ck_assert_ptr_null(find_bug(1, true, false, 2, 0));
 	ck_assert_ptr_null(find_bug(2, true, false, 2, 0));
 }
 END_TEST
@@ -452,6 +452,14 @@ START_TEST(a_cancel_at_any_time_ends_its_job_once)
 	ck_assert_ptr_null(find_bug(1, false, true, 1, 0));
 	ck_assert_ptr_null(find_bug(1, true, true, 1, 0));
 	ck_assert_ptr_null(find_bug(2, false, true, 1, 0));
+}
+END_TEST
+
+/* check_schedules --deep. */
+START_TEST(a_job_runs_whatever_three_preemptions_do)
+{
+	ck_assert_ptr_null(find_bug(1, false, false, 3, 0));
+	ck_assert_ptr_null(find_bug(1, true, false, 3, 0));
 }
 END_TEST
 
@@ -489,12 +497,17 @@ START_TEST(a_wake_that_gets_lost_is_found)
 END_TEST
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	Suite *suite = suite_create("schedules");
 
 	if (CENSUS_TSAN || CENSUS_ASAN) {
 		printf("schedules: skipped under a sanitizer\n");
+		return suite_main(suite);
+	}
+	if (argc == 2 && strcmp(argv[1], "--deep") == 0) {
+		census_add(census_case(suite, "deep", 600),
+		    a_job_runs_whatever_three_preemptions_do);
 		return suite_main(suite);
 	}
 	census_add(census_case(suite, "every schedule", 200), every_job_runs,
