@@ -51,7 +51,7 @@ static enum op op;
 static bool without;  /* counting: all but the operation in question */
 static int64_t spent; /* ns in that */
 static long armed;    /* timers of this table */
-static struct bench_case cases[PEERS + 1];
+static struct bench_case cases[PEERS + 2];
 static const struct timer_peer *peer_of[PEERS]; /* a case's */
 static struct timer_order far[MOST], other[MOST], soon[MOST], few[ACTIVE];
 
@@ -183,6 +183,35 @@ run(long n)
 	return (double)spent / (double)(times * n);
 }
 
+/* The least of a reset that keeps equal deadlines in order. */
+__attribute__((noinline)) static void
+store(uint32_t which, int64_t deadline)
+{
+	static struct {
+		int64_t deadline;
+		long start;
+	} stored[ACTIVE];
+	static long starts;
+
+	stored[which].deadline = deadline;
+	stored[which].start = starts++;
+}
+
+static double
+floor_reset(long n)
+{
+	long active = n < ACTIVE ? n : ACTIVE, i, j;
+	int64_t began;
+
+	n -= n % active;
+	arrange_all(n);
+	began = eddy_now();
+	for (i = 0; i < n; i += active)
+		for (j = 0; j < active; j++)
+			store(few[j].which, began + i);
+	return (double)(eddy_now() - began) / (double)n;
+}
+
 static void
 bar(const char *what, long n, int i, double limit)
 {
@@ -214,6 +243,11 @@ compare(long n)
 		cases[count++] = (struct bench_case){
 		    .name = peers[i].name, .run = run};
 	}
+	if (op == BUSY)
+		cases[count++] = (struct bench_case){
+		    .name = "floor: a call, two words, a count",
+		    .run = floor_reset,
+		    .foreign = true};
 	cases[count].name = NULL;
 	snprintf(title, sizeof(title), "%s, %ld timers", names[op], n);
 	armed = n;
