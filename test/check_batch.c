@@ -14,6 +14,7 @@
 
 #include "atomics.h"
 #include "census.h"
+#include "loop_impl.h"
 #include "threads.h"
 #include "sys.h"
 
@@ -777,11 +778,11 @@ runner(struct eddy_task *self)
 static struct runner runners[60];
 
 static void
-start_runners(struct eddy_loop *loop)
+start_runners(struct eddy_loop *loop, size_t n)
 {
 	size_t i;
 
-	for (i = 0; i < COUNT_OF(runners); i++) {
+	for (i = 0; i < n; i++) {
 		runners[i] = (struct runner){.rc = EDDY_PENDING};
 		eddy_prepare(&runners[i].task, runner, "runner");
 		runners[i].work.job.fn = quick;
@@ -809,7 +810,7 @@ START_TEST(who_waits_for_room_gets_that_of_cancelled_held_jobs)
 	int i;
 
 	hold(loop, 40, 39);
-	start_runners(loop);
+	start_runners(loop, COUNT_OF(runners));
 	for (i = 2; i < 41; i++)
 		ck_assert_int_eq(eddy_job_cancel(&works[i].job), 0);
 	ck_assert_uint_eq(stats_of(pools[0]).queued, 40);
@@ -831,7 +832,7 @@ START_TEST(who_waits_for_room_gets_that_of_stolen_jobs)
 	occupy(pools[0], 1, loop);
 	submit(pools[0], 2, 1, stay, loop);
 	submit(pools[0], 3, 39, quick, loop);
-	start_runners(loop);
+	start_runners(loop, COUNT_OF(runners));
 	let_go(2);
 	wait_for(&entered);
 	while (!eddy_done(&runners[COUNT_OF(runners) - 1].task))
@@ -840,6 +841,52 @@ START_TEST(who_waits_for_room_gets_that_of_stolen_jobs)
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	check_runners();
 	expect(0, 42, EDDY_RETURNED);
+	close_both(pools[0], loop);
+}
+END_TEST
+
+static pthread_t waiter;
+static sem_t waits;
+
+/* In a loop of its own, behind all that the turn of the other has left. */
+static void *
+wait_for_room(void *arg)
+{
+	struct eddy_loop *loop = census_loop();
+
+	submit(pools[0], 2, CORK, quick, arg);
+	ck_assert_int_eq(try_submit(pools[0], 2 + CORK, quick, arg), -EAGAIN);
+	start_runners(loop, 1);
+	sem_post(&waits);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	return NULL;
+}
+
+static void
+submit_one_of_many(struct eddy_loop *loop, struct eddy_post *post)
+{
+	(void)post;
+	submit(pools[0], 1, 1, quick, loop);
+	waiter = thread_of(wait_for_room, loop);
+	wait_for(&waits);
+}
+
+START_TEST(who_waits_for_room_gets_what_a_turn_did_not_use)
+{
+	struct eddy_loop *loop = census_loop();
+
+	sem_init(&waits, 0, 0);
+	pools[0] = open_pool(1, 2 * CORK, 0, 0);
+	occupy(pools[0], 0, loop);
+	in_turn(loop, submit_one_of_many);
+	while (stats_of(pools[0]).queued != 2 + CORK)
+		sched_yield();
+	let_go(1);
+	join(waiter);
+	ck_assert_int_eq(runners[0].rc, 1);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	expect(0, 2 + CORK, EDDY_RETURNED);
 	close_both(pools[0], loop);
 }
 END_TEST
@@ -1244,6 +1291,7 @@ main(void)
 	    held_jobs_count_as_queued, close_cancels_held_jobs,
 	    jobs_held_behind_a_long_one_are_stolen,
 	    who_waits_for_room_gets_that_of_cancelled_held_jobs,
+	    who_waits_for_room_gets_what_a_turn_did_not_use,
 	    who_waits_for_room_gets_that_of_stolen_jobs);
 	census_add(census_case(suite, "wake", 6), each_wake_leads_to_the_next,
 	    each_wake_leads_to_the_next_without_spin,
