@@ -41,7 +41,9 @@ eddy__io_leave(struct eddy_task *task, int rc)
 		eddy__watch_leave(task->loop, task->use.io.fd, 0);
 	if ((sides & WRITES) != 0)
 		eddy__watch_leave(task->loop, written(task, op), 1);
-	return eddy__unpark(task, rc);
+	task_settle(task, rc);
+	task_make_ready(task);
+	return 0;
 }
 
 static void
@@ -98,18 +100,12 @@ begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
 	self->use.io.more = more;
 	if (op->how == FULL)
 		self->use.io.more = self->use.io.size;
-	if (!eddy_cancelled(self))
-		r = drains(self, op) && eddy__watch_dry(self->loop, fd)
+	if (!task_cancelled(self))
+		r = eddy__watch_dry(self->loop, fd) && drains(self, op)
 		        ? EDDY_PENDING
 		        : op->attempt(self, op);
 	return r == EDDY_PENDING ? eddy__io_park(self, op)
 	                         : eddy_complete(self, r);
-}
-
-static int
-later(int r)
-{
-	return r == -EAGAIN ? EDDY_PENDING : r;
 }
 
 /* 1 when nothing is, else those events that are there; or -errno. */
@@ -155,10 +151,10 @@ try_socket(struct eddy_task *task, const struct io_op *op)
 	return eddy__recvfrom(fd, data, size, 0, name_of(peer), &peer->size);
 }
 
-/* What is no socket.  Armed first, which fails for a regular file; and if its
+/* What is no socket, apart: that needs registers.  Armed first, which fails for a regular file; and if its
  * mode would let it block, only when it is ready, and no more than a pipe that
  * is ready must take. */
-static int
+__attribute__((noinline)) static int
 try_other(struct eddy_task *task, const struct io_op *op)
 {
 	bool vector = op->how == VECTOR, writes = op->sides == WRITES;
@@ -192,7 +188,7 @@ try_bytes(struct eddy_task *task, const struct io_op *op)
 		r = try_other(task, op);
 	else if (r > 0 && (unsigned)r < task->use.io.size && drains(task, op))
 		eddy__watch_drained(task->loop, task->use.io.fd);
-	return later(r);
+	return r == -EAGAIN ? EDDY_PENDING : r;
 }
 
 static int
@@ -238,7 +234,7 @@ try_accept(struct eddy_task *task, const struct io_op *op)
 	while (r == -ECONNABORTED && tries++ < TRIES);
 	if (r >= 0)
 		eddy_forget(task->loop, r); /* the last one of this number */
-	return later(r);
+	return r == -EAGAIN ? EDDY_PENDING : r;
 }
 
 static int

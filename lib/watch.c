@@ -89,12 +89,15 @@ may_change(const struct eddy_loop *loop)
 
 /* Room in the table for fd, if that is open. */
 static int
-make_room(struct eddy_loop *loop, int fd)
+need_room(struct eddy_loop *loop, int fd)
 {
 	uint32_t had = loop->watched_room, room = (uint32_t)fd + 16;
-	int r = eddy__blocks(fd);
 	struct watched *watched;
+	int r;
 
+	if ((uint32_t)fd < had)
+		return 0;
+	r = eddy__blocks(fd);
 	if (r < 0)
 		return r;
 	room += room / 4;
@@ -105,12 +108,6 @@ make_room(struct eddy_loop *loop, int fd)
 	loop->watched = watched;
 	loop->watched_room = room;
 	return 0;
-}
-
-static int
-need_room(struct eddy_loop *loop, int fd)
-{
-	return (uint32_t)fd < loop->watched_room ? 0 : make_room(loop, fd);
 }
 
 /* Add or change; each as the other when a number was reused behind our back. */
@@ -147,19 +144,6 @@ disarm(const struct eddy_loop *loop, struct watched *entry, int fd)
 {
 	eddy__epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, 0, 0);
 	entry->armed = entry->known = 0;
-}
-
-/* Armed for its waiters, and for more; anew: and what is there already is
- * reported again. */
-static int
-put(const struct eddy_loop *loop, struct watched *entry, int fd, uint32_t more,
-    bool anew)
-{
-	uint32_t events = events_of(entry) | more, armed = entry->armed;
-
-	if (anew || ((events & ~armed) | (armed & ~events & EPOLLET)) != 0)
-		return arm(loop, entry, fd, events);
-	return 0;
 }
 
 static void
@@ -277,11 +261,18 @@ eddy_watch_stop(struct eddy_loop *loop, struct eddy_watch *watch)
 /* Tasks. */
 
 int
-eddy__watch_arm(struct eddy_loop *loop, int fd, uint32_t events, bool anew)
+eddy__watch_arm(struct eddy_loop *loop, int fd, uint32_t more, bool anew)
 {
 	int r = need_room(loop, fd);
+	uint32_t events, armed;
 
-	return r < 0 ? r : put(loop, &loop->watched[fd], fd, events, anew);
+	if (r < 0)
+		return r;
+	events = events_of(&loop->watched[fd]) | more;
+	armed = loop->watched[fd].armed;
+	if (anew || ((events & ~armed) | (armed & ~events & EPOLLET)) != 0)
+		return arm(loop, &loop->watched[fd], fd, events);
+	return 0;
 }
 
 int
@@ -298,7 +289,8 @@ eddy__watch_wait(
 	entry = &loop->watched[fd];
 	if (entry->waiters[side] != NULL)
 		return -EEXIST;
-	r = put(loop, entry, fd, wanted[side], false);
+	if ((~entry->armed & (wanted[side] | EPOLLET)) != 0)
+		r = eddy__watch_arm(loop, fd, wanted[side], false);
 	if (r < 0)
 		return r;
 	entry->waiters[side] = waiter;
