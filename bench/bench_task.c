@@ -29,16 +29,20 @@ static void
 compare(const char *what, operation *floor, operation *eddy, operation *theirs,
     double limit)
 {
-	struct bench_case cases[4] = {{.name = "eddy", .run = eddy}};
+	struct bench_case cases[5] = {{.name = "eddy", .run = eddy}};
 	char subject[64];
 	int count = 1;
 
 	if (theirs != NULL)
 		cases[count++] = (struct bench_case){
 		    .name = "C++20", .run = theirs};
-	if (floor != NULL)
-		cases[count] = (struct bench_case){
+	if (floor != NULL) {
+		cases[count++] = (struct bench_case){
 		    .name = "floor: bare callbacks", .run = floor};
+		cases[count] = (struct bench_case){
+		    .name = "as far apart as tasks",
+		    .run = task_floor_yield_apart};
+	}
 	bench_count_with(20000, 120000);
 	bench_compare(what, cases, 4000000);
 	snprintf(subject, sizeof(subject), "%s, eddy / C++20", what);

@@ -30,6 +30,8 @@ struct eddy_ready *task_queue(struct eddy_loop *loop); /* of the next turn */
 extern const struct task_peer task_floor; /* only yields; no loop */
 extern const struct task_peer task_eddy;
 double task_eddy_spawn_prepared(long n); /* without EDDY_INIT */
+extern const size_t task_eddy_size;      /* of one that yields */
+double task_floor_yield_apart(long n);   /* so far from each other */
 /* Weak: NULL where no C++20 compiler built it. */
 extern const struct task_peer task_cpp20 __attribute__((weak));
 

@@ -15,6 +15,8 @@ struct yielder {
 	int64_t *ns;
 };
 
+const size_t task_eddy_size = sizeof(struct yielder);
+
 static eddy_step
 yielder(struct eddy_task *self)
 {
