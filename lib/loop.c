@@ -424,7 +424,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 {
 	struct epoll_event events[EVENTS];
 	int64_t wait, real, since;
-	int n;
+	int n = 0;
 
 	if (loop->spin.duration != 0) /* who waits awake has them now */
 		eddy__loop_flush(loop, false);
@@ -439,7 +439,13 @@ collect(struct eddy_loop *loop, int64_t duration)
 	} else {
 		wait = 0;
 	}
-	n = eddy__epoll_wait(loop->epoll, events, EVENTS, wait, &loop->coarse);
+	/* To ask takes longer than many a job, so a run that has a lone outcome
+	 * or posts does without, but not twice. */
+	loop->polled = wait != 0 || duration != EDDY_FOREVER || !loop->polled ||
+	               eddy__loop_jobs(loop) > 1 || door_empty(loop->door);
+	if (loop->polled)
+		n = eddy__epoll_wait(
+		    loop->epoll, events, EVENTS, wait, &loop->coarse);
 	since = loop->spin.since;
 	spin_slept(&loop->spin, A_LOAD(&loop->door->rung_at));
 	if (wait != 0 && n == 1 && events[0].data.u64 == BELL)

@@ -168,6 +168,7 @@ struct eddy_loop {
 	struct eddy_executor *held; /* job.c: the memory of, or NULL */
 	int64_t held_jobs;          /* its own, less all that were heard */
 	bool heard;                 /* the door had something last time */
+	bool polled;                /* descriptors were asked then */
 	struct cork cork;
 	struct eddy_ready spare_jobs; /* offload_job.c */
 	struct attachment *attached;
