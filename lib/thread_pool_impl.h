@@ -29,7 +29,6 @@ struct worker {
 	unsigned untimed; /* batches */
 	bool spare;       /* may leave when it finds nothing to do */
 	bool crowded;     /* no CPU to spare for waiting awake */
-	bool moves;       /* to another CPU, before it waits */
 	unsigned number;
 	int tid;    /* any thread: its id */
 	int ticker; /* signals this thread; -1: none */

@@ -18,7 +18,7 @@ enum {
 	AHEAD = 1,      /* slots whose jobs come from another CPU's cache */
 	LONE = 64,      /* jobs in a row; a move costs some 10 us */
 	UNTIMED = 16,   /* batches for one whose time is taken */
-	ELSEWHERE = -1, /* a CPU */
+	ELSEWHERE = -1, /* of outlet.cpu: it is about to move */
 };
 #define WAKE_TIME EDDY_US(20) /* what a wake costs: less work is not shared */
 #define TICK      EDDY_MS(1)  /* between signals to a job that must stop */
@@ -312,9 +312,10 @@ watch(struct pool *pool, struct worker *worker, uint32_t wakes)
 {
 	if (worker->crowded || worker->spin.duration == 0)
 		return;
-	if (worker->moves)
+	if (worker->outlet.cpu == ELSEWHERE) {
 		eddy__leave_cpu(eddy__cpu());
-	worker->moves = false;
+		worker->outlet.cpu = eddy__cpu();
+	}
 	if (!spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
 	    A_XCHG(&pool->spinner, 1) != 0)
 		return;
@@ -367,8 +368,7 @@ await_job(struct pool *pool, struct worker *worker, struct eddy_job *over)
 	uint32_t wakes;
 	struct eddy_job *job = find(pool, worker, &wakes);
 
-	worker->moves = job == NULL && must_move(pool, worker);
-	if (worker->moves)
+	if (job == NULL && must_move(pool, worker))
 		worker->outlet.cpu = ELSEWHERE;
 	if (over != NULL) {
 		publish(worker, over, false);
