@@ -41,9 +41,7 @@ eddy__io_leave(struct eddy_task *task, int rc)
 		eddy__watch_leave(task->loop, task->use.io.fd, 0);
 	if ((sides & WRITES) != 0)
 		eddy__watch_leave(task->loop, written(task, op), 1);
-	task_settle(task, rc);
-	task_make_ready(task);
-	return 0;
+	return task_unpark(task, rc);
 }
 
 static void
@@ -108,6 +106,12 @@ begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
 	                         : eddy_complete(self, r);
 }
 
+static int
+later(int r)
+{
+	return r == -EAGAIN ? EDDY_PENDING : r;
+}
+
 /* 1 when nothing is, else those events that are there; or -errno. */
 static int
 look(int fd, short events)
@@ -151,9 +155,9 @@ try_socket(struct eddy_task *task, const struct io_op *op)
 	return eddy__recvfrom(fd, data, size, 0, name_of(peer), &peer->size);
 }
 
-/* What is no socket, apart: that needs registers.  Armed first, which fails for a regular file; and if its
+/* What is no socket.  Armed first, which fails for a regular file; and if its
  * mode would let it block, only when it is ready, and no more than a pipe that
- * is ready must take. */
+ * is ready must take.  Not inlined, so that a socket's way saves no registers. */
 __attribute__((noinline)) static int
 try_other(struct eddy_task *task, const struct io_op *op)
 {
@@ -188,7 +192,7 @@ try_bytes(struct eddy_task *task, const struct io_op *op)
 		r = try_other(task, op);
 	else if (r > 0 && (unsigned)r < task->use.io.size && drains(task, op))
 		eddy__watch_drained(task->loop, task->use.io.fd);
-	return r == -EAGAIN ? EDDY_PENDING : r;
+	return later(r);
 }
 
 static int
@@ -234,7 +238,7 @@ try_accept(struct eddy_task *task, const struct io_op *op)
 	while (r == -ECONNABORTED && tries++ < TRIES);
 	if (r >= 0)
 		eddy_forget(task->loop, r); /* the last one of this number */
-	return r == -EAGAIN ? EDDY_PENDING : r;
+	return later(r);
 }
 
 static int

@@ -129,14 +129,6 @@ eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 }
 
 int
-eddy__unpark(struct eddy_task *task, int rc)
-{
-	task_settle(task, rc);
-	task_make_ready(task);
-	return 0;
-}
-
-int
 eddy_unpark(struct eddy_task *task, int rc)
 {
 	int r = task->loop != NULL ? eddy__loop_mine(task->loop) : 0;
@@ -144,7 +136,7 @@ eddy_unpark(struct eddy_task *task, int rc)
 	HOOK(alive(task));
 	if (r < 0)
 		return r;
-	return task->op != NULL ? eddy__unpark(task, rc) : -EALREADY;
+	return task->op != NULL ? task_unpark(task, rc) : -EALREADY;
 }
 
 EDDY_ASYNC

@@ -75,6 +75,15 @@ task_settle(struct eddy_task *task, int rc)
 	task->rc = rc;
 }
 
+/* eddy_unpark of one that waits, on the loop thread. */
+static inline int
+task_unpark(struct eddy_task *task, int rc)
+{
+	task_settle(task, rc);
+	task_make_ready(task);
+	return 0;
+}
+
 /* eddy_park for waits that the loop itself can end. */
 static inline EDDY_ASYNC
 eddy__park(struct eddy_task *self, const struct eddy_op *op)
@@ -115,9 +124,6 @@ task_of_waiter(struct eddy_ready *waiter)
 /* Free an EDDY_NEW frame that could not be started; answers r, or -ENOMEM for
  * NULL. */
 int eddy__task_refuse(struct eddy_task *task, int r);
-
-/* eddy_unpark of one that waits, on the loop thread. */
-int eddy__unpark(struct eddy_task *task, int rc);
 
 /* eddy_timeout until an absolute time on either clock. */
 EDDY_ASYNC eddy__limit(
