@@ -116,7 +116,8 @@ help:
 #: fuzz         libFuzzer on each target for SECONDS=60 (needs clang)
 #: static       cppcheck, gcc -fanalyzer, clang --analyze, clang-tidy
 #: matrix       every suite with gcc -O0 to -Os, LTO, hardened, clang, static,
-#:              musl, each sanitizer, valgrind; SUITES="loop task" WAYS="gcc-Os" for some
+#:              musl, each sanitizer, valgrind; SUITES="loop task" WAYS="gcc-Os"
+#:              for some
 #: proof        all of these, hours; what each has shown as one table;
 #:              proofs="check models" for some
 #: qemu         the same on aarch64, riscv64, s390x, arm and i386 (those with times
@@ -124,8 +125,8 @@ help:
 #:              cross compilers and qemu-user-static)
 #: vm           the tests on KERNEL=vmlinuz, as 5.10 (needs qemu-system-x86,
 #:              busybox-static); SUITES="loop task"
-#: models       the Spin models and their planted bugs (needs spin); then the pool
-#:              itself under every schedule of three preemptions (needs Check)
+#: models       the Spin models and their planted bugs (needs spin); then the
+#:              pool itself under each schedule of three preemptions (needs Check)
 #: hosts        eddy inside libuv, libev, GLib and the other way round
 #: examples     build and run the programs in README.md and the pages
 #: cov          line and branch coverage of lib/ (needs gcovr); what may stay

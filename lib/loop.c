@@ -349,7 +349,8 @@ patience(struct eddy_loop *loop, int64_t duration)
 }
 
 /* With many jobs for each CPU, who waits awake keeps one of them from who
- * works: worth it only while outcomes come fast. */
+ * works: worth it only while outcomes come fast.  Asked before each wait, of
+ * what the one before has brought. */
 static bool
 crowded(struct eddy_loop *loop)
 {

@@ -289,7 +289,7 @@ eddy__watch_wait(
 	entry = &loop->watched[fd];
 	if (entry->waiters[side] != NULL)
 		return -EEXIST;
-	if ((~entry->armed & (wanted[side] | EPOLLET)) != 0)
+	if ((~entry->armed & (wanted[side] | EPOLLET)) != 0) /* not yet */
 		r = eddy__watch_arm(loop, fd, wanted[side], false);
 	if (r < 0)
 		return r;

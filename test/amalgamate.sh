@@ -25,8 +25,8 @@ headers=$(sed -n 's/^#include <\(.*\)>/include\/\1/p' include/eddy.h)
 	done
 } >"$out/eddy.h"
 
-# Private headers stand where they are first included, a list of calls wherever it
-# is.
+# Private headers stand where they are first included, a list of calls wherever
+# it is.
 awk -v version="$version" '
 function stem(path)
 {

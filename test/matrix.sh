@@ -86,8 +86,8 @@ export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4}
 
 hardened='-D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection'
 
-ways='gcc-O0 gcc-O2 gcc-O3 gcc-Os gcc-lto hardened debug clang-O2 clang-O0 gcc-static
-    musl-static address,undefined thread memory memcheck'
+ways='gcc-O0 gcc-O2 gcc-O3 gcc-Os gcc-lto hardened debug clang-O2 clang-O0
+    gcc-static musl-static address,undefined thread memory memcheck'
 
 # The compiler of another architecture.
 cross()

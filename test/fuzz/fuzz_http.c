@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The parser of bench/server.c: it says the same of a head that comes whole and of
- * one that comes in pieces; what it takes for a request is one, line by line; and
- * one that is right it takes.
+ * The parser of bench/server.c: it says the same of a head that comes whole and
+ * of one that comes in pieces; what it takes for a request is one, line by
+ * line; and one that is right it takes.
  */
 #define main server_main
 int server_main(int argc, char **argv);
