@@ -316,13 +316,13 @@ eddy__recv(int fd, void *data, size_t size, int *ret_fds, int n)
 	struct msghdr message = {.msg_iov = &iov,
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
-	    .msg_controllen = sizeof(control)};
+	    .msg_controllen = CMSG_LEN(FDS_MAX * sizeof(int))}; /* no padding */
 	struct cmsghdr *header;
 	int saved = errno, got[FDS_MAX], i, count = 0;
 	ssize_t r = RETRY(
 	    recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
 
-	header = r > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	header = r >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 	if (header != NULL && header->cmsg_type == SCM_RIGHTS) {
 		count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 		memcpy(got, CMSG_DATA(header), (size_t)count * sizeof(int));

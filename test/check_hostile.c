@@ -3,6 +3,8 @@
 #include "procs.h"
 
 #include <inttypes.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <eddy/transform.h>
 
@@ -382,6 +384,62 @@ START_TEST(a_deep_channel_survives_scribbling)
 }
 END_TEST
 
+/* Mail that nobody asked for: a byte with more descriptors than any job has, or
+ * no byte; then the job's own. */
+static int
+overload(void *arg)
+{
+	enum { MANY = 18 }; /* in the padding behind 17 is room for one more */
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(MANY * sizeof(int))];
+	} control = {.header = {.cmsg_len = CMSG_LEN(MANY * sizeof(int)),
+			 .cmsg_level = SOL_SOCKET,
+			 .cmsg_type = SCM_RIGHTS}};
+	struct iovec iov = {arg, ((struct bytes *)arg)->number};
+	struct msghdr message = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	int fd = 3, fds[MANY] = {0};
+	struct stat stat;
+
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	while (fstat(fd, &stat) != 0 || !S_ISSOCK(stat.st_mode))
+		fd++;
+	if (sendmsg(fd, &message, 0) < 0)
+		return -errno;
+	eddy_job_return_fd(STDIN_FILENO);
+	return 7;
+}
+
+static void
+on_overload(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)job;
+	eddy_loop_stop(loop);
+}
+
+START_TEST(descriptors_that_nobody_asked_for_do_not_stay)
+{
+	struct bytes bytes = {.number = (uint32_t)_i};
+	struct eddy_descriptors fds = {.in_count = 0};
+	struct eddy_long_job part = EDDY_LONG_JOB(overload, &bytes, NULL);
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .flags = EDDY_PASS_DESCRIPTORS);
+	part.fds = &fds;
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &part.job, rig.loop, on_overload), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(eddy_job_rc(&part.job), _i != 0 ? 7 : -EPROTO);
+	ck_assert_uint_eq(fds.out_count, _i != 0 ? 1 : 0);
+	while (fds.out_count > 0)
+		close(fds.out[--fds.out_count]);
+	rig_close(&rig);
+}
+END_TEST
+
 /* Bells. */
 
 static int __attribute__((noreturn)) spam(void *arg)
@@ -714,6 +772,8 @@ main(int argc, char **argv)
 	    a_host_survives_workers_that_scribble_over_their_channel,
 	    a_host_survives_each_word_of_the_channel_forged,
 	    a_deep_channel_survives_scribbling);
+	tcase_add_loop_test(census_case(suite, "mail", 20),
+	    descriptors_that_nobody_asked_for_do_not_stay, 0, 2);
 	census_add(census_case(suite, "bells", 20),
 	    bells_for_nothing_cost_a_thousand_turns,
 	    bells_beside_jobs_cost_little);
