@@ -43,8 +43,9 @@ gearman = $(shell echo '\#include <libgearman/gearman.h>' | \
 lib_o   := $(if $(ONE),$(B)/eddy.o, \
 	$(patsubst %.c,$(B)/%.o,$(sort $(wildcard lib/*.c))))
 # Those that put themselves between the files of lib/ need them apart.
-checks  := $(patsubst test/%.c,$(B)/%,$(sort $(if $(ONE), \
-	$(shell grep -LE ' link: |\.c"' test/check_*.c),$(wildcard test/check_*.c))))
+link_of  = $$(sed -n 's/^.* link: \(.*\) \*\/$$/\1/p' $(1))
+checks  := $(patsubst test/%.c,$(B)/%,$(sort $(if $(ONE),$(filter-out %_fuzz.c, \
+	$(shell grep -LE ' link: |\.c"' test/check_*.c)),$(wildcard test/check_*.c))))
 benches := $(patsubst bench/%.c,$(B)/%,$(sort $(filter-out \
 	$(if $(gearman),,bench/bench_cluster.c),$(wildcard bench/bench_*.c))))
 # What the benches have at their side, where it is installed; only they ask.
@@ -235,7 +236,7 @@ $(B)/bench_timer: link += $(filter -l%,$(timers))
 $(B)/check_%: $(B)/test/check_%.o $(B)/test/census.o $(B)/libeddy.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	    $(filter %.a,$^) \
-	    $(shell sed -n 's/^.* link: \(.*\) \*\/$$/\1/p' test/check_$*.c) \
+	    $(call link_of,test/check_$*.c) \
 	    $$($(PKG_CONFIG) --libs check) $(link)
 
 # The program that it starts.
@@ -253,7 +254,8 @@ suites: $(checks)
 
 $(B)/check_cluster: $(if $(gearman),$(cluster_o))
 $(B)/check_cluster: link += $(if $(gearman),-lgearman)
-$(B)/check_fuzz: $(patsubst %,$(B)/test/fuzz/fuzz_%.o,timers tasks http)
+$(B)/check_fuzz: $(patsubst %,$(B)/test/fuzz/fuzz_%.o,timers tasks http worker)
+$(B)/check_fuzz: link += $(call link_of,test/fuzz/fuzz_worker.c)
 $(B)/check_simulate: $(B)/test/simulate/kernel.o $(B)/test/simulate/model.o
 
 # libeddy.a with what may fail replaced by test/fault.c, in the archive alone.
@@ -343,7 +345,8 @@ fuzz-%:
 	@mkdir -p build/fuzz/$*
 	$(call say,FUZZ)clang -std=c11 -D_GNU_SOURCE -g -O1 -Iinclude -Ilib -pthread \
 	    -fsanitize=fuzzer,address,undefined -DFUZZ_TARGET=fuzz_$* \
-	    -o build/fuzz/fuzz_$* test/fuzz/libfuzzer.c test/fuzz/fuzz_$*.c lib/*.c
+	    -o build/fuzz/fuzz_$* test/fuzz/libfuzzer.c test/fuzz/fuzz_$*.c lib/*.c \
+	    $(call link_of,test/fuzz/fuzz_$*.c)
 	@build/fuzz/fuzz_$* -max_total_time=$(SECONDS) -max_len=2000 \
 	    -len_control=10 -artifact_prefix=build/fuzz/ build/fuzz/$* \
 	    >build/fuzz/$*.log 2>&1 || { tail -40 build/fuzz/$*.log; exit 1; }

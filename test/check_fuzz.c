@@ -89,7 +89,13 @@ START_TEST(a_request_is_what_it_is_whole_or_in_pieces)
 }
 END_TEST
 
-/* Files are named by their target: timers-1, tasks-1, http-1. */
+START_TEST(a_host_survives_workers_that_do_anything)
+{
+	run_many(fuzz_worker, 1, INPUTS / 10, MOST / 8);
+}
+END_TEST
+
+/* Files are named by their target: timers-1, tasks-1, http-1, worker-1. */
 START_TEST(what_was_found_before_is_not_found_again)
 {
 	DIR *found = opendir("test/fuzz/found");
@@ -110,6 +116,8 @@ START_TEST(what_was_found_before_is_not_found_again)
 			fuzz_timers(bytes, size);
 		else if (strncmp(entry->d_name, "http", 4) == 0)
 			fuzz_http(bytes, size);
+		else if (strncmp(entry->d_name, "worker", 6) == 0)
+			fuzz_worker(bytes, size);
 		else
 			fuzz_tasks(bytes, size);
 	}
@@ -129,6 +137,7 @@ main(void)
 	    tasks_and_jobs_lose_nothing_whatever_they_do,
 	    many_tasks_for_long_lose_nothing,
 	    a_request_is_what_it_is_whole_or_in_pieces,
+	    a_host_survives_workers_that_do_anything,
 	    what_was_found_before_is_not_found_again);
 	return suite_main(suite);
 }

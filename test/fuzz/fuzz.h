@@ -18,6 +18,7 @@ typedef void fuzz_target(const uint8_t *data, size_t size);
 fuzz_target fuzz_timers; /* against an array that is searched */
 fuzz_target fuzz_tasks;  /* awaits, jobs, cancels: nothing is lost */
 fuzz_target fuzz_http;   /* the parser of bench/server.c */
+fuzz_target fuzz_worker; /* what it may do to its host */
 
 /* Of this input, to be told when it is wrong. */
 extern unsigned fuzz_seed;
