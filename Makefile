@@ -80,7 +80,7 @@ say = @printf '  %-4s %s\n' $(1) $@;
 endif
 
 .PHONY: all help demo trace-picture demo-cluster server check bench bench-server \
-	bench-size fuzz matrix proof qemu lint static vm \
+	bench-size fuzz matrix proof proof-table qemu lint static vm \
 	models format tags compdb cov examples hosts consumer amalgamation dist \
 	man html install uninstall clean
 .SECONDARY:
@@ -120,7 +120,8 @@ help:
 #:              musl, each sanitizer, valgrind; SUITES="loop task" WAYS="gcc-Os"
 #:              for some
 #: proof        all of these, hours; what each has shown as one table;
-#:              proofs="check models" for some
+#:              proofs="check models matrix-gcc-Os" for some
+#: proof-table  that table, of what has been run
 #: qemu         the same on aarch64, riscv64, s390x, arm and i386 (those with times
 #:              of 32 and of 64 bits); WAYS="s390x arm-time64" for some (needs
 #:              cross compilers and qemu-user-static)
@@ -352,23 +353,33 @@ fuzz-%:
 	    >build/fuzz/$*.log 2>&1 || { tail -40 build/fuzz/$*.log; exit 1; }
 	@sed -n 's/^#[0-9]*\tDONE/fuzz $*:/p' build/fuzz/$*.log
 
+ways := gcc-O0 gcc-O2 gcc-O3 gcc-Os gcc-lto hardened debug clang-O2 clang-O0 \
+	gcc-static musl-static address,undefined thread memory memcheck
+foreign := i386 i386-time64 arm arm-time64 aarch64 riscv64 s390x
 proofs := check models static fuzz fuzz-channel storm simulate nemesis \
-	torture torture-asan matrix qemu cov mutants
+	torture torture-asan $(ways:%=matrix-%) $(foreign:%=matrix-%) cov mutants
 
 $(B)/proof/%.log: $(wildcard lib/*.[ch] test/*.[ch] test/*.sh)
 	@mkdir -p $(@D)
 	@echo "proof: make $*" >&2
-	@$(MAKE) -s $* >$@.new 2>&1; echo "make exit $$?" >>$@.new; mv $@.new $@
+	@echo "of $$(git describe --always --dirty 2>/dev/null)," \
+	    "$$(date '+%Y-%m-%d %H:%M')" >$@.new
+	@$(MAKE) -s $* >>$@.new 2>&1; echo "make exit $$?" >>$@.new; mv $@.new $@
 
 proof: $(proofs:%=$(B)/proof/%.log)
-	@test/proof.sh $(B)/proof
+	@test/proof.sh $(B)/proof $(proofs)
+
+proof-table:
+	@test/proof.sh $(B)/proof $(proofs)
 
 matrix:
-	@test/matrix.sh $(WAYS)
+	@test/matrix.sh $(or $(WAYS),$(ways))
 
 qemu:
-	@test/matrix.sh $(or $(WAYS),i386 i386-time64 arm arm-time64 aarch64 \
-	    riscv64 s390x)
+	@test/matrix.sh $(or $(WAYS),$(foreign))
+
+matrix-%:
+	@test/matrix.sh $*
 
 vm:
 	@test/vm.sh $(B) "$(KERNEL)" $(SUITES)
