@@ -189,6 +189,52 @@ pour(char *to, size_t most)
 		*to++ = (char)fuzz_byte(&in);
 }
 
+/* A memfd as an output should be, or nearly. */
+static int
+make_output(size_t size, bool final)
+{
+	int fd = eddy__memfd_open("output");
+
+	fuzz_must(fd >= 0);
+	fuzz_must(eddy__memfd_seal(fd, size, final) == 0);
+	return fd;
+}
+
+/* Descriptors that nobody asked for, or too many; the last may be an output, or
+ * not quite. */
+static void
+post(struct fake *fake, unsigned n)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(MAIL * sizeof(int))];
+	} control = {
+	    .header = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+	unsigned how = fuzz_byte(&in), i;
+	struct iovec iov = {(char[2]){0}, how / 4 % 3};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	int fds[MAIL];
+
+	if (fake->mail < 0)
+		return;
+	fake->lies = lied = true;
+	if (how == 255)
+		shutdown(fake->mail, SHUT_RDWR);
+	for (i = 0; i < n; i++)
+		fds[i] = fake->bell;
+	if (n > 0 && how % 4 != 0)
+		fds[n - 1] = make_output(any_value() % LARGE, how % 4 != 1);
+	if (n > 0) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		control.header.cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, n * sizeof(int));
+	}
+	(void)!sendmsg(fake->mail, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0 && fds[n - 1] != fake->bell)
+		close(fds[n - 1]);
+}
+
 static void
 scribble(struct fake *fake)
 {
@@ -213,11 +259,14 @@ scribble(struct fake *fake)
 		slot->state = byte % 6;
 		channel->head += byte / 64;
 		break;
-	case 4:
+	case 4: /* it is, but for one or the other number */
 		slot->state = SLOT_DONE;
-		slot->fds_out = fuzz_below(&in, 20);
-		slot->big = byte & 1;
+		slot->result = (int32_t)any_value();
 		slot->out_size = any_value();
+		slot->fds_out = fuzz_below(&in, FDS_MAX + 2);
+		slot->big = byte & 1;
+		if (byte & 2)
+			post(fake, slot->fds_out);
 		channel->head += byte / 128;
 		break;
 	case 5:
@@ -233,52 +282,6 @@ scribble(struct fake *fake)
 		pour((char *)channel + at + byte, SMALL - byte);
 		break;
 	}
-}
-
-/* A memfd as an output should be, or nearly. */
-static int
-make_output(size_t size, bool final)
-{
-	int fd = eddy__memfd_open("output");
-
-	fuzz_must(fd >= 0);
-	fuzz_must(eddy__memfd_seal(fd, size, final) == 0);
-	return fd;
-}
-
-/* Descriptors that nobody asked for, or too many; the last may be an output, or
- * not quite. */
-static void
-post_anything(struct fake *fake)
-{
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(MAIL * sizeof(int))];
-	} control = {
-	    .header = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-	unsigned n = fuzz_below(&in, MAIL + 1), how = fuzz_byte(&in), i;
-	struct iovec iov = {(char[2]){0}, how / 4 % 3};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-	int fds[MAIL];
-
-	if (fake->mail < 0)
-		return;
-	fake->lies = lied = true;
-	if (how == 255)
-		shutdown(fake->mail, SHUT_RDWR);
-	for (i = 0; i < n; i++)
-		fds[i] = fake->bell;
-	if (n > 0 && how % 4 != 0)
-		fds[n - 1] = make_output(any_value() % LARGE, how % 4 != 1);
-	if (n > 0) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		control.header.cmsg_len = CMSG_LEN(n * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, n * sizeof(int));
-	}
-	(void)!sendmsg(fake->mail, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n > 0 && fds[n - 1] != fake->bell)
-		close(fds[n - 1]);
 }
 
 static struct fake *
@@ -556,6 +559,9 @@ check_returned(const struct one *one)
 	fuzz_must(job->result >= LOWEST_RESULT);
 	for (i = 0; i < out.size; i++)
 		(void)((const volatile char *)data)[i];
+	fuzz_must(one->transform.mapped != 0 ||
+		  out.size <= options.slot_size -
+				  transform_offset(sizeof(*one->bytes)));
 	if (one->by == NULL || one->by->lies) {
 		fuzz_must(lied);
 		return;
@@ -785,7 +791,7 @@ act(void)
 		break;
 	case 12:
 		if (fake->state == BORN)
-			post_anything(fake);
+			post(fake, fuzz_below(&in, MAIL + 1));
 		break;
 	default:
 		work(fake);
