@@ -222,34 +222,24 @@ listen_to(struct worker *worker)
 	}
 }
 
-/* Ask the job that runs to stop; kill it where that is not wanted. */
-static void
-ask(struct worker *worker, uint32_t i, enum eddy_outcome why)
-{
-	int64_t grace = worker->pool->options.grace;
-
-	if (worker->state == ASKED)
-		return;
-	if (grace == 0 || worker->state != LIVE) {
-		eddy__process_kill(worker, why);
-		return;
-	}
-	A_STORE(&worker->channel->slots[i].report.stop, 1);
-	worker->why = why;
-	become(worker, ASKED, grace);
-}
-
 int
 eddy__process_interrupt(
     struct worker *worker, uint32_t i, enum eddy_outcome why)
 {
+	int64_t grace = worker->pool->options.grace;
 	struct eddy_job *job = worker->jobs[i];
 
 	eddy__process_take_back(worker);
 	listen_to(worker); /* if it is done meanwhile, that wins */
 	if (worker->jobs[i] != job || is_copied(worker, i))
 		return -EALREADY;
-	ask(worker, i, why);
+	if (worker->state == LIVE && grace != 0) {
+		A_STORE(&worker->channel->slots[i].report.stop, 1);
+		worker->why = why;
+		become(worker, ASKED, grace);
+	} else if (worker->state != ASKED) {
+		eddy__process_kill(worker, why);
+	}
 	return 0;
 }
 

@@ -56,12 +56,10 @@ static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct pool *pool = pool_of(executor);
-	bool home = eddy__loop_mine(pool->home) == 0;
 	struct eddy_worker_report *report = long_part(job)->report;
+	int r = eddy__process_may_send(pool, job);
 	struct worker *worker;
-	int r;
 
-	r = eddy__process_may_send(pool, job);
 	if (r < 0)
 		return r;
 	if (A_LOAD(&pool->broken) != 0)
@@ -72,7 +70,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 	}
 	if (report != NULL)
 		*report = (struct eddy_worker_report){0};
-	if (!home)
+	if (eddy__loop_mine(pool->home) < 0)
 		return submit_by_post(pool, job);
 	pool->inside++;
 	eddy__process_wake_at(pool, job->deadline);
@@ -364,28 +362,20 @@ on_link(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 	eddy__process_hear(CONTAINER_OF(watch, struct pool, link_watch));
 }
 
-/* May workers have all those functions? */
-static bool
-knows_hooks(const struct pool *pool)
-{
-	const struct eddy_process_pool_options *o = &pool->options;
-
-	return eddy__zygote_has(pool->zygote, (uintptr_t)o->worker_open) &&
-	       eddy__zygote_has(pool->zygote, (uintptr_t)o->worker_close) &&
-	       eddy__zygote_has(pool->zygote, (uintptr_t)o->worker_sandbox);
-}
-
 static int
 connect(struct pool *pool)
 {
+	const struct eddy_process_pool_options *o = &pool->options;
 	int r = 0;
 
-	pool->zygote = pool->options.zygote;
+	pool->zygote = o->zygote;
 	if (pool->zygote == NULL)
-		r = eddy_zygote_open(&pool->zygote, pool->options.flags);
+		r = eddy_zygote_open(&pool->zygote, o->flags);
 	if (r < 0)
 		return r;
-	if (!knows_hooks(pool))
+	if (!eddy__zygote_has(pool->zygote, (uintptr_t)o->worker_open) ||
+	    !eddy__zygote_has(pool->zygote, (uintptr_t)o->worker_close) ||
+	    !eddy__zygote_has(pool->zygote, (uintptr_t)o->worker_sandbox))
 		return -EFAULT;
 	r = pool->link = eddy__zygote_link(pool->zygote);
 	if (r >= 0)

@@ -214,21 +214,6 @@ leave_host(struct server *server)
 	return r;
 }
 
-/* What we wait for; and does this kernel, or the filter of this container, let
- * us do all we must? */
-static int
-watch(struct server *server, pid_t host)
-{
-	int r = server->fds[HOST].fd = eddy__pidfd_open(host);
-
-	if (r >= 0)
-		r = eddy__pidfd_kill(server->fds[HOST].fd, 0);
-	if (r >= 0)
-		r = eddy__signalfd(-1, EDDY_SIGNAL(SIGCHLD));
-	server->fds[SIGNALS].fd = r;
-	return r;
-}
-
 _Noreturn void
 eddy__zygote_main(int orders, pid_t host)
 {
@@ -239,8 +224,15 @@ eddy__zygote_main(int orders, pid_t host)
 
 	become_server(&server, orders);
 	r = leave_host(&server);
+	/* Does this kernel, or the filter of this container, let us do all we
+	 * must? */
 	if (r >= 0)
-		r = watch(&server, host);
+		r = server.fds[HOST].fd = eddy__pidfd_open(host);
+	if (r >= 0)
+		r = eddy__pidfd_kill(server.fds[HOST].fd, 0);
+	if (r >= 0)
+		r = server.fds[SIGNALS].fd = eddy__signalfd(
+		    -1, EDDY_SIGNAL(SIGCHLD));
 	ready.error = r < 0 ? r : 0;
 	tell(&server, &ready, -1);
 	if (r < 0 || getppid() != host)

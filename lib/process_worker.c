@@ -215,15 +215,6 @@ run(struct self *self, struct slot *slot)
 	close_all(passed->in, passed->in_count);
 }
 
-static void
-tell_rss(struct channel *channel)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	A_STORE(&channel->rss, (uint64_t)usage.ru_maxrss);
-}
-
 static _Noreturn void
 leave(const struct channel *channel)
 {
@@ -280,6 +271,7 @@ eddy__worker_main(const int *fds, pid_t zygote, size_t size)
 {
 	struct self self = {.fds = {-1, fds[FD_BELL], fds[FD_MAIL]}};
 	struct channel *channel;
+	struct rusage usage;
 	uint32_t head, depth;
 	void *memory;
 
@@ -299,8 +291,10 @@ eddy__worker_main(const int *fds, pid_t zygote, size_t size)
 	for (head = 0;; head++) {
 		wait_for_tail(channel, head);
 		run(&self, &channel->slots[head % depth]);
-		if (channel->options.max_rss != 0)
-			tell_rss(channel);
+		if (channel->options.max_rss != 0) {
+			getrusage(RUSAGE_SELF, &usage);
+			A_STORE(&channel->rss, (uint64_t)usage.ru_maxrss);
+		}
 		A_RELEASE(&channel->head, head + 1);
 		/* Always: one that is stopped here must not freeze others. */
 		if (eddy__ring(self.fds[FD_BELL]) < 0)

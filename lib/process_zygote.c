@@ -143,32 +143,23 @@ fail_pair:
 	return r;
 }
 
-/* While it has its end of the socket, the id is its own. */
-static void
-end_zygote(struct eddy_zygote *z)
-{
-	struct pollfd fd = {.fd = z->socket, .events = POLLIN};
-	siginfo_t info;
-
-	shutdown(z->socket, SHUT_WR);
-	if (eddy__poll(&fd, 1, DURATION) == 0)
-		kill(z->pid, SIGKILL); /* somebody has stopped it */
-	eddy__close(z->socket);
-	/* ECHILD: the host reaps all its children. */
-	eddy__waitid(P_PID, z->pid, &info, WEXITED);
-}
-
 int
 eddy_zygote_close(struct eddy_zygote *z)
 {
+	struct pollfd fd = {.fd = z->socket, .events = POLLIN};
 	bool ours = z->host == eddy__getpid();
+	siginfo_t info;
 
 	if (ours && A_LOAD(&z->pools) != 0)
 		return -EBUSY;
 	if (ours)
-		end_zygote(z);
-	else
-		eddy__close(z->socket);
+		shutdown(z->socket, SHUT_WR);
+	/* While it has its end of the socket, the id is its own. */
+	if (ours && eddy__poll(&fd, 1, DURATION) == 0)
+		kill(z->pid, SIGKILL); /* somebody has stopped it */
+	eddy__close(z->socket);
+	if (ours) /* ECHILD: the host reaps all its children. */
+		eddy__waitid(P_PID, z->pid, &info, WEXITED);
 	eddy__free(z->ranges);
 	eddy__free(z);
 	return 0;
