@@ -96,9 +96,8 @@ struct owned_job {
 	/* Before its outcome is published.  False: nobody waits for that. */
 	bool (*settle)(struct eddy_job *job);
 	void (*drop)(void *arg);
-	void *ref;      /* to a pointer: NULL once it was given up */
-	uint32_t fate;  /* any thread */
-	uint32_t parts; /* any thread: those who may still touch it */
+	void *ref;     /* to a pointer: NULL once it was given up */
+	uint32_t fate; /* any thread */
 };
 
 static inline struct owned_job *

@@ -8,13 +8,11 @@
 #include "offload_impl.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 
 #include <eddy/thread_pool.h>
 
 #include "executor_impl.h"
-#include "loop_impl.h"
 #include "sys.h"
 
 struct own_pools {
@@ -76,26 +74,18 @@ struct stored_job {
 	union call_arg args[CALL_ARGS];
 };
 
-static struct stored_job *
-take_storage(struct eddy_loop *loop)
-{
-	struct eddy_ready *spare = list_pop(&loop->spare_jobs);
-	struct stored_job *stored;
-
-	if (spare == NULL)
-		return eddy__alloc(sizeof(*stored));
-	stored = CONTAINER_OF(job_of(spare), struct stored_job, job);
-	stored->job = (struct eddy_job){0};
-	return stored;
-}
-
 /* args, or arg of size bytes. */
 static EDDY_ASYNC
 run(struct eddy_task *self, struct eddy_executor *executor, eddy_job_fn *fn,
     const union call_arg *args, void *arg, uint32_t size)
 {
-	struct stored_job *stored = take_storage(self->loop);
+	struct eddy_ready *spare = list_pop(&self->loop->spare_jobs);
+	struct stored_job *stored;
 
+	if (spare != NULL)
+		stored = CONTAINER_OF(job_of(spare), struct stored_job, job);
+	else
+		stored = eddy__alloc(sizeof(*stored));
 	if (stored == NULL)
 		return eddy_complete(self, -ENOMEM);
 	if (args != NULL) {
@@ -103,11 +93,11 @@ run(struct eddy_task *self, struct eddy_executor *executor, eddy_job_fn *fn,
 		size = sizeof(stored->args);
 		memcpy(arg, args, size);
 	}
-	stored->job.fn = fn;
-	stored->job.arg = arg;
-	stored->job.size = size;
-	stored->job.flags = JOB_STORED;
-	stored->job.name = self->name;
+	stored->job = (struct eddy_job){.fn = fn,
+	    .arg = arg,
+	    .size = size,
+	    .flags = JOB_STORED,
+	    .name = self->name};
 	return eddy_job_run(self, executor, &stored->job);
 }
 

@@ -4,7 +4,8 @@
  *
  * fate: OUT -> ENDED by who ends the job, or OUT -> GIVEN_UP by the task that
  * waits (compare-and-swap: one of them).  A job that was given up is dropped
- * where it ends, and nothing of its loop is touched any more.
+ * where it ends, and nothing of its loop is touched any more; GIVEN_UP -> LEFT
+ * by the first of the two that does not need it any more, the other frees it.
  */
 #include <eddy/offload.h>
 
@@ -15,12 +16,12 @@
 #include "sys.h"
 #include "task_impl.h"
 
-enum fate { OUT, ENDED, GIVEN_UP };
+enum fate { OUT, ENDED, GIVEN_UP, LEFT };
 
 static void
 release(struct owned_job *owned)
 {
-	if (A_SUB(&owned->parts, 1) == 1)
+	if (A_XCHG(&owned->fate, LEFT) == LEFT)
 		eddy__free(owned);
 }
 
@@ -86,7 +87,6 @@ eddy_offload_owned_bytes(struct eddy_task *self, struct eddy_executor *executor,
 	owned->settle = settle;
 	owned->drop = drop;
 	owned->ref = ref;
-	owned->parts = 2;
 	self->use.user[0] = owned;
 	r = eddy__job_start(self, executor, &owned->job, eddy__job_wake);
 	if (r < 0) {
