@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "executor_impl.h"
-#include "loop_impl.h"
 #include "sys.h"
 
 void

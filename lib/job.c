@@ -83,28 +83,23 @@ let_go(struct eddy_loop *loop)
 	loop->held = NULL;
 }
 
-static void
-hold_another(struct eddy_loop *loop, struct eddy_executor *executor)
-{
-	if (loop->held != NULL && loop->held_jobs <= 0)
-		let_go(loop);
-	if (loop->held == NULL) {
-		loop->held = executor;
-		loop->held_jobs = 1;
-	}
-	eddy__executor_hold(executor);
-}
-
 /* It is its loop's now, and one that is timed if it is time for one. */
 static void
 count_own(struct eddy_loop *loop, struct eddy_job *job)
 {
 	struct door *door = loop->door;
 
-	if (loop->held == job->executor)
+	if (loop->held == job->executor) {
 		loop->held_jobs++;
-	else
-		hold_another(loop, job->executor);
+	} else {
+		if (loop->held != NULL && loop->held_jobs <= 0)
+			let_go(loop);
+		if (loop->held == NULL) {
+			loop->held = job->executor;
+			loop->held_jobs = 1;
+		}
+		eddy__executor_hold(job->executor);
+	}
 	if (++loop->submitted < loop->sample_at ||
 	    (job_flags(job) & JOB_OWNED) != 0)
 		return;

@@ -41,7 +41,6 @@ eddy__job_runs_on(const struct eddy_executor *executor)
 	       (job->executor == executor || job->executor->inner == executor);
 }
 
-/* After job->stop was set: one of the two sides sees the other. */
 void
 eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
 {

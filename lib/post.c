@@ -7,7 +7,6 @@
 
 #include <errno.h>
 
-#include "atomics.h"
 #include "loop_impl.h"
 
 void

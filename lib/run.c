@@ -62,9 +62,8 @@ eddy_run_with(
     const struct eddy_loop_options *options, struct eddy_task *main_task)
 {
 	struct eddy_loop *loop;
-	int r, left;
+	int r = eddy_loop_open(&loop, options), left;
 
-	r = eddy_loop_open(&loop, options);
 	if (r < 0)
 		return eddy__task_refuse(main_task, r);
 	loop->main_result = EDDY_PENDING;

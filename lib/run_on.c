@@ -180,20 +180,6 @@ wait(struct request *request, struct door *door, int64_t deadline)
 	}
 }
 
-static int
-result_of(struct request *request, int64_t deadline)
-{
-	bool dropped = A_ACQUIRE(&request->state) == DROPPED;
-	int r = dropped ? -ECANCELED : request->result;
-
-	if (dropped)
-		eddy__task_refuse(request->callee, 0);
-	if (r == -ECANCELED && A_LOAD(&request->stop) == 0 &&
-	    deadline <= eddy_now())
-		r = -ETIME;
-	return r;
-}
-
 int
 eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 {
@@ -220,7 +206,13 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 	wait(request, door, deadline);
 	eddy__door_drop(door);
 	eddy_job_on_stop(request->next_stop, request->next_arg);
-	r = result_of(request, deadline);
+	if (A_ACQUIRE(&request->state) == DROPPED)
+		r = eddy__task_refuse(task, -ECANCELED);
+	else
+		r = request->result;
+	if (r == -ECANCELED && A_LOAD(&request->stop) == 0 &&
+	    deadline <= eddy_now())
+		r = -ETIME;
 	drop(request);
 	return r;
 }

@@ -76,13 +76,12 @@ blocked_by(const char *task)
 bool
 eddy__signals_elsewhere(uint64_t bits)
 {
-	DIR *tasks;
-	struct dirent *task;
 	int saved = errno;
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
 	long own = syscall(SYS_gettid);
 	bool found = false;
 
-	tasks = opendir("/proc/self/task");
 	while (tasks != NULL && !found && (task = readdir(tasks)) != NULL)
 		if (task->d_name[0] != '.' && atol(task->d_name) != own)
 			found = (bits & ~blocked_by(task->d_name)) != 0;
