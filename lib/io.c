@@ -19,12 +19,6 @@
 
 enum { TRIES = 16 }; /* in a row; then it is others' turn */
 
-static unsigned
-sides_of(const struct eddy_task *task, const struct io_op *op)
-{
-	return op->sides != 0 ? op->sides : (unsigned)task->use.io.more;
-}
-
 static int
 written(const struct eddy_task *task, const struct io_op *op)
 {
@@ -35,11 +29,10 @@ int
 eddy__io_leave(struct eddy_task *task, int rc)
 {
 	const struct io_op *op = CONTAINER_OF(task->op, const struct io_op, op);
-	unsigned sides = sides_of(task, op);
 
-	if ((sides & READS) != 0)
+	if ((op->sides & READS) != 0)
 		eddy__watch_leave(task->loop, task->use.io.fd, 0);
-	if ((sides & WRITES) != 0)
+	if ((op->sides & WRITES) != 0)
 		eddy__watch_leave(task->loop, written(task, op), 1);
 	return task_unpark(task, rc);
 }
@@ -61,14 +54,13 @@ eddy__io_park(struct eddy_task *self, const struct io_op *op)
 {
 	struct eddy_ready *waiter = waiter_of_task(self);
 	struct eddy_loop *loop = self->loop;
-	unsigned sides = sides_of(self, op);
 	int r = 0;
 
-	if ((sides & READS) != 0)
+	if ((op->sides & READS) != 0)
 		r = eddy__watch_wait(loop, waiter, self->use.io.fd, 0);
-	if (r == 0 && (sides & WRITES) != 0) {
+	if (r == 0 && (op->sides & WRITES) != 0) {
 		r = eddy__watch_wait(loop, waiter, written(self, op), 1);
-		if (r < 0 && (sides & READS) != 0)
+		if (r < 0 && (op->sides & READS) != 0)
 			eddy__watch_leave(loop, self->use.io.fd, 0);
 	}
 	if (r < 0)
@@ -95,21 +87,13 @@ begin(struct eddy_task *self, const struct io_op *op, int fd, const void *data,
 	self->use.io.fd = fd;
 	self->use.io.data = (void *)(uintptr_t)data;
 	self->use.io.size = size < INT_MAX ? (unsigned)size : INT_MAX;
-	self->use.io.more = more;
-	if (op->how == FULL)
-		self->use.io.more = self->use.io.size;
+	self->use.io.more = op->how == FULL ? self->use.io.size : more;
 	if (!task_cancelled(self))
 		r = eddy__watch_dry(self->loop, fd) && drains(self, op)
 		        ? EDDY_PENDING
 		        : op->attempt(self, op);
 	return r == EDDY_PENDING ? eddy__io_park(self, op)
 	                         : eddy_complete(self, r);
-}
-
-static int
-later(int r)
-{
-	return r == -EAGAIN ? EDDY_PENDING : r;
 }
 
 /* 1 when nothing is, else those events that are there; or -errno. */
@@ -192,7 +176,7 @@ try_bytes(struct eddy_task *task, const struct io_op *op)
 		r = try_other(task, op);
 	else if (r > 0 && (unsigned)r < task->use.io.size && drains(task, op))
 		eddy__watch_drained(task->loop, task->use.io.fd);
-	return later(r);
+	return r == -EAGAIN ? EDDY_PENDING : r;
 }
 
 static int
@@ -238,7 +222,7 @@ try_accept(struct eddy_task *task, const struct io_op *op)
 	while (r == -ECONNABORTED && tries++ < TRIES);
 	if (r >= 0)
 		eddy_forget(task->loop, r); /* the last one of this number */
-	return later(r);
+	return r == -EAGAIN ? EDDY_PENDING : r;
 }
 
 static int
@@ -296,18 +280,23 @@ IO(connect, try_connect, WRITES, FLAGS, (FD, const struct eddy_address *to),
     to, 0, 0)
 /* clang-format on */
 
-static const struct io_op poll_op = {
-    {"poll", eddy__io_leave}, try_poll, 0, FLAGS};
+#define POLL(sides)                                              \
+	{                                                        \
+		{"poll", eddy__io_leave}, try_poll, sides, FLAGS \
+	}
+static const struct io_op poll_ops[] = {
+    POLL(0), POLL(READS), POLL(WRITES), POLL(READS | WRITES)};
 
 EDDY_ASYNC
 eddy_poll(struct eddy_task *self, int fd, short events)
 {
-	unsigned writes = (events & POLLOUT) != 0 ? WRITES : 0;
-	unsigned reads = writes == 0 || (events & ~POLLOUT) != 0 ? READS : 0;
+	unsigned sides = (events & POLLOUT) != 0 ? WRITES : READS;
 
 	if ((events & ~(POLLIN | POLLOUT | POLLRDHUP)) != 0)
 		return eddy_complete(self, -EINVAL);
-	return begin(self, &poll_op, fd, NULL, (size_t)events, reads | writes);
+	if ((events & ~POLLOUT) != 0)
+		sides |= READS;
+	return begin(self, &poll_ops[sides], fd, NULL, (size_t)events, sides);
 }
 
 EDDY_ASYNC

@@ -15,10 +15,7 @@
 #include "loop_impl.h"
 #include "sys.h"
 
-enum {
-	EVENTS = 256, /* a turn: 3 KiB of stack, and enough to amortise it */
-	AHEAD = 8,    /* nodes: none of 4, 12, 16, 24 is better on Zen 2 */
-};
+enum { AHEAD = 8 }; /* nodes: none of 4, 12, 16, 24 is better on Zen 2 */
 
 #define CLOSE_DURATION EDDY_S(5) /* as the grace of init systems, halved */
 
@@ -26,13 +23,12 @@ static int
 door_open(struct door **ret_door)
 {
 	struct door *door = eddy__alloc(sizeof(*door));
+	int r;
 
 	if (door == NULL)
 		return -ENOMEM;
-	door->bell = eddy__eventfd();
-	if (door->bell < 0) {
-		int r = door->bell;
-
+	r = door->bell = eddy__eventfd();
+	if (r < 0) {
 		eddy__free(door);
 		return r;
 	}
@@ -222,6 +218,7 @@ eddy_loop_open_version(struct eddy_loop **ret_loop,
 		loop->options.close_duration = CLOSE_DURATION;
 	loop->now = loop_time(loop);
 	loop->verify_at = EDDY_FOREVER;
+	loop->more.run = eddy__watch_collect;
 	*ret_loop = loop;
 	return 0;
 
@@ -287,7 +284,6 @@ eddy_loop_close(struct eddy_loop *loop)
 	return r;
 }
 
-/* Would a run wait for anything? */
 bool
 eddy__loop_alive(const struct eddy_loop *loop)
 {
@@ -423,7 +419,6 @@ note_lag(struct eddy_loop *loop)
 static int
 collect(struct eddy_loop *loop, int64_t duration)
 {
-	struct epoll_event events[EVENTS];
 	int64_t wait, real, since;
 	int n = 0;
 
@@ -446,14 +441,16 @@ collect(struct eddy_loop *loop, int64_t duration)
 	               eddy__loop_jobs(loop) > 1 || door_empty(loop->door);
 	if (loop->polled)
 		n = eddy__epoll_wait(
-		    loop->epoll, events, EVENTS, wait, &loop->coarse);
+		    loop->epoll, loop->events, ARRIVALS, wait, &loop->coarse);
 	since = loop->spin.since;
 	spin_slept(&loop->spin, A_LOAD(&loop->door->rung_at));
-	if (wait != 0 && n == 1 && events[0].data.u64 == BELL)
+	if (wait != 0 && n == 1 && loop->events[0].data.u64 == BELL)
 		make_room(loop);
 	if (n < 0 && n != -EINTR)
 		return n;
-	eddy__watch_collect(loop, events, n);
+	loop->event = loop->events;
+	loop->end = loop->events + (n > 0 ? n : 0);
+	eddy__watch_collect(loop, &loop->more);
 	loop->heard = !door_empty(loop->door);
 	door_collect(loop->door, &loop->pending, loop->trace == NULL);
 	if (wait != 0 && loop->stall != NULL)

@@ -71,7 +71,8 @@ enum {
 	FD_DRY = 4,    /* nothing to read, since the last event */
 };
 
-enum { CORK = 256 }; /* jobs: a lock for each so many */
+enum { ARRIVALS = 256 }; /* events a turn: enough to amortise the call */
+enum { CORK = 256 };     /* jobs: a lock for each so many */
 
 /* Jobs that this turn submitted to one executor, which gets them at its end:
  * one lock and one wake for all. */
@@ -141,6 +142,9 @@ struct eddy_loop {
 	int64_t alarm_at;
 
 	/* watch.c */
+	struct epoll_event events[ARRIVALS + 1]; /* and one of another turn */
+	const struct epoll_event *event, *end;   /* those left */
+	struct eddy_ready more;                  /* in the batch meanwhile */
 	struct watched *watched;
 	uint32_t watched_room;
 	uint32_t verified; /* descriptors of this round */
@@ -309,9 +313,8 @@ int64_t eddy__alarm_next(struct heap *heap); /* or EDDY_FOREVER */
 void eddy__alarm_collect(
     struct eddy_loop *loop, struct heap *heap, int64_t now);
 
-/* watch.c: events with our tags, unless stale, to who waits for them. */
-void eddy__watch_collect(
-    struct eddy_loop *loop, const struct epoll_event *event, int n);
+/* watch.c: the next events, unless stale, to who waits for them. */
+loop_run_fn eddy__watch_collect;
 /* At verify_at: is what has been waited for so long still in the epoll? */
 void eddy__watch_verify(struct eddy_loop *loop);
 /* Have epoll report edges of fd for these too; anew: also what is there. */

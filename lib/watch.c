@@ -18,6 +18,7 @@
 
 enum {
 	UNASKED = EPOLLERR | EPOLLHUP,
+	SLICE = 64,  /* events: what they read is in the cache when they run */
 	ROUND = 512, /* entries a turn, at most a quarter of a millisecond */
 };
 
@@ -58,12 +59,6 @@ events_of(const struct watched *entry)
 	return (entry->wanted[0] | entry->wanted[1]) ^ EPOLLET;
 }
 
-static bool
-is_free(const struct watched *entry)
-{
-	return entry->waiters[0] == NULL && entry->waiters[1] == NULL;
-}
-
 /* This side is the waiter's when it wants something, and else not. */
 static int
 seat(
@@ -95,7 +90,7 @@ need_room(struct eddy_loop *loop, int fd)
 	struct watched *watched;
 	int r;
 
-	if ((uint32_t)fd < had)
+	if (__builtin_expect((uint32_t)fd < had, true))
 		return 0;
 	r = eddy__blocks(fd);
 	if (r < 0)
@@ -146,7 +141,7 @@ disarm(const struct eddy_loop *loop, struct watched *entry, int fd)
 	entry->armed = entry->known = 0;
 }
 
-static void
+static inline void
 tell(struct eddy_loop *loop, struct eddy_ready *waiter, uint32_t got)
 {
 	struct eddy_watch *watch = watch_of(waiter);
@@ -157,7 +152,7 @@ tell(struct eddy_loop *loop, struct eddy_ready *waiter, uint32_t got)
 	}
 	watch->got = got;
 	if (waiter->next == NULL) /* else it is on both sides */
-		list_push(&loop->pending, waiter);
+		list_push(eddy__loop_list(loop), waiter);
 }
 
 static void
@@ -181,17 +176,33 @@ heard(struct eddy_loop *loop, struct watched *entry, int fd, uint32_t got)
 		arm(loop, entry, fd, events_of(entry));
 }
 
+/* A slice.  The next one comes when it has run, and before what else is in the
+ * batch, such as a deadline. */
 void
-eddy__watch_collect(
-    struct eddy_loop *loop, const struct epoll_event *event, int n)
+eddy__watch_collect(struct eddy_loop *loop, struct eddy_ready *more)
 {
-	for (; n > 0; n--, event++) {
-		uint64_t tag = event->data.u64;
+	const struct epoll_event *event = loop->event, *end = loop->end;
+	struct eddy_ready rest;
+
+	if (end - event > SLICE)
+		end = event + SLICE;
+	list_init(&rest);
+	list_splice(&rest, &loop->batch);
+	for (; event < end; event++) {
+		uint64_t tag = event->data.u64, next = event[1].data.u64;
 		int fd = (int)((uint32_t)tag - 1);
 
+		/* While the kernel reads for this one; the end is a guess. */
+		if (next != BELL)
+			list_prefetch(
+			    loop->watched[(uint32_t)next - 1].waiters[0]);
 		if (tag != BELL && loop->watched[fd].generation == tag >> 32)
 			heard(loop, &loop->watched[fd], fd, event->events);
 	}
+	loop->event = event;
+	if (event < loop->end)
+		list_push(eddy__loop_list(loop), more);
+	list_splice(&loop->batch, &rest);
 }
 
 /* Watches: the callback form. */
@@ -251,7 +262,7 @@ eddy_watch_stop(struct eddy_loop *loop, struct eddy_watch *watch)
 		return r;
 	entry = &loop->watched[watch->fd];
 	stop(loop, entry, watch);
-	if (is_free(entry))
+	if (entry->wanted[0] == 0 && entry->wanted[1] == 0)
 		disarm(loop, entry, watch->fd);
 	else
 		arm(loop, entry, watch->fd, events_of(entry));
@@ -336,7 +347,7 @@ verify(struct eddy_loop *loop, int fd)
 		loop->doubts |= entry->doubt != 0;
 		return;
 	}
-	if (is_free(entry))
+	if (entry->wanted[0] == 0 && entry->wanted[1] == 0)
 		return;
 	r = arm(loop, entry, fd, events_of(entry));
 	if (r < 0)

@@ -772,6 +772,37 @@ START_TEST(a_read_in_time_is_not_late)
 }
 END_TEST
 
+enum { MANY = 100 }; /* the loop tries some only when others have run */
+
+START_TEST(many_reads_in_time_are_not_late)
+{
+	struct eddy_clock clock = {0};
+	struct eddy_loop_options options = {.clock = &clock};
+	static struct one f[MANY];
+	static int pairs[MANY][2];
+	int i;
+
+	begin();
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	ck_assert_int_eq(eddy_loop_open(&loop, &options), 0);
+	for (i = 0; i < MANY; i++) {
+		ck_assert_int_eq(
+		    socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[i]), 0);
+		start(&f[i], read_timed, pairs[i][0], 100);
+	}
+	for (i = 0; i < MANY; i++)
+		ck_assert_int_eq(write(pairs[i][1], "x", 1), 1);
+	clock.now += EDDY_MS(1);
+	step();
+	for (i = 0; i < MANY; i++) {
+		ck_assert_int_eq(f[i].rc, 1);
+		close(pairs[i][0]);
+		close(pairs[i][1]);
+	}
+	end();
+}
+END_TEST
+
 /* Time on a virtual clock does not wait for descriptors. */
 START_TEST(a_virtual_clock_jumps_over_a_read)
 {
@@ -1109,8 +1140,8 @@ main(void)
 	census_add(census_case(suite, "giving up", 4),
 	    a_second_reader_is_refused_and_a_writer_is_not,
 	    a_cancelled_read_leaves_the_bytes, a_read_in_time_is_not_late,
-	    a_virtual_clock_jumps_over_a_read, a_connect_is_given_up,
-	    a_read_wins_a_race, an_event_ends_a_read);
+	    many_reads_in_time_are_not_late, a_virtual_clock_jumps_over_a_read,
+	    a_connect_is_given_up, a_read_wins_a_race, an_event_ends_a_read);
 	tcase_add_loop_test(two, connect_and_accept_meet, 0, 2);
 	tcase_add_loop_test(kinds, nothing_is_missed_after_a_short_read, 0, 3);
 	tcase_add_loop_test(two, close_ends_what_waits, 0, 2);

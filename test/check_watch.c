@@ -111,6 +111,53 @@ START_TEST(a_watch_wakes_the_loop)
 }
 END_TEST
 
+enum { MANY = 200 }; /* the loop looks at some only when others have run */
+
+static int ran; /* callbacks of the turn */
+
+static void
+note_place(struct eddy_loop *loop, struct tap *self)
+{
+	self->calls = ++ran;
+	if (self->other != NULL)
+		stop_other(loop, self);
+}
+
+static void
+on_late(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	(void)loop;
+	(void)timer;
+	ran += 1000;
+}
+
+START_TEST(many_events_are_told_in_order_and_before_timers)
+{
+	struct eddy_loop *loop = census_loop();
+	static struct tap taps[MANY];
+	struct eddy_timer timer;
+	int i;
+
+	eddy_timer_init(&timer, on_late);
+	for (i = 0; i < MANY; i++) {
+		tap_open(&taps[i], 0);
+		taps[i].act = note_place;
+		tap_start(loop, &taps[i], EPOLLIN);
+		tap_write(&taps[i]);
+	}
+	taps[0].other = &taps[MANY - 1];
+	ck_assert_int_eq(eddy_timer_start(loop, &timer, 0), 0);
+	ran = 0;
+	step(loop);
+	for (i = 0; i < MANY; i++)
+		ck_assert_int_eq(taps[i].calls, i < MANY - 1 ? i + 1 : 0);
+	ck_assert_int_eq(ran, MANY - 1 + 1000);
+	for (i = 0; i < MANY; i++)
+		tap_close(loop, &taps[i]);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 START_TEST(a_level_is_told_each_turn)
 {
 	struct eddy_loop *loop = census_loop();
@@ -884,6 +931,7 @@ main(void)
 	int impossible_end = COUNT_OF(impossible);
 
 	census_add(census_case(suite, "events", 2), a_watch_wakes_the_loop,
+	    many_events_are_told_in_order_and_before_timers,
 	    a_level_is_told_each_turn, an_edge_is_told_once,
 	    one_shot_and_exclusive_are_refused, hangup_comes_unasked,
 	    start_changes_what_a_watch_waits_for,
