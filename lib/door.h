@@ -57,9 +57,8 @@ struct door {
 	uint32_t spins; /* any thread: the loop may, and asks for rung_at */
 	int bell;       /* eventfd; constant */
 	pid_t pid;      /* of the loop's process; constant */
-	const uint32_t
-	    *ours;           /* any thread: eddy__mark, once the loop has run */
-	int64_t begun, over; /* any thread: of timed, ns; begun or 0 */
+	const uint32_t *ours; /* any thread: eddy__mark, once it has run */
+	int64_t begun, over;  /* any thread: of timed, ns; begun or 0 */
 };
 
 /* Any thread.  False: this is a forked child. */

@@ -262,9 +262,8 @@ void eddy__job_leave(const struct eddy_job *job);
 /* job_transform.c: the function of each transform. */
 int eddy__transform_run(void *arg);
 
-/* This thread is a worker; or this process, with report for the job it runs.
- * Its place for the job that it runs, if any. */
-struct inside *eddy__worker_enter(void *state, struct report *report, int bell);
+/* This thread is a worker: its place for the job that it runs, if any. */
+struct inside *eddy__worker_enter(void *state);
 
 /* Before its outcome is published: its hooks are not called any more. */
 void eddy__job_unhook(void);

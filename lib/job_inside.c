@@ -128,11 +128,9 @@ eddy_job_stop_requested(void)
 /* A worker. */
 
 struct inside *
-eddy__worker_enter(void *state, struct report *report, int bell)
+eddy__worker_enter(void *state)
 {
-	inside.state = state;
-	inside.report = report;
-	inside.bell = bell;
+	inside = (struct inside){.state = state};
 	return &inside;
 }
 

@@ -19,20 +19,18 @@
 #pragma weak eddy__task_resume
 #pragma weak eddy__task_ring
 
-#define KIND(run, name, type, node, fn)                                        \
-	{                                                                      \
-		run, name, (int)offsetof(type, fn) - (int)offsetof(type, node) \
-	}
+#define KIND(run, name, type, node, fn) \
+	run, name, (int)offsetof(type, fn) - (int)offsetof(type, node)
 
 static const struct kind kinds[] = {
-    KIND(NULL, "callback", struct eddy_ready, next, run),
-    KIND(eddy__task_resume, "task", struct eddy_task, use.ready, fn),
-    KIND(eddy__task_ring, "task", struct due, ready, fn),
-    KIND(eddy__timer_fire, "timer", struct due, ready, fn),
-    KIND(eddy__watch_fire, "watch", struct eddy_watch, ready, fn),
-    KIND(eddy__post_fire, "post", struct eddy_post, ready, fn),
-    KIND(eddy__signal_fire, "signal", struct eddy_signal, ready, fn),
-    KIND(eddy__job_deliver, "job", struct eddy_job, ready, to),
+    {KIND(NULL, "callback", struct eddy_ready, next, run)},
+    {KIND(eddy__task_resume, "task", struct eddy_task, use.ready, fn)},
+    {KIND(eddy__task_ring, "task", struct due, ready, fn)},
+    {KIND(eddy__timer_fire, "timer", struct due, ready, fn)},
+    {KIND(eddy__watch_fire, "watch", struct eddy_watch, ready, fn)},
+    {KIND(eddy__post_fire, "post", struct eddy_post, ready, fn)},
+    {KIND(eddy__signal_fire, "signal", struct eddy_signal, ready, fn)},
+    {KIND(eddy__job_deliver, "job", struct eddy_job, ready, to)},
 };
 
 const struct kind *

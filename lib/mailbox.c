@@ -98,8 +98,12 @@ take(struct eddy_mailbox *mailbox, void **ret_item)
 
 /* Hand out what there is; when it is closed, the others get the news. */
 static void
-serve(struct eddy_mailbox *mailbox)
+serve(struct eddy_loop *loop, struct eddy_post *post)
 {
+	struct eddy_mailbox *mailbox = CONTAINER_OF(
+	    post, struct eddy_mailbox, post);
+
+	(void)loop;
 	while (!list_empty(&mailbox->poppers)) {
 		struct eddy_task *task = waiter_of(mailbox->poppers.next);
 		int r = take(mailbox, task->use.user[2]);
@@ -108,13 +112,6 @@ serve(struct eddy_mailbox *mailbox)
 			break;
 		waiter_leave(task, r);
 	}
-}
-
-static void
-on_mail(struct eddy_loop *loop, struct eddy_post *post)
-{
-	(void)loop;
-	serve(CONTAINER_OF(post, struct eddy_mailbox, post));
 }
 
 int
@@ -126,7 +123,7 @@ eddy_mailbox_init(struct eddy_mailbox *mailbox, struct eddy_loop *loop,
 	*mailbox = (struct eddy_mailbox){
 	    .ring = {.slots = slots, .room = n}, .loop = loop};
 	pthread_mutex_init(&mailbox->lock, NULL);
-	eddy_post_init(&mailbox->post, on_mail);
+	eddy_post_init(&mailbox->post, serve);
 	list_init(&mailbox->poppers);
 	return 0;
 }
@@ -201,6 +198,6 @@ eddy_mailbox_close(struct eddy_mailbox *mailbox)
 	pthread_mutex_unlock(&mailbox->lock);
 	eddy__futex_wake(&mailbox->room, INT_MAX, false);
 	eddy_post_cancel(mailbox->loop, &mailbox->post);
-	serve(mailbox);
+	serve(mailbox->loop, &mailbox->post);
 	return 0;
 }

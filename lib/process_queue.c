@@ -159,7 +159,6 @@ next_job(struct pool *pool)
 	return job;
 }
 
-/* Idle workers first, then a second job for each, and so on. */
 static void
 dispatch(struct pool *pool)
 {

@@ -9,9 +9,8 @@
 
 #include "process_impl.h"
 
-enum { LARGE = 256 << 10 }; /* bytes; the pages of less are left */
-#define TRIM_AFTER \
-	EDDY_S(1) /* without a large job; faulting costs 1 ms a MiB */
+enum { LARGE = 256 << 10 };     /* bytes; the pages of less are left */
+#define TRIM_AFTER    EDDY_S(1) /* with no large job; faulting: 1 ms a MiB */
 #define PASS_DURATION EDDY_S(1) /* for a worker to see what was taken back */
 
 /* After a change of tail or quit: wake it if it sleeps or is about to. */

@@ -255,7 +255,8 @@ initialise(struct self *self, pid_t zygote)
 		init = channel_area(channel, 0, self->slot_size);
 	if (options->worker_open != NULL)
 		r = options->worker_open(init, &state);
-	self->inside = eddy__worker_enter(state, NULL, self->fds[FD_BELL]);
+	self->inside = eddy__worker_enter(state);
+	self->inside->bell = self->fds[FD_BELL];
 	eddy__die_with(zygote); /* again: setresuid(2) has cleared it */
 	if (r >= 0 && options->worker_sandbox != NULL)
 		r = options->worker_sandbox(init);

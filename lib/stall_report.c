@@ -117,11 +117,8 @@ eddy__stall_begins(struct watcher *w)
 }
 
 /* What a thread may sleep in; those up to recvmsg are about a descriptor. */
-#define CALL(name)                \
-	{                         \
-		SYS_##name, #name \
-	}
 /* clang-format off */
+#define CALL(name) {SYS_##name, #name}
 static const struct call {
 	int number;
 	const char *name;

@@ -299,6 +299,8 @@ eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
 	while (n++ < CHUNK && (entry = top(heap)) != NULL &&
 	       entry->deadline <= now) {
 		struct eddy_alarm *alarm = entry->alarm;
+		struct eddy_timer *timer = CONTAINER_OF(
+		    alarm, struct eddy_timer, alarm);
 		struct due *due = &loop->due[loop->due_count];
 		bool of_task = alarm->sequence % 2 != 0;
 
@@ -307,10 +309,7 @@ eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
 			__builtin_prefetch(heap->entries[next].alarm);
 		alarm->index = DUE + loop->due_count++;
 		due->alarm = alarm;
-		due->fn = of_task
-		              ? NULL
-		              : CONTAINER_OF(alarm, struct eddy_timer, alarm)
-		                    ->fn;
+		due->fn = of_task ? NULL : timer->fn;
 		due->ready.run = of_task ? eddy__task_ring : eddy__timer_fire;
 		list_push(&loop->pending, &due->ready);
 	}

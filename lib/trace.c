@@ -30,8 +30,7 @@ struct event {
 	const char *kind;     /* static */
 	int what;             /* a note, or SLICE */
 	int thread;
-	const struct eddy_site
-	    *site; /* static; where a task went on, or NULL */
+	const struct eddy_site *site; /* static: where a task is; or NULL */
 	char name[32];
 };
 enum { SLICE = -1 };

@@ -19,7 +19,6 @@
 /* A program that does not link them has none to look at. */
 #pragma weak eddy__job_deliver
 #pragma weak eddy__task_below
-#pragma weak eddy__watch_fire
 
 enum {
 	WAYS = 4,     /* of a heap, as in timer.c */
