@@ -94,7 +94,6 @@ heard(struct eddy_loop *loop, struct eddy_ready *ready)
 	if (map->out != 0)
 		return;
 	error = map->error == 0 && map->left != 0 ? map->stop : map->error;
-	map->task->use.user[0] = NULL;
 	eddy_unpark(map->task, error);
 	eddy__free(map);
 }
