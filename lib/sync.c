@@ -142,7 +142,7 @@ eddy_semaphore_release(struct eddy_semaphore *semaphore)
 	task = next(&semaphore->waiters);
 	if (task != NULL)
 		return eddy_unpark(
-		    task, task->op == &reacquire_op ? task->rc : 0);
+		    task, task->op == &reacquire_op ? task->use.so_far.rc : 0);
 	if (semaphore->count == UINT_MAX)
 		return -EOVERFLOW;
 	semaphore->count++;
@@ -160,9 +160,9 @@ reacquire(struct eddy_task *task, int rc)
 	list_remove(&task->use.ready);
 	if (mutex == NULL || eddy_semaphore_try_acquire(mutex) == 0)
 		return eddy_unpark(task, rc);
-	task->rc = rc;
 	task->op = &reacquire_op;
 	list_push(&mutex->waiters, &task->use.ready);
+	task->use.so_far.rc = rc;
 	return 0;
 }
 

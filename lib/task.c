@@ -16,7 +16,7 @@
 
 enum { BUDGET = 256 }; /* awaits of one step that complete at once */
 
-_Static_assert(sizeof(struct eddy_task) <= 144, "of 192 for a frame");
+_Static_assert(sizeof(struct eddy_task) <= 136, "of 192 for a frame");
 
 /* Frames. */
 
@@ -31,8 +31,8 @@ eddy_prepare(struct eddy_task *task, eddy_task_fn *fn, const char *name)
 	task->loop = NULL;
 	task->kids = NULL;
 	task->op = NULL;
-	task->rc = task->result = task->failure = 0;
-	task->flags = task->kid_count = task->resumes = 0;
+	task->rc = task->result = 0;
+	task->flags = task->kid_count = 0;
 }
 
 struct eddy_task *
@@ -92,16 +92,6 @@ again(struct eddy_loop *loop, struct eddy_task *task)
 	list_push(&loop->pending, &task->use.ready);
 }
 
-/* A timeout, say, gave up.  Its own outcome wins; and as this is decided only
- * when the task resumes, a cancel in the same batch beats the deadline. */
-static void
-expire(struct eddy_task *task)
-{
-	if (task->rc == -ECANCELED && !task_cancelled(task))
-		task->rc = -(int)(task->flags / TASK_ERROR);
-	task->flags %= TASK_ERROR;
-}
-
 /* The trampoline: calls and returns are steps of the same loop. */
 void
 eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
@@ -111,10 +101,12 @@ eddy__task_resume(struct eddy_loop *loop, struct eddy_ready *ready)
 
 	loop->budget = BUDGET;
 	do { /* laid out for one that waits or yields again */
-		if (__builtin_expect(task->flags >= TASK_ERROR, false))
-			expire(task);
+		if (__builtin_expect(task->flags & TASK_GIVES_UP, false)) {
+			task->flags &= ~(unsigned)TASK_GIVES_UP;
+			if (task_cancelled(task)) /* beats a deadline */
+				task->rc = -ECANCELED;
+		}
 		loop->current = task;
-		task->resumes++;
 		task = task->fn(task).next;
 		if (task == NULL)
 			break;
@@ -163,8 +155,9 @@ eddy__task_interrupt(struct eddy_task *task, int error)
 {
 	if (task->alarm.index >= DUE)
 		return;
-	if (task->flags < TASK_ERROR)
-		task->flags |= (unsigned)-error * TASK_ERROR;
+	if ((task->flags & TASK_GIVES_UP) == 0)
+		task->rc = error;
+	task->flags |= TASK_GIVES_UP;
 	task->op->cancel(task, -ECANCELED);
 }
 

@@ -10,24 +10,24 @@
 #include "loop_impl.h"
 
 enum {
-	TASK_STARTED = 1,    /* spawned, called or a root */
-	TASK_DONE = 2,       /* ended; result is final */
-	TASK_CALLED = 4,     /* up.parent awaits it */
-	TASK_ROOT = 8,       /* up.done, in loop->roots */
-	TASK_OWNED = 16,     /* from EDDY_NEW: freed at the end */
-	TASK_CANCELLED = 32, /* every await says -ECANCELED */
-	TASK_FAILED = 64,    /* a child did; as CANCELLED until that is read */
-	TASK_LEAVING = 128,  /* a section has ended, children of it not */
-	TASK_FINAL = 256,    /* in FINALLY: not cancelled any more */
+	TASK_STARTED = 1,   /* spawned, called or a root */
+	TASK_DONE = 2,      /* ended; result is final */
+	TASK_CALLED = 4,    /* up.parent awaits it */
+	TASK_ROOT = 8,      /* up.done, in loop->roots */
+	TASK_OWNED = 16,    /* from EDDY_NEW: freed at the end */
+	TASK_GIVES_UP = 32, /* its wait; -ECANCELED from that means rc */
+	TASK_BOUNDED = 64,  /* why is in a struct limit */
+	TASK_LEAVING = 128, /* a section has ended, children of it not */
+	TASK_FINAL = 256,   /* in FINALLY: not cancelled any more */
 	TASK_SHIELD = 512,
 	TASK_TIMED = 1024,   /* the timer is eddy_timeout's, not eddy_sleep's */
 	TASK_WATCHES = 2048, /* its limit may end the wait */
 	TASK_FOREIGN = 4096, /* others will end it: loop->foreign */
 	TASK_SUPERVISED = 8192, /* its failure is no failure of the scope */
 	TASK_OVERDUE = 16384,   /* cancelled by its own deadline */
-	TASK_BOUNDED = 32768,   /* why is in a struct limit */
-	/* From here on: the errno of an operation that gives up; or 0. */
-	TASK_ERROR = 1048576,
+	/* From here on: every await says -ECANCELED. */
+	TASK_CANCELLED = 32768,
+	TASK_ERROR = 65536, /* times the errno of a child, until that is read */
 };
 
 /* task_cancel.c: one and all below it, or all that it spawned. */
@@ -48,9 +48,7 @@ extern const struct eddy_op eddy__call_op;
 static inline bool
 task_cancelled(const struct eddy_task *task)
 {
-	bool told = (task->flags & (TASK_CANCELLED | TASK_FAILED)) != 0;
-
-	return __builtin_expect(told, false) &&
+	return __builtin_expect(task->flags >= TASK_CANCELLED, false) &&
 	       (task->flags & (TASK_FINAL | TASK_SHIELD)) == 0;
 }
 
@@ -65,14 +63,19 @@ task_make_ready(struct eddy_task *task)
 static inline void
 task_settle(struct eddy_task *task, int rc)
 {
+	unsigned over = TASK_TIMED | TASK_FOREIGN;
+
 	if (task->alarm.index != 0)
 		eddy__alarm_stop(task->loop, &task->alarm);
 	task->loop->foreign -= (task->flags & TASK_FOREIGN) != 0;
 	if ((task->flags & TASK_WATCHES) != 0)
 		eddy__task_unwatch(task);
-	task->flags &= ~(unsigned)(TASK_TIMED | TASK_FOREIGN);
+	if (rc != -ECANCELED || (task->flags & TASK_GIVES_UP) == 0) {
+		task->rc = rc; /* its own outcome wins */
+		over |= TASK_GIVES_UP;
+	}
+	task->flags &= ~over;
 	task->op = NULL;
-	task->rc = rc;
 }
 
 /* eddy_unpark of one that waits, on the loop thread. */

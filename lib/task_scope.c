@@ -143,16 +143,16 @@ eddy_call(struct eddy_task *self, struct eddy_task *callee)
 static int
 tell_failure(struct eddy_task *task, int rc)
 {
-	if ((task->flags & TASK_FAILED) == 0)
-		return rc;
-	task->flags &= ~(unsigned)TASK_FAILED;
-	return task->failure;
+	unsigned error = task->flags / TASK_ERROR;
+
+	task->flags %= TASK_ERROR;
+	return error != 0 ? -(int)error : rc;
 }
 
 static bool
 giving_up(const struct eddy_task *task)
 {
-	return eddy_cancelled(task) || task->flags >= TASK_ERROR;
+	return eddy_cancelled(task) || (task->flags & TASK_GIVES_UP) != 0;
 }
 
 static int
@@ -170,17 +170,18 @@ is_failure(int result)
 static void
 race_step(struct eddy_task *task, struct eddy_task *kid)
 {
-	if (task->rc == EDDY_PENDING && kid->result != -ECANCELED) {
-		task->rc = kid->result;
-		if (task->use.winner != NULL)
-			*task->use.winner = kid;
+	int *rc = &task->use.so_far.rc;
+
+	if (*rc == EDDY_PENDING && kid->result != -ECANCELED) {
+		*rc = kid->result;
+		if (task->use.so_far.winner != NULL)
+			*task->use.so_far.winner = kid;
 		eddy__cancel_all(task, &lost);
 	} else if (is_failure(kid->result)) {
 		eddy__task_report(kid);
 	}
 	if (task->kids == NULL)
-		eddy_unpark(
-		    task, task->rc == EDDY_PENDING ? -ECANCELED : task->rc);
+		eddy_unpark(task, *rc == EDDY_PENDING ? -ECANCELED : *rc);
 }
 
 /* The first failure nobody was waiting for stops the whole scope.  A scope that
@@ -191,11 +192,13 @@ fail_scope(struct eddy_task *task, const struct eddy_task *kid)
 	bool deaf = (task->flags & (TASK_FINAL | TASK_SHIELD)) != 0;
 	bool own = (task->flags & (TASK_FINAL | TASK_LEAVING)) != 0 &&
 	           is_failure(task->result);
+	unsigned error = 0U - (unsigned)(own ? task->result : kid->result);
 
 	if (own)
 		eddy__task_report(kid);
-	task->failure = own ? task->result : kid->result;
-	task->flags |= TASK_FAILED;
+	if (error > UINT_MAX / TASK_ERROR) /* no errno is */
+		error = UINT_MAX / TASK_ERROR;
+	task->flags |= error * TASK_ERROR;
 	eddy__cancel_all(task, &failed);
 	if (task->op == &eddy__call_op && !deaf)
 		eddy__cancel_tree(task->use.callee, &failed);
@@ -215,7 +218,7 @@ child_ended(struct eddy_task *task, struct eddy_task *kid)
 	else if (!is_failure(kid->result))
 		;
 	else if ((kid->flags & TASK_SUPERVISED) != 0 ||
-		 (task->flags & TASK_FAILED) != 0)
+		 task->flags >= TASK_ERROR)
 		eddy__task_report(kid);
 	else
 		fail_scope(task, kid);
@@ -295,8 +298,8 @@ eddy_race(struct eddy_task *self, struct eddy_task **ret_winner)
 		return eddy_complete(self, -ECHILD);
 	if (eddy_cancelled(self))
 		eddy__cancel_kids(self, -ECANCELED);
-	self->rc = EDDY_PENDING;
-	self->use.winner = ret_winner;
+	self->use.so_far.rc = EDDY_PENDING;
+	self->use.so_far.winner = ret_winner;
 	return eddy__park(self, &race_op);
 }
 

@@ -53,7 +53,7 @@ struct eddy_op {
 	int (*cancel)(struct eddy_task *task, int rc);
 };
 
-/* All private but fn, at, loop, op, use, resumes, result, kid_count, name, why.
+/* All private but fn, at, loop, op, use, result, kid_count, name, why.
  * What a yield reads comes last, then what it writes, beside the user's own. */
 struct eddy_task {
 	struct eddy_task *kids;
@@ -62,20 +62,23 @@ struct eddy_task {
 		eddy_task_done_fn *done;  /* of a root */
 	} up;
 	struct eddy_task *next, *prev;
-	uint32_t kid_count;
-	int failure;                 /* the first among the children */
 	const char *name;            /* borrowed; the function's by default */
 	const struct eddy_site *why; /* it was cancelled, if there is a text */
 	const struct eddy_op *op;    /* what it waits for */
 	struct eddy_alarm alarm;     /* of a sleep or a limit */
-	int result;                  /* of the task, once it is done */
-	unsigned flags;
 	struct eddy_loop *loop;
+	int result;                  /* of the task, once it is done */
+	unsigned flags;              /* and a failure among the children */
 	eddy_task_fn *fn;
 	union {
 		struct eddy_ready ready; /* to go on, or among who wait */
-		struct eddy_task *callee, **winner;
+		struct eddy_task *callee;
 		uint32_t keep;
+		struct { /* rc lies beside the links of ready */
+			struct eddy_task **winner;
+			void *unused;
+			int rc;
+		} so_far;
 		struct {
 			uintptr_t more;
 			int fd;
@@ -85,8 +88,8 @@ struct eddy_task {
 		void *user[3]; /* the operation's maker's until eddy_unpark */
 	} use;
 	const struct eddy_site *at;  /* the last await */
-	int rc;                      /* of the last await */
-	uint32_t resumes;            /* steps taken so far */
+	int rc;                      /* of the last await; why it gives up */
+	uint32_t kid_count;
 };
 
 /* clang-format off */
