@@ -224,7 +224,7 @@ struct outlet {
 	struct door *door;      /* or NULL */
 	struct outbox *box;     /* or NULL */
 	struct eddy_loop *loop; /* whose thread this is, or NULL */
-	int cpu;
+	int cpu;                /* any thread */
 };
 
 /* NULL: to none. */

@@ -39,16 +39,6 @@ spin_init(struct spin *spin, int64_t option)
 	spin->cpus = eddy__cpus();
 }
 
-static inline void
-cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("isb" ::: "memory");
-#endif
-}
-
 /* The one that is waited for last ran on cpu: there it needs ours. */
 static inline bool
 spin_may(struct spin *spin, int cpu)

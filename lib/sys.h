@@ -101,8 +101,19 @@ int eddy__ticker_set(int ticker, int64_t interval);
 /* Have this thread on another CPU than this one, if it may: 0, or -errno. */
 int eddy__leave_cpu(int cpu);
 
-/* One that is never held for long: who comes meanwhile looks again first. */
-void eddy__mutex_init(pthread_mutex_t *mutex);
+static inline void
+cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* One that is never held for long: look again for some 4 us, as to fall asleep
+ * over it costs more, and the scheduler may bring who does to who had it. */
+void eddy__lock(pthread_mutex_t *mutex);
 /* On the clock of eddy_now; -ETIMEDOUT. */
 void eddy__cond_init(pthread_cond_t *cond);
 int eddy__cond_wait(

@@ -42,16 +42,18 @@ eddy__thread_create(
 }
 
 void
-eddy__mutex_init(pthread_mutex_t *mutex)
+eddy__lock(pthread_mutex_t *mutex)
 {
-#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
-	static const pthread_mutex_t
-	    init = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
-#else
-	static const pthread_mutex_t init = PTHREAD_MUTEX_INITIALIZER;
-#endif
+	enum { LOOKS = 32, PAUSES = 8 };
+	int look, i;
 
-	*mutex = init;
+	for (look = 0; look < LOOKS; look++) {
+		if (pthread_mutex_trylock(mutex) == 0)
+			return;
+		for (i = 0; i <= look && i < PAUSES; i++)
+			cpu_relax();
+	}
+	pthread_mutex_lock(mutex);
 }
 
 void

@@ -139,7 +139,7 @@ put(struct pool *pool, struct eddy_job *job)
 	bool claimed = false;
 	int r;
 
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	r = admit(pool);
 	if (r == 0) {
 		job_keep_stamp(job, job->result);
@@ -218,7 +218,7 @@ flush(struct eddy_loop *loop, bool last)
 		loop->cork.executor = NULL;
 		return;
 	}
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	draw(pool, &loop->cork);
 	r = grow(pool, 0);
 	pool->eager = pool->eager || last;
@@ -229,13 +229,13 @@ flush(struct eddy_loop *loop, bool last)
 	if (r < 0 || (pool->closing && !pool->draining)) {
 		eddy__pool_fail_queue(
 		    pool, r < 0 ? EDDY_LOST : EDDY_CANCELLED, r);
-		pthread_mutex_lock(&pool->lock);
+		eddy__lock(&pool->lock);
 		last = true;
 	} else if (unused != 0 && A_LOAD(&pool->executor.waiting) != 0) {
 		/* Who counts as waiting meanwhile tries with the lock. */
 		pthread_mutex_unlock(&pool->lock);
 		eddy_executor_room(&pool->executor, unused);
-		pthread_mutex_lock(&pool->lock);
+		eddy__lock(&pool->lock);
 	}
 	if (last)
 		unlink_cork(pool, loop);
@@ -254,7 +254,7 @@ grant(struct pool *pool, struct eddy_loop *loop)
 	struct cork *cork = &loop->cork;
 	int r = -EAGAIN;
 
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	draw(pool, cork); /* who is awake may begin */
 	if (pool->closing) {
 		r = -ESHUTDOWN;
@@ -323,13 +323,13 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	struct door *door = job->door;
 	bool ours;
 
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	/* While it is corked and we have the lock, its loop is there. */
 	if (A_LOAD(&job->state) == JOB_CORKED &&
 	    eddy__loop_inside(door->loop)) {
 		pthread_mutex_unlock(&pool->lock);
 		eddy__loop_flush(door->loop, true);
-		pthread_mutex_lock(&pool->lock);
+		eddy__lock(&pool->lock);
 	}
 	ours = A_LOAD(&job->state) == JOB_LISTED && unlist(pool, job);
 	if (ours) {
@@ -394,12 +394,12 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 		free_pool(pool);
 		return 0;
 	}
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	pool->draining = false;
 	shut(pool);
 	eddy__pool_fail_queue(pool, EDDY_CANCELLED, 0);
 	eddy__futex_wake(&pool->wakes, INT_MAX, false);
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	r = wait_for_leave(pool, duration);
 	gone = pool->gone;
 	pool->gone = NULL;
@@ -418,7 +418,7 @@ drain(struct eddy_executor *executor)
 {
 	struct pool *pool = pool_of(executor);
 
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	pool->draining = true;
 	shut(pool);
 	if (unclaimed(pool) != 0)
@@ -435,7 +435,7 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 	struct worker *worker;
 	uint64_t ended;
 
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	*ret_stats = pool->stats;
 	for (worker = pool->all; worker != NULL; worker = worker->next)
 		eddy__worker_add_stats(ret_stats, worker);
@@ -477,7 +477,7 @@ list_workers(
 	struct worker *worker;
 	unsigned count = 0;
 
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	for (worker = pool->all; worker != NULL; worker = worker->next)
 		if (count++ < n)
 			ret_workers[count - 1] = (struct eddy_worker){
@@ -559,7 +559,7 @@ eddy_thread_pool_open(struct eddy_executor **ret_executor,
 	pool->executor.ours = ours;
 	pool->executor.destroy = destroy;
 	pool->cpu = -1;
-	eddy__mutex_init(&pool->lock);
+	pthread_mutex_init(&pool->lock, NULL);
 	eddy__cond_init(&pool->left);
 	*ret_executor = &pool->executor;
 	return 0;

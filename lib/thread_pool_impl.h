@@ -27,6 +27,7 @@ struct worker {
 	uint64_t rested;  /* begun, at the last rest */
 	unsigned lone;    /* rests in a row after one job each */
 	unsigned untimed; /* batches */
+	unsigned paired;  /* looks in a row that found another on its CPU */
 	bool spare;       /* may leave when it finds nothing to do */
 	bool crowded;     /* no CPU to spare for waiting awake */
 	unsigned number;

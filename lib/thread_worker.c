@@ -17,6 +17,7 @@ enum {
 	BATCH = 32,     /* amortises the lock; more gains nothing */
 	AHEAD = 1,      /* slots whose jobs come from another CPU's cache */
 	LONE = 64,      /* jobs in a row; a move costs some 10 us */
+	PAIRED = 4,     /* looks in a row, one in UNTIMED batches */
 	UNTIMED = 16,   /* batches for one whose time is taken */
 	ELSEWHERE = -1, /* of outlet.cpu: it is about to move */
 };
@@ -243,7 +244,7 @@ find_urgent(struct pool *pool, struct worker *worker)
 	if (A_LOAD(&pool->urgent) == 0 || worker->lane == urgent ||
 	    A_LOAD(&worker->from) == A_LOAD(&worker->end))
 		return NULL;
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	while (job == NULL && pool->in_row < URGENT_IN_ROW &&
 	       urgent->head != urgent->tail)
 		job = lane_take(lane_slot(urgent, urgent->head++));
@@ -252,6 +253,22 @@ find_urgent(struct pool *pool, struct worker *worker)
 	eddy__pool_set_urgent(pool);
 	pthread_mutex_unlock(&pool->lock);
 	return job;
+}
+
+/* With the lock: does another run where this one does, though each could have a
+ * CPU?  Where a loop has the other, and sleeps for moments only, the scheduler
+ * leaves it so.  Of two the one that is listed first moves. */
+static bool
+shares_cpu(const struct pool *pool, const struct worker *worker)
+{
+	const struct worker *other = worker->next;
+
+	while (other != NULL &&
+	       (A_LOAD(&other->outlet.cpu) != worker->outlet.cpu ||
+		   A_LOAD(&other->from) == other->end))
+		other = other->next;
+	return other != NULL && pool->options.cpus == NULL &&
+	       (int)pool->stats.workers <= worker->spin.cpus;
 }
 
 /* With the lock, which it gives back: something to run; or NULL, and the caller
@@ -266,6 +283,9 @@ find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 		claim(pool, worker);
 		job = next_slot(worker);
 	}
+	if (worker->untimed % UNTIMED == 0)
+		worker->paired = shares_cpu(pool, worker) ? worker->paired + 1
+		                                          : 0;
 	claimed = eddy__pool_claim_sleeper(pool);
 	if (job == NULL) {
 		job = eddy__pool_steal(pool, worker);
@@ -314,7 +334,7 @@ watch(struct pool *pool, struct worker *worker, uint32_t wakes)
 		return;
 	if (worker->outlet.cpu == ELSEWHERE) {
 		eddy__leave_cpu(eddy__cpu());
-		worker->outlet.cpu = eddy__cpu();
+		A_STORE(&worker->outlet.cpu, eddy__cpu());
 	}
 	if (!spin_may(&worker->spin, A_LOAD(&pool->cpu)) ||
 	    A_XCHG(&pool->spinner, 1) != 0)
@@ -353,7 +373,7 @@ rest(struct pool *pool, struct worker *worker, uint32_t wakes)
 		    false);
 		spin_slept(&worker->spin, A_LOAD(&pool->rung_at));
 	}
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	in_vain = !arrive(pool) && r == -ETIMEDOUT;
 	return unclaimed(pool) != 0 ||
 	       (!pool->closing && !(in_vain && pool->stats.workers >
@@ -369,7 +389,7 @@ await_job(struct pool *pool, struct worker *worker, struct eddy_job *over)
 	struct eddy_job *job = find(pool, worker, &wakes);
 
 	if (job == NULL && must_move(pool, worker))
-		worker->outlet.cpu = ELSEWHERE;
+		A_STORE(&worker->outlet.cpu, ELSEWHERE);
 	if (over != NULL) {
 		publish(worker, over, false);
 		rouse(worker, false);
@@ -390,7 +410,11 @@ run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job)
 	bool timed = ++worker->untimed % UNTIMED == 0;
 	int64_t began = timed ? eddy_now() : 0, each;
 
-	worker->outlet.cpu = eddy__cpu();
+	if (worker->paired >= PAIRED) {
+		worker->paired = 0;
+		eddy__leave_cpu(worker->outlet.cpu);
+	}
+	A_STORE(&worker->outlet.cpu, eddy__cpu());
 	while (job != NULL) {
 		run(worker, job);
 		if (worker->from == worker->end)
@@ -438,14 +462,14 @@ leave(struct pool *pool, struct worker *worker, int r)
 		pool->leaving++; /* or those who wait would for ever */
 		eddy__pool_fail_queue(pool, EDDY_LOST, r);
 		eddy_executor_room(&pool->executor, UINT32_MAX);
-		pthread_mutex_lock(&pool->lock);
+		eddy__lock(&pool->lock);
 		pool->leaving--;
 	}
 	if (r == 0 && worker_close != NULL) {
 		pool->leaving++;
 		pthread_mutex_unlock(&pool->lock);
 		worker_close(worker->state);
-		pthread_mutex_lock(&pool->lock);
+		eddy__lock(&pool->lock);
 		pool->leaving--;
 	}
 	before = pool->gone;
@@ -499,11 +523,11 @@ work(void *arg)
 	struct eddy_job *job = NULL;
 	int r = start(worker);
 
-	pthread_mutex_lock(&pool->lock);
+	eddy__lock(&pool->lock);
 	pool->starting--;
 	while (r == 0 && (job = await_job(pool, worker, job)) != NULL) {
 		job = run_batch(pool, worker, job);
-		pthread_mutex_lock(&pool->lock);
+		eddy__lock(&pool->lock);
 	}
 	leave(pool, worker, r);
 	return NULL;

@@ -25,6 +25,7 @@
 
 /* Threads fail on demand; control groups are files of the test. */
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__open,--wrap=eddy__cpus */
+/* link: -Wl,--wrap=eddy__cpu,--wrap=eddy__leave_cpu */
 int __real_eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
 int __wrap_eddy__thread_create(
@@ -33,10 +34,15 @@ int __real_eddy__open(const char *path, int flags, mode_t mode);
 int __wrap_eddy__open(const char *path, int flags, mode_t mode);
 int __real_eddy__cpus(void);
 int __wrap_eddy__cpus(void);
+int __real_eddy__cpu(void);
+int __wrap_eddy__cpu(void);
+int __wrap_eddy__leave_cpu(int cpu);
 
 static int threads_left = INT_MAX; /* that may yet be created */
 static char root[64];              /* instead of /, for control groups */
 static int cpus;                   /* of this process; 0: as it is */
+static bool together;              /* all threads are on CPU 0, and move: */
+static uint32_t moves;
 
 int
 __wrap_eddy__thread_create(
@@ -63,6 +69,20 @@ int
 __wrap_eddy__cpus(void)
 {
 	return cpus != 0 ? cpus : __real_eddy__cpus();
+}
+
+int
+__wrap_eddy__cpu(void)
+{
+	return A_LOAD(&together) ? 0 : __real_eddy__cpu();
+}
+
+int
+__wrap_eddy__leave_cpu(int cpu)
+{
+	(void)cpu;
+	A_ADD(&moves, 1);
+	return 0;
 }
 
 enum { MANY = 64 };
@@ -862,6 +882,46 @@ END_TEST
 
 /* CPUs. */
 
+static int
+let_others(void *arg)
+{
+	(void)arg;
+	return sched_yield();
+}
+
+/* Many rounds of many jobs for two workers on one CPU of n; until they move. */
+static unsigned
+moves_of(int n)
+{
+	struct rig rig;
+	int i;
+
+	cpus = n;
+	A_STORE(&together, true);
+	A_STORE(&moves, 0);
+	threads_open(&rig, .workers_max = 2);
+	for (i = 0; n > 1 ? A_LOAD(&moves) == 0 : i < 200; i++) {
+		start(&rig, 0, MANY, let_others);
+		run(&rig);
+	}
+	rig_close(&rig);
+	A_STORE(&together, false);
+	cpus = 0;
+	return A_LOAD(&moves);
+}
+
+START_TEST(of_workers_on_one_cpu_of_two_one_moves)
+{
+	ck_assert_uint_eq(moves_of(2), 1);
+}
+END_TEST
+
+START_TEST(workers_that_have_to_share_a_cpu_stay)
+{
+	ck_assert_uint_eq(moves_of(1), 0);
+}
+END_TEST
+
 static cpu_set_t one_cpu;
 
 static int
@@ -1405,9 +1465,10 @@ main(void)
 	    jobs_that_wait_for_room_are_lost_too,
 	    a_job_after_a_lost_one_tries_again,
 	    a_pool_may_be_closed_while_its_workers_fail);
-	census_add(on_board(suite, "cpus", 8), workers_run_on_their_cpus,
-	    without_cpus_workers_run_anywhere,
-	    on_impossible_cpus_jobs_are_lost);
+	census_add(on_board(suite, "cpus", 30), workers_run_on_their_cpus,
+	    without_cpus_workers_run_anywhere, on_impossible_cpus_jobs_are_lost,
+	    of_workers_on_one_cpu_of_two_one_moves,
+	    workers_that_have_to_share_a_cpu_stay);
 	census_add(on_board(suite, "names", 8), workers_are_named_and_numbered,
 	    a_worker_has_its_name_before_it_opens);
 	census_add(on_board(suite, "threads", 8),
