@@ -110,18 +110,18 @@ owned_of(struct eddy_job *job)
  * job is out; not if it may be given up, whose loop may be gone. */
 void eddy__job_note(const struct eddy_job *job, enum loop_note what);
 static inline bool
-job_noted(const struct eddy_job *job)
+job_noted(const struct eddy_job *job, unsigned flags)
 {
 	const struct door *door = job->door;
 
-	return door != NULL && (job_flags(job) & JOB_OWNED) == 0 &&
+	return door != NULL && (flags & JOB_OWNED) == 0 &&
 	       (A_LOAD(&door->timed) == job || A_LOAD(&door->trace) != NULL);
 }
 
 static inline void
 job_note(const struct eddy_job *job, enum loop_note what)
 {
-	if (job_noted(job))
+	if (job_noted(job, job_flags(job)))
 		eddy__job_note(job, what);
 }
 

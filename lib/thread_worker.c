@@ -85,14 +85,40 @@ tick(void *arg)
 	eddy__ticker_set(worker->ticker, TICK);
 }
 
-/* Its outcome is published later. */
-static void
-run(struct worker *worker, struct eddy_job *job)
+/* One that is asked to stop, has a deadline, can be interrupted, or is noted:
+ * so that others need no registers for that. */
+__attribute__((noinline)) static enum eddy_outcome
+run_specially(struct worker *worker, struct eddy_job *job, int *ret_result)
 {
 	bool ticks = (job_flags(job) & EDDY_JOB_INTERRUPT) != 0 &&
 	             worker->ticker >= 0;
-	bool noted = job_noted(job);
+	bool noted = job_noted(job, job_flags(job));
 	enum eddy_outcome outcome = EDDY_RETURNED;
+
+	if (noted)
+		eddy__job_note(job, JOB_BEGUN);
+	if (A_LOAD(&job->stop) != EDDY_NONE ||
+	    (ticks && eddy__job_interrupt(tick, worker) < 0))
+		outcome = A_LOAD(&job->stop);
+	else if (job_expired(job))
+		outcome = EDDY_EXPIRED;
+	else
+		*ret_result = job->fn(job->arg);
+	if (noted)
+		eddy__job_note(job, JOB_OVER);
+	if (ticks) { /* a signal on its way comes now, not in the next job */
+		eddy__inside_leave(worker->inside);
+		eddy__ticker_set(worker->ticker, 0);
+	}
+	return outcome;
+}
+
+/* Its outcome is published later. */
+static inline void
+run(struct worker *worker, struct eddy_job *job, unsigned flags)
+{
+	enum eddy_outcome outcome = EDDY_RETURNED;
+	uint64_t *ended;
 	int result = 0;
 
 	A_STORE(&worker->stamp, job_kept_stamp(job));
@@ -100,47 +126,41 @@ run(struct worker *worker, struct eddy_job *job)
 	A_STORE(&job->state, JOB_RUNNING);
 	executor_room(&worker->pool->executor, 1);
 	worker->inside->job = job;
-	if (noted)
-		eddy__job_note(job, JOB_BEGUN);
-	if (A_LOAD(&job->stop) != EDDY_NONE ||
-	    (ticks && eddy__job_interrupt(tick, worker) < 0)) {
-		outcome = A_LOAD(&job->stop);
-	} else if (job_expired(job)) {
-		outcome = EDDY_EXPIRED;
-	} else {
+	if ((flags & EDDY_JOB_INTERRUPT) == 0 && !job_noted(job, flags) &&
+	    A_LOAD(&job->stop) == EDDY_NONE && job->deadline == 0)
 		result = job->fn(job->arg);
-		if (result < LOWEST_RESULT)
-			result = -EINVAL;
-	}
-	if (noted)
-		eddy__job_note(job, JOB_OVER);
+	else
+		outcome = run_specially(worker, job, &result);
+	if (result < LOWEST_RESULT)
+		result = -EINVAL;
 	eddy__inside_leave(worker->inside);
-	if (ticks) /* a signal on its way comes now, not in the next job */
-		eddy__ticker_set(worker->ticker, 0);
 	job_settle(job, outcome, result);
 	A_STORE(&worker->name, NULL);
-	A_STORE(&worker->ended[outcome], worker->ended[outcome] + 1);
+	ended = &worker->ended[outcome];
+	A_STORE(ended, *ended + 1);
 }
 
 /* The loop must know at once, or once rouse was called. */
 static inline void
-publish(struct worker *worker, struct eddy_job *job, bool more)
+publish(struct worker *worker, struct eddy_job *job, unsigned flags, bool more)
 {
 	struct outlet *outlet = &worker->outlet;
 	struct door *door = job->door;
+	struct outbox *box;
 
-	if ((job_flags(job) & (JOB_HANDED | JOB_OWNED)) != 0 || door == NULL) {
+	if ((flags & (JOB_HANDED | JOB_OWNED)) != 0 || door == NULL) {
 		eddy__job_publish(outlet, job);
 		return;
 	}
 	if (door != outlet->door)
 		eddy__outlet_move(outlet, door);
-	if (outlet->box == NULL && (more || A_LOAD(&door->boxes) != NULL))
-		outlet->box = eddy__door_box(door);
+	box = outlet->box;
+	if (box == NULL && (more || A_LOAD(&door->boxes) != NULL))
+		box = outlet->box = eddy__door_box(door);
 	if (A_LOAD(&door->cpu) != outlet->cpu)
 		A_STORE(&door->cpu, outlet->cpu);
 	A_RELEASE(&job->state, JOB_DONE); /* pairs with prepare's acquire */
-	if (outlet->box == NULL || !outbox_put(outlet->box, &job->ready))
+	if (box == NULL || !outbox_put(box, &job->ready))
 		eddy__door_send(door, &job->ready);
 }
 
@@ -170,20 +190,21 @@ count_begun(struct worker *worker, uint64_t n)
 	A_STORE(&worker->begun, worker->begun + n);
 }
 
-/* The next job of what it claimed and has not looked at, unless somebody took
- * it. */
+/* The next job of what it claimed and has not looked at, which is something,
+ * unless somebody took it. */
 static inline struct eddy_job *
 next_slot(struct worker *worker)
 {
+	const struct lane *lane = worker->lane;
 	uint32_t from = A_LOAD(&worker->from), end = A_LOAD(&worker->end);
-	struct eddy_job *job = NULL;
+	struct eddy_job *job;
 
 	count_begun(worker, 1);
-	while (job == NULL && from != end) {
-		job = A_XCHG(lane_slot(worker->lane, from), NULL);
+	do {
+		job = A_XCHG(lane_slot(lane, from), NULL);
 		A_STORE(&worker->from, ++from);
-	}
-	list_prefetch((void *)A_LOAD(lane_slot(worker->lane, from + AHEAD)));
+	} while (job == NULL && from != end);
+	list_prefetch((void *)A_LOAD(lane_slot(lane, from + AHEAD)));
 	if (job == NULL)
 		count_begun(worker, UINT64_MAX);
 	return job;
@@ -391,7 +412,7 @@ await_job(struct pool *pool, struct worker *worker, struct eddy_job *over)
 	if (job == NULL && must_move(pool, worker))
 		A_STORE(&worker->outlet.cpu, ELSEWHERE);
 	if (over != NULL) {
-		publish(worker, over, false);
+		publish(worker, over, job_flags(over), false);
 		rouse(worker, false);
 	}
 	if (job == NULL)
@@ -416,10 +437,12 @@ run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job)
 	}
 	A_STORE(&worker->outlet.cpu, eddy__cpu());
 	while (job != NULL) {
-		run(worker, job);
+		unsigned flags = job_flags(job);
+
+		run(worker, job, flags);
 		if (worker->from == worker->end)
 			break;
-		publish(worker, job, true);
+		publish(worker, job, flags, true);
 		job = find_urgent(pool, worker);
 		if (job == NULL)
 			job = next_slot(worker);
