@@ -1421,7 +1421,7 @@ close_in_child(void *arg)
 
 START_TEST(a_forked_child_may_close_the_pool)
 {
-	struct eddy_executor *pool = open_pool(2, 0);
+	struct eddy_executor *pool = open_pool(1, 0);
 	struct work running, queued;
 
 	occupy(pool, &running, NULL);
