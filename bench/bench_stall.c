@@ -232,7 +232,7 @@ main(void)
 	for (way = ALONE; way < WAYS; way++)
 		serve(way);
 	bench_pin(1);
-	bench_compare("echo, 50 connections", echoing, 200000);
+	bench_compare("echo, 50 socket pairs", echoing, 200000);
 	bench_pin(-1);
 	bench_bar("ns of an echo, watched / not",
 	    echoing[WATCHED].median / echoing[ALONE].median, 1 / 0.97);

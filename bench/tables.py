@@ -15,7 +15,9 @@ for path in sorted(glob.glob(directory + "/bench_*.tsv")):
         field = line.rstrip("\n").split("\t")
         if field[0] == "case":
             name = re.sub(r"^(floor|raw):? ", "", field[2])
-            figures.setdefault(field[1], {})[name] = [float(x) for x in field[3:]]
+            cases = figures.setdefault(field[1], {})
+            assert name not in cases, "two tables have %s, %s" % (field[1], name)
+            cases[name] = [float(x) for x in field[3:]]
         elif field[0] == "bar":
             bars[field[1]] = field[1:]
         elif line.startswith("machine:"):
