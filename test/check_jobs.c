@@ -3129,6 +3129,15 @@ reader_start(struct rig *rig, int i, eddy_job_fn *fn, unsigned flags)
 	return reader;
 }
 
+/* ns; more where the whole suite is given more time. */
+static int64_t
+patience(void)
+{
+	const char *times = getenv("CK_TIMEOUT_MULTIPLIER");
+
+	return EDDY_MS(PATIENCE) * (times != NULL ? atoi(times) : 1);
+}
+
 /* A crowd of readers, cancelled; how many were late. */
 static int
 interrupt_crowd(struct rig *rig, eddy_job_fn *fn, bool at_once)
@@ -3157,7 +3166,7 @@ interrupt_crowd(struct rig *rig, eddy_job_fn *fn, bool at_once)
 		    reader->job.result != -EINTR)
 			ck_abort_msg("reader %d: outcome %d, result %d", i,
 			    reader->job.outcome, reader->job.result);
-		late += reader->over - reader->asked > EDDY_MS(PATIENCE);
+		late += reader->over - reader->asked > patience();
 	}
 	return late;
 }
