@@ -363,19 +363,20 @@ START_TEST(a_host_survives_each_word_of_the_channel_forged)
 }
 END_TEST
 
-/* While the jobs of others are in the same channel. */
+/* While the jobs of others are in the same channel.  In the last round nobody
+ * lies: one that returned before it was found out spoils its worker. */
 START_TEST(a_deep_channel_survives_scribbling)
 {
 	struct call calls[10];
 	struct rig rig;
-	uint32_t i, k;
+	uint32_t i, k, n = 50 / SLOW;
 
 	rig_open(&rig, .workers = 2, .depth = 8);
-	for (i = 0; i < 50 / SLOW; i++) {
+	for (i = 0; i <= n; i++) {
 		for (k = 0; k < 10; k++)
-			ck_assert_int_eq(
-			    call_try(&rig, &calls[k], k == 3 ? scribble : twice,
-				i + 1, EDDY_MS(30)),
+			ck_assert_int_eq(call_try(&rig, &calls[k],
+					     k == 3 && i < n ? scribble : twice,
+					     i + 1, EDDY_MS(30)),
 			    0);
 		for (k = 0; k < 10; k++)
 			rig_until(&rig, calls[k].answers != 0);
