@@ -401,6 +401,7 @@ be_host(void)
 	uint32_t n = 0;
 	int i;
 
+	leave_check();
 	rig_open(&rig, .workers = round_.workers, .depth = round_.depth,
 	    .grace = round_.grace);
 	for (i = 0; i < WINDOW; i++)

@@ -397,6 +397,7 @@ be_host(unsigned depth)
 	struct rig rig;
 	uint32_t i;
 
+	leave_check();
 	open_history(8);
 	rig_open(&rig, .workers = 2, .depth = depth);
 	for (i = 0;; i = (i + 1) % 8) {
