@@ -30,7 +30,9 @@
 static const struct {
 	const char *name, *package; /* of Debian; NULL: no peer */
 	const struct io_peer *peer;
-} peers[] = {{"eddy", NULL, &io_eddy}, {"eddy, watches", NULL, &io_eddy_watch},
+} peers[] = {{"eddy", NULL, &io_eddy},
+    {"eddy, watches, edge", NULL, &io_eddy_edge},
+    {"eddy, watches, level", NULL, &io_eddy_level},
     {"raw epoll, level", NULL, &io_raw},
     {"raw epoll, edge until EAGAIN", NULL, &io_raw_edge},
     {"raw epoll, one-shot", NULL, &io_raw_oneshot},
@@ -196,8 +198,10 @@ compare_dispatch(int n)
 	bench_compare(title, cases, 50000);
 	bar(title, "eddy", "raw epoll, level", 1.15);
 	bar(title, "eddy", "libev", 1);
-	bar(title, "eddy, watches", "raw epoll, level", 1.15);
-	bar(title, "eddy, watches", "libev", 1);
+	bar(title, "eddy, watches, edge", "raw epoll, level", 1.15);
+	bar(title, "eddy, watches, edge", "libev", 1);
+	bar(title, "eddy, watches, level", "raw epoll, level", 1.15);
+	bar(title, "eddy, watches, level", "libev", 1);
 	for (i = 0; i < n; i++) {
 		close(fds[i]);
 		close(ends[i]);

@@ -30,7 +30,8 @@ bool io_echo(int fd);
 int io_accept(int listener); /* negative: nobody is there */
 
 extern const struct io_peer io_eddy;
-extern const struct io_peer io_eddy_watch; /* serves nobody, as the last two */
+extern const struct io_peer io_eddy_edge; /* serves nobody, as the next one */
+extern const struct io_peer io_eddy_level;
 extern const struct io_peer io_raw;
 extern const struct io_peer io_raw_edge;    /* read until EAGAIN */
 extern const struct io_peer io_raw_oneshot; /* armed again after EAGAIN */

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "../bench.h"
 
@@ -122,27 +123,55 @@ const struct io_peer io_eddy = {open_loop, run, close_loop, serve};
 /* Watches. */
 
 static struct eddy_watch *watches;
+static const int *watched;
 
 static void
-on_watch(struct eddy_loop *l, struct eddy_watch *watch, uint32_t events)
+on_level(struct eddy_loop *l, struct eddy_watch *watch, uint32_t events)
 {
 	(void)events;
 	if (io_ready((int)(watch - watches)))
 		eddy_loop_stop(l);
 }
 
+/* What is read makes no edge, what comes after that does. */
 static void
-open_watches(int n, const int *fds)
+on_edge(struct eddy_loop *l, struct eddy_watch *watch, uint32_t events)
+{
+	int i = (int)(watch - watches);
+	char bytes[64];
+	ssize_t n = recv(watched[i], bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	(void)events;
+	for (; n > 0; n--)
+		if (io_pass(i))
+			eddy_loop_stop(l);
+}
+
+static void
+open_watches(int n, const int *fds, eddy_watch_fn *fn, uint32_t events)
 {
 	int i;
 
 	bench_check(eddy_loop_open(&loop, NULL), "loop");
 	watches = calloc((size_t)n, sizeof(*watches));
+	watched = fds;
 	for (i = 0; i < n; i++) {
-		eddy_watch_init(&watches[i], fds[i], on_watch, 0);
+		eddy_watch_init(&watches[i], fds[i], fn, 0);
 		bench_check(
-		    eddy_watch_start(loop, &watches[i], EPOLLIN), "watch");
+		    eddy_watch_start(loop, &watches[i], events), "watch");
 	}
+}
+
+static void
+open_levels(int n, const int *fds)
+{
+	open_watches(n, fds, on_level, EPOLLIN);
+}
+
+static void
+open_edges(int n, const int *fds)
+{
+	open_watches(n, fds, on_edge, EPOLLIN | EPOLLET);
 }
 
 static void
@@ -152,4 +181,5 @@ close_watches(void)
 	free(watches);
 }
 
-const struct io_peer io_eddy_watch = {open_watches, run, close_watches, NULL};
+const struct io_peer io_eddy_level = {open_levels, run, close_watches, NULL};
+const struct io_peer io_eddy_edge = {open_edges, run, close_watches, NULL};
