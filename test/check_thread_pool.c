@@ -711,6 +711,41 @@ START_TEST(a_cancelled_queued_job_never_runs)
 }
 END_TEST
 
+static int
+nth(void *arg)
+{
+	static int n;
+
+	quick(arg);
+	return ++n;
+}
+
+/* More are cancelled than a queue of 2 has slots, which are used again. */
+START_TEST(those_that_are_left_between_cancelled_ones_keep_their_order)
+{
+	struct eddy_executor *pool = open_pool(1, 2);
+	struct eddy_loop *loop = census_loop();
+	struct work first, older, newer, gone;
+	int i;
+
+	occupy(pool, &first, loop);
+	for (i = 0; i < 16; i++) {
+		submit(pool, work_init(&gone, quick, 0), loop);
+		ck_assert_int_eq(eddy_job_cancel(&gone.job), 0);
+		turn(loop);
+		ck_assert_int_eq(gone.job.outcome, EDDY_CANCELLED);
+		if (i == 2)
+			submit(pool, work_init(&older, nth, 0), loop);
+	}
+	submit(pool, work_init(&newer, nth, 0), loop);
+	let_go(1);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(older.job.result, 1);
+	ck_assert_int_eq(newer.job.result, 2);
+	close_both(pool, loop);
+}
+END_TEST
+
 START_TEST(a_cancelled_running_job_is_asked_and_its_result_wins)
 {
 	struct eddy_executor *pool = open_pool(1, 0);
@@ -1794,6 +1829,7 @@ main(void)
 	    a_task_may_be_cancelled_while_waiting_for_room);
 	census_add(census_case(suite, "cancel", 4),
 	    a_cancelled_queued_job_never_runs,
+	    those_that_are_left_between_cancelled_ones_keep_their_order,
 	    a_cancelled_running_job_is_asked_and_its_result_wins,
 	    a_cancel_is_for_one_run_only, a_timeout_asks_and_a_result_wins,
 	    a_timeout_takes_a_queued_job_back,
