@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* link: -Wl,--wrap=eddy__alloc,--wrap=eddy__realloc,--wrap=eddy__free */
 #include <eddy/process_pool.h>
 #include <eddy/thread_pool.h>
 #include <eddy/transform.h>
@@ -16,6 +17,7 @@
 
 #include "atomics.h"
 #include "census.h"
+#include "counted.h"
 #include "process_channel.h"
 #include "sys.h"
 
@@ -572,7 +574,7 @@ int
 main(void)
 {
 	Suite *suite = suite_create("transform");
-	TCase *tcase = census_case(suite, "outputs", 20);
+	TCase *tcase = counted(suite, "outputs", 20);
 
 	census_add(tcase, without_descriptors_an_output_fits_in_the_slot,
 	    an_input_has_any_size_up_to_the_slot, a_crash_leaves_no_output);
@@ -582,7 +584,7 @@ main(void)
 	tcase_add_loop_test(tcase, an_output_is_not_overdrawn, 0, 2);
 	tcase_add_loop_test(
 	    tcase, an_output_that_could_change_is_never_mapped, 0, LIES);
-	tcase = census_case(suite, "descriptors", 20);
+	tcase = counted(suite, "descriptors", 20);
 	census_add(tcase, descriptors_need_the_flag,
 	    descriptors_of_a_crashed_job_are_closed,
 	    a_descriptor_that_is_none_loses_the_job,
