@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 # Every suite in every way to build: compilers, levels, libraries, sanitizers,
 # valgrind; other architectures by qemu-user.  usage: matrix.sh WAY...;
-# SUITES="loop task" for fewer suites.  The last line of each way is a sum; the
-# last of all, theirs.
+# SUITES="loop task" for fewer suites, JOBS=2 for two at a time.  The last line of
+# each way is a sum; the last of all, theirs.
 set -eu
 
 out=build/matrix
@@ -44,7 +44,9 @@ skip_qemu='door schedules fault kernels misuse nemesis server'
 #   accept_without_...: where descriptors are few, valgrind accepts first, then
 #     closes what it got; nor does it refuse a job's when they are
 #   what_cannot_start_...: its vfork(2) is a fork(2); only_a_real_...: it keeps a
-#     signal for itself; a_host_that_is_...: it cannot load what it needs there
+#     signal for itself; a_host_that_is_...: it cannot load what it needs there;
+#     a_sandbox_...: it makes calls of its own; few_descriptors_...: it keeps the
+#     hard limit
 #   a_process_pool_... to another_process_... (old): as above
 tests_musl='a_copy_shows_a_wrong_size
     a_million_sleeping_tasks_cost_at_most_220_resident_bytes_each'
@@ -53,7 +55,8 @@ tests_memcheck="$tests_musl without_pwait2_no_timer_is_early
     without_pwait2_a_wait_ends_once without_pwait2_a_storm_does_not_postpone
     accept_without_descriptors_says_so_and_loses_nobody
     a_job_whose_descriptors_do_not_fit_is_lost what_cannot_start_leaves_nothing
-    only_a_real_time_signal_interrupts a_host_that_is_process_1_gets_outcomes"
+    only_a_real_time_signal_interrupts a_host_that_is_process_1_gets_outcomes
+    a_sandbox_holds_and_lets_jobs_run few_descriptors_will_do:1"
 tests_old='a_process_pool_tells_its_processes
     a_job_in_a_process_is_a_span_and_a_flow queue_and_run_time_are_apart:1
     the_deadline_of_a_job_in_a_process_counts_real_time
@@ -171,6 +174,29 @@ run()
 	fi
 }
 
+# try SUITE: a line of $sums, and in its log what it says.
+try()
+{
+	log=$out/$way-$1.log status=0
+	run "$out/$way/check_$1" >"$log" 2>&1 || {
+		status=$?
+		grep -E '^[^ ]+:[0-9]+:[FE]:|:[0-9]+: (failed|took|[A-Z][a-z])|^==|ERROR: |: [A-Za-z]*Sanitizer' \
+		    "$log" | head -20
+	}
+	sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
+	    "$log" | tail -1 | awk -v bad="$((status != 0))" '
+		{ print $1, ($2 + $3 > bad ? $2 + $3 : bad) }
+		END { if (NR == 0) print 1, 1 }' >>"$sums"
+}
+
+# Whoever takes a suite's name off the list runs it.
+lane()
+{
+	for suite in $built; do
+		! rm "$out/$way-$suite.todo" 2>/dev/null || try "$suite"
+	done
+}
+
 total=0 bad=0
 for way in "$@"; do
 	cc=$(cross "$way") times=
@@ -203,7 +229,7 @@ for way in "$@"; do
 	[ -z "$emulator" ] || skip="$skip $skip_qemu" tests="$tests $tests_qemu"
 	SHIM_SKIP=$(echo $tests)
 	export SHIM_SKIP
-	skipped=0 tests=0
+	skipped=0 built=
 	for suite in $suites; do
 		case " $(echo $skip) " in *" $suite "*)
 			skipped=$((skipped + 1))
@@ -216,16 +242,18 @@ for way in "$@"; do
 			echo 1 1 >>"$sums"
 			continue
 		fi
-		run "$out/$way/check_$suite" >"$out/$way-$suite.log" 2>&1 ||
-			grep -E '^[^ ]+:[0-9]+:[FE]:|:[0-9]+: (failed|took|[A-Z][a-z])|^==|ERROR: |: [A-Za-z]*Sanitizer' \
-			    "$out/$way-$suite.log" | head -20
-		sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
-		    "$out/$way-$suite.log" | tail -1 |
-			awk '{ print $1, $2 + $3 } END { if (NR == 0) print 1, 1 }' \
-			>>"$sums"
-		n=$(sed -n 's/^skipped: //p' "$out/$way-$suite.log")
-		tests=$((tests + ${n:-0}))
+		: >"$out/$way-$suite.todo"
+		built="$built $suite"
 	done
+	lanes=
+	for job in $(seq "${JOBS:-1}"); do
+		lane &
+		lanes="$lanes $!"
+	done
+	wait $lanes
+	tests=$(for suite in $built; do
+		sed -n 's/^skipped: //p' "$out/$way-$suite.log"
+	done | awk '{ n += $1 } END { print n + 0 }')
 	read -r n f <<-END
 	$(awk '{ n += $1; f += $2 } END { print n + 0, f + 0 }' "$sums")
 	END
