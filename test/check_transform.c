@@ -139,6 +139,7 @@ START_TEST(without_descriptors_an_output_fits_in_the_slot)
 }
 END_TEST
 
+/* The output is not where the input is. */
 static int
 reverse(struct eddy_span in, struct eddy_output *output)
 {
@@ -147,6 +148,8 @@ reverse(struct eddy_span in, struct eddy_output *output)
 	size_t i;
 	int r = eddy_output_reserve(output, in.size, &to);
 
+	if (r == 0)
+		memset(to, 0, in.size);
 	for (i = 0; r == 0 && i < in.size; i++)
 		((char *)to)[i] = from[in.size - 1 - i];
 	return r < 0 ? r : eddy_output_commit(output, in.size);
@@ -156,17 +159,21 @@ START_TEST(an_input_has_any_size_up_to_the_slot)
 {
 	static char bytes[SLOT + 1];
 	struct eddy_transform transform;
+	const char *out;
 	struct rig rig;
-	size_t size;
+	size_t i, size, wrong = 0;
 
-	bytes[0] = 'x';
+	for (i = 0; i < SLOT; i++)
+		bytes[i] = (char)(i % 127 + 1);
 	rig_open(&rig, 0, EDDY_PASS_DESCRIPTORS);
 	for (size = 1; size <= SLOT; size = size * 4 / 3 + 1) {
 		eddy_transform_init(&transform, reverse, bytes, size);
 		ck_assert_int_eq(run(&rig, &transform.long_job.job), 0);
 		ck_assert_uint_eq(transform.out.size, size);
-		ck_assert_int_eq(
-		    ((const char *)transform.out.data)[size - 1], 'x');
+		out = transform.out.data;
+		for (i = 0; i < size; i++)
+			wrong += out[i] != bytes[size - 1 - i];
+		ck_assert_uint_eq(wrong, 0);
 		eddy_transform_release(&transform);
 	}
 	eddy_transform_init(&transform, reverse, bytes, SLOT + 1);
