@@ -548,6 +548,30 @@ START_TEST(a_descriptor_that_is_none_loses_the_job)
 }
 END_TEST
 
+static int
+return_none(void *arg)
+{
+	(void)arg;
+	return eddy_job_return_fd(99); /* which a worker has not got */
+}
+
+START_TEST(to_return_a_descriptor_that_is_none_is_the_jobs_error)
+{
+	struct pipes pipes = {0, 0};
+	struct eddy_long_job job = EDDY_LONG_JOB(return_none, &pipes, NULL);
+	struct eddy_descriptors fds = {.in_count = 0};
+	struct rig rig;
+
+	rig_open(&rig, 0, EDDY_PASS_DESCRIPTORS);
+	job.fds = &fds;
+	ck_assert_int_eq(run(&rig, &job.job), -EBADF);
+	ck_assert_int_eq(job.job.outcome, EDDY_RETURNED);
+	ck_assert_uint_eq(fds.out_count, 0);
+	pass(&rig, 1);
+	rig_close(&rig);
+}
+END_TEST
+
 /* The host has no room for what comes back. */
 START_TEST(a_job_whose_descriptors_do_not_fit_is_lost)
 {
@@ -595,6 +619,7 @@ main(void)
 	census_add(tcase, descriptors_need_the_flag,
 	    descriptors_of_a_crashed_job_are_closed,
 	    a_descriptor_that_is_none_loses_the_job,
+	    to_return_a_descriptor_that_is_none_is_the_jobs_error,
 	    a_job_whose_descriptors_do_not_fit_is_lost);
 	tcase_add_loop_test(
 	    tcase, descriptors_that_are_announced_but_missing_are_a_lie, 0, 2);
