@@ -22,12 +22,12 @@ typedef void eddy_watch_fn(
 #define EDDY_WATCH_BACKGROUND 1u
 
 struct eddy_watch {
-	struct eddy_ready ready; /* private, as all that follows */
-	eddy_watch_fn *fn;
-	int fd;
-	uint32_t got; /* EPOLL* bits */
-	unsigned flags;
-	bool started;
+	struct eddy_ready ready; /* private */
+	eddy_watch_fn *fn;       /* private */
+	int fd;                  /* read only */
+	uint32_t got;            /* private: EPOLL* bits */
+	unsigned flags;          /* private */
+	bool started;            /* private */
 };
 
 void eddy_watch_init(
