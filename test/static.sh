@@ -7,7 +7,7 @@ set -u
 flags='-std=c11 -D_GNU_SOURCE -Iinclude -Ilib'
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-bad=0
+tools=0 found=0
 
 # have TOOL: or say that it is missing.
 have() { command -v "$1" >/dev/null 2>&1 || { echo "static: skipped, no $1"; false; }; }
@@ -19,8 +19,8 @@ judge()
 	if [ -s "$out.left" ]; then
 		echo "static: $1"
 		cat "$out.left"
-		bad=1
 	fi
+	tools=$((tools + 1)) found=$((found + $(wc -l <"$out.left")))
 	rm -f "$out.left"
 }
 
@@ -53,4 +53,5 @@ if have clang-tidy; then
 	    -- $flags >"$out" 2>&1
 	judge clang-tidy 'NONE'
 fi
-exit $bad
+echo "static: tools=$tools files=$(ls lib/*.c | wc -l) found=$found"
+[ "$found" -eq 0 ]
