@@ -27,7 +27,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		memcpy(copy, job->arg, job->size);
 		memset(job->arg, POISON, job->size);
 	}
-	r = job->fn(copy);
+	r = job->fn(job->size != 0 ? copy : NULL);
 	if (job->size != 0)
 		memcpy(job->arg, copy, job->size);
 	eddy__free(copy);

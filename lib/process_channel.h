@@ -42,7 +42,7 @@ struct slot {
 	uint32_t fds_in;       /* host: how many are in the mail */
 	uint32_t fds_out;      /* worker: the same */
 	uint32_t big;          /* worker: the last of them has the output */
-	uint64_t in_size;      /* host: of a transform */
+	uint64_t in_size;      /* host */
 	uint64_t out_size;     /* worker: of a transform */
 	struct report report;  /* both */
 };

@@ -188,6 +188,7 @@ run(struct self *self, struct slot *slot)
 {
 	char *area = channel_area(self->channel, slot->area, self->slot_size);
 	struct eddy_descriptors *passed = &self->passed;
+	void *arg = slot->in_size != 0 ? area : NULL;
 	uint32_t queued = SLOT_QUEUED;
 	int r, memfd = -1;
 	char byte;
@@ -204,7 +205,7 @@ run(struct self *self, struct slot *slot)
 		self->inside->fds = slot->passes ? passed : NULL;
 		r = slot->is_transform
 		        ? transform(self, slot, area, &memfd)
-		        : ((eddy_job_fn *)(uintptr_t)slot->fn)(area);
+		        : ((eddy_job_fn *)(uintptr_t)slot->fn)(arg);
 		if (forked)
 			_exit(0); /* a child of the job fell through */
 		unblock_signals();

@@ -358,6 +358,32 @@ START_TEST(a_reader_or_a_writer_may_be_there_already)
 }
 END_TEST
 
+static eddy_step
+late(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct one, f);
+	EDDY_AWAIT(f->rc, eddy_sleep(self, EDDY_S(60)));
+	EDDY_AWAIT(f->rc, copy(f));
+	EDDY_END;
+}
+
+START_TEST(a_cancelled_task_copies_nothing)
+{
+	struct one f;
+
+	begin();
+	f = (struct one){.from = file, .to = pair[0], .size = 9};
+	eddy_prepare(&f.task, late, "late");
+	ck_assert_int_eq(eddy_loop_spawn(loop, &f.task, NULL), 0);
+	step();
+	ck_assert_int_eq(eddy_cancel(&f.task), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(f.rc, -ECANCELED);
+	ck_assert_int_eq((int)lseek(file, 0, SEEK_CUR), 0);
+	end();
+}
+END_TEST
+
 START_TEST(closing_either_end_ends_a_copy)
 {
 	int *fd = _i == 0 ? &ends[0] : &pair[0];
@@ -499,7 +525,8 @@ main(void)
 	census_add(census_case(suite, "copies", 4), no_more_than_size_is_taken,
 	    the_last_bytes_of_a_file_do_not_wait_in_tcp,
 	    what_cannot_be_copied_is_refused, nobody_reads_what_is_copied,
-	    a_reader_or_a_writer_may_be_there_already);
+	    a_reader_or_a_writer_may_be_there_already,
+	    a_cancelled_task_copies_nothing);
 	census_add(census_case(suite, "hangups", 4),
 	    a_pipe_without_a_reader_is_a_hangup,
 	    a_hangup_is_looked_for_no_longer_than_the_operation,
