@@ -3116,6 +3116,20 @@ interrupting_close(struct rig *rig)
 	quiet_close();
 }
 
+/* Between a worker's look whether a job must stop and its hook. */
+/* link: -Wl,--wrap=eddy__job_interrupt */
+int __real_eddy__job_interrupt(void (*interrupt)(void *), void *worker);
+int __wrap_eddy__job_interrupt(void (*interrupt)(void *), void *worker);
+static struct eddy_job *cancelled_there;
+
+int
+__wrap_eddy__job_interrupt(void (*interrupt)(void *), void *worker)
+{
+	if (cancelled_there != NULL)
+		(void)eddy_job_cancel(cancelled_there);
+	return __real_eddy__job_interrupt(interrupt, worker);
+}
+
 static struct reader *
 reader_start(struct rig *rig, int i, eddy_job_fn *fn, unsigned flags)
 {
@@ -3380,6 +3394,19 @@ START_TEST(a_job_with_a_hook_is_interrupted_too)
 }
 END_TEST
 
+START_TEST(a_cancel_just_before_the_hook_is_not_lost)
+{
+	struct rig rig;
+
+	interrupting_rig(&rig, 1);
+	cancelled_there = &readers[0].job;
+	reader_start(&rig, 0, read_quiet, EDDY_JOB_INTERRUPT);
+	run(&rig);
+	ck_assert_int_eq(readers[0].job.outcome, EDDY_CANCELLED);
+	interrupting_close(&rig);
+}
+END_TEST
+
 static int
 unhook_and_read(void *arg)
 {
@@ -3559,6 +3586,7 @@ main(void)
 	    a_cancel_that_ends_a_job_answers_0,
 	    the_signal_repeats_until_the_job_has_left,
 	    the_next_job_is_never_interrupted,
+	    a_cancel_just_before_the_hook_is_not_lost,
 	    a_job_that_did_not_ask_for_it_is_not_interrupted,
 	    a_pool_without_a_signal_interrupts_nobody,
 	    a_job_that_nobody_cancels_is_not_interrupted,
