@@ -2914,6 +2914,35 @@ START_TEST(a_pool_recovers_from_want_of_descriptors)
 }
 END_TEST
 
+/* The least limit of descriptors with which a pool opens. */
+static rlim_t
+least_to_open(struct eddy_loop *loop, unsigned workers)
+{
+	struct eddy_process_pool_options options = {.workers = workers};
+	struct eddy_executor *pool;
+	rlim_t limit = 3;
+	int r;
+
+	do {
+		struct rlimit old = limit_descriptors(limit++);
+
+		r = eddy_process_pool_open(&pool, loop, &options);
+		setrlimit(RLIMIT_NOFILE, &old);
+	} while (r == -EMFILE);
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(30)), 0);
+	return limit;
+}
+
+START_TEST(a_pool_opens_if_there_is_room_for_one_worker)
+{
+	struct eddy_loop *loop = census_loop();
+
+	ck_assert_uint_eq(least_to_open(loop, 1), least_to_open(loop, 9));
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 /* The message with the new worker's pidfd comes while there is no room. */
 START_TEST(a_worker_whose_handle_was_lost_obeys_deadlines)
 {
@@ -3130,6 +3159,7 @@ main(int argc, char **argv)
 	tcase_add_loop_test(tcase, reserved_memory_outlives_its_worker, 0, 2);
 	census_add(pool_case(suite, "want", 10),
 	    a_pool_recovers_from_want_of_descriptors,
+	    a_pool_opens_if_there_is_room_for_one_worker,
 	    a_worker_whose_handle_was_lost_obeys_deadlines,
 	    a_pool_recovers_from_want_in_the_zygote);
 	census_add(pool_case(suite, "cost", 60),

@@ -36,6 +36,7 @@ int __real_eddy__cpus(void);
 int __wrap_eddy__cpus(void);
 int __real_eddy__cpu(void);
 int __wrap_eddy__cpu(void);
+int __real_eddy__leave_cpu(int cpu);
 int __wrap_eddy__leave_cpu(int cpu);
 
 static int threads_left = INT_MAX; /* that may yet be created */
@@ -922,6 +923,19 @@ START_TEST(workers_that_have_to_share_a_cpu_stay)
 }
 END_TEST
 
+START_TEST(who_leaves_a_cpu_may_come_back)
+{
+	cpu_set_t before, after;
+	int r;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	r = __real_eddy__leave_cpu(__real_eddy__cpu());
+	ck_assert_int_eq(r, CPU_COUNT(&before) > 1 ? 0 : -EINVAL);
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+	ck_assert(CPU_EQUAL(&before, &after));
+}
+END_TEST
+
 static cpu_set_t one_cpu;
 
 static int
@@ -1468,7 +1482,8 @@ main(void)
 	census_add(on_board(suite, "cpus", 30), workers_run_on_their_cpus,
 	    without_cpus_workers_run_anywhere, on_impossible_cpus_jobs_are_lost,
 	    of_workers_on_one_cpu_of_two_one_moves,
-	    workers_that_have_to_share_a_cpu_stay);
+	    workers_that_have_to_share_a_cpu_stay,
+	    who_leaves_a_cpu_may_come_back);
 	census_add(on_board(suite, "names", 8), workers_are_named_and_numbered,
 	    a_worker_has_its_name_before_it_opens);
 	census_add(on_board(suite, "threads", 8),
