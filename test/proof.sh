@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # proof.sh DIR TARGET...: what the logs of make's targets in DIR say, as one table:
 # the target, how it ended, when, of which tree, and its figures (its lines
-# "name: ...", the sums of Check).  make proof makes the logs that are missing or
+# "name: ...", tables, the sums of Check).  make proof makes the logs that are missing or
 # older than the sources.
 set -eu
 
@@ -26,7 +26,8 @@ for target; do
 	    "$(sed -n '1s/^of //p' "$log")"
 	awk '/^(eddy|make|matrix): / || /^[a-z_]+ [0-9]+%: / { next }
 	    /^[0-9]+%: Checks/ { sum = $0; next }
-	    /^[a-z][a-z-]*( [^ :]+)?( [^ :]+)?: .*[0-9]/ || /^skip/ { print }
+	    /^[a-z][a-z-]*( [^ :]+)?( [^ :]+)?: .*[0-9]/ || /^skip/ ||
+	    /^[a-z ]+\t.*[0-9]/ { print }
 	    END { if (sum != "") print sum }' "$log" | tail -20 | sed 's/^/    /'
 done
 exit $failed
