@@ -26,7 +26,7 @@ for target; do
 	    "$(sed -n '1s/^of //p' "$log")"
 	awk '/^(eddy|make|matrix): / || /^[a-z_]+ [0-9]+%: / { next }
 	    /^[0-9]+%: Checks/ { sum = $0; next }
-	    /^[a-z][a-z-]*( [^ :]+)?( [^ :]+)?: .*[0-9]/ || /^skip/ ||
+	    /^[a-z0-9][a-z0-9-]*( [^ :]+)?( [^ :]+)?: .*[0-9]/ || /^skip/ ||
 	    /^[a-z ]+\t.*[0-9]/ { print }
 	    END { if (sum != "") print sum }' "$log" | tail -20 | sed 's/^/    /'
 done
