@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "census.h"
+#include "spin.h"
 
 /* What ran, one letter each. */
 static char trace[64];
@@ -708,6 +709,28 @@ START_TEST(errno_is_left_alone)
 }
 END_TEST
 
+/* A wait that was short enough is worth half of one that was not. */
+START_TEST(a_wait_awake_that_does_not_pay_is_given_up)
+{
+	struct spin spin = {0};
+	int i;
+
+	spin_init(&spin, INT64_MAX);
+	ck_assert_int_eq(spin.duration, SPIN_LONGEST);
+	ck_assert(!spin_may(&spin, -1));
+	for (i = 0; i < 2 * SPIN_BEST; i++)
+		spin_note(&spin, true);
+	for (i = 0; i < SPIN_BEST / 2 - 1; i++)
+		spin_note(&spin, false);
+	spin_note(&spin, true);
+	ck_assert_int_eq(spin.score, 3);
+	spin_note(&spin, false);
+	ck_assert(spin_may(&spin, -1));
+	spin_note(&spin, false);
+	ck_assert(!spin_may(&spin, -1));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -722,7 +745,8 @@ main(void)
 	    stop_before_run_does_not_wait, a_held_loop_waits_for_a_post,
 	    holds_count, step_tells_whether_something_is_left,
 	    step_waits_as_long_as_it_may, close_forgets_what_is_armed,
-	    a_batch_has_one_time, errno_is_left_alone);
+	    a_batch_has_one_time, errno_is_left_alone,
+	    a_wait_awake_that_does_not_pay_is_given_up);
 	census_add(census_case(suite, "owner", 2),
 	    a_running_loop_is_busy_for_its_callbacks,
 	    a_running_loop_is_busy_for_other_threads,
