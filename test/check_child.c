@@ -248,6 +248,23 @@ START_TEST(a_host_without_standard_descriptors_has_pipes)
 }
 END_TEST
 
+/* Descriptor 0 is the next one that is free. */
+START_TEST(a_handle_may_be_descriptor_0)
+{
+	struct eddy_child_options options = shell("exit 3");
+	int saved = dup(STDIN_FILENO);
+	struct eddy_child child;
+
+	options.in = EDDY_CHILD_NULL;
+	close(STDIN_FILENO);
+	spawn(&child, &options);
+	ck_assert_int_eq(child.pidfd, STDIN_FILENO);
+	ck_assert_int_eq(end_of(&child), 3);
+	ck_assert_int_eq(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	close(saved);
+}
+END_TEST
+
 START_TEST(environment_and_directory_are_given)
 {
 	static char path[] = "PATH=/bin:/usr/bin", word[] = "WORD=word";
@@ -531,8 +548,9 @@ main(void)
 	    pipes_are_ours_at_the_other_end, descriptors_may_be_null_or_given,
 	    nothing_of_ours_goes_with_it,
 	    a_host_without_standard_descriptors_has_pipes,
-	    environment_and_directory_are_given, it_may_lead_a_group,
-	    no_signal_is_blocked_or_ignored, what_cannot_start_leaves_nothing);
+	    a_handle_may_be_descriptor_0, environment_and_directory_are_given,
+	    it_may_lead_a_group, no_signal_is_blocked_or_ignored,
+	    what_cannot_start_leaves_nothing);
 	census_add(census_case(suite, "task", 30), all_tasks_that_wait_are_told,
 	    a_wait_that_is_given_up_leaves_the_child,
 	    the_tasks_that_wait_are_of_one_loop);

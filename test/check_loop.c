@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "census.h"
+#include "loop_impl.h"
 #include "spin.h"
 
 /* What ran, one letter each. */
@@ -661,6 +662,35 @@ START_TEST(close_forgets_what_is_armed)
 }
 END_TEST
 
+static int
+close_late(struct eddy_loop *loop, struct attachment *a, int64_t duration)
+{
+	(void)loop;
+	(void)a;
+	(void)duration;
+	return -ETIME;
+}
+
+static int
+close_well(struct eddy_loop *loop, struct attachment *a, int64_t duration)
+{
+	(void)loop;
+	(void)a;
+	(void)duration;
+	return 0;
+}
+
+START_TEST(close_tells_of_what_was_late_also_before_what_was_not)
+{
+	struct eddy_loop *loop = census_loop();
+	size_t size = sizeof(struct attachment);
+
+	ck_assert_ptr_nonnull(eddy__loop_attached(loop, close_well, size));
+	ck_assert_ptr_nonnull(eddy__loop_attached(loop, close_late, size));
+	ck_assert_int_eq(eddy_loop_close(loop), -ETIME);
+}
+END_TEST
+
 static int64_t batch_time;
 
 static void
@@ -745,6 +775,7 @@ main(void)
 	    stop_before_run_does_not_wait, a_held_loop_waits_for_a_post,
 	    holds_count, step_tells_whether_something_is_left,
 	    step_waits_as_long_as_it_may, close_forgets_what_is_armed,
+	    close_tells_of_what_was_late_also_before_what_was_not,
 	    a_batch_has_one_time, errno_is_left_alone,
 	    a_wait_awake_that_does_not_pay_is_given_up);
 	census_add(census_case(suite, "owner", 2),
