@@ -21,7 +21,8 @@ enum job_state {
 	JOB_WAITING, /* for room, in executor->waiters */
 	JOB_CORKED,  /* in the cork of its loop: LISTED when the turn ends */
 	JOB_QUEUED,  /* or on the way to a thread pool's */
-	JOB_LISTED,  /* in a slot of a thread pool, or just taken from it */
+	JOB_LISTED,  /* in a slot of a thread pool, or just taken from it; or in
+	                the queue of a strand */
 	JOB_RUNNING,
 	JOB_DONE,
 };

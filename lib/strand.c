@@ -76,17 +76,28 @@ become_idle(struct strand *strand)
 		eddy__executor_drop(&strand->executor);
 }
 
+/* With the lock: out of the queue, for its turn or its end.  Its node is no sign
+ * of that: it may be on its way through a door by then. */
+static struct eddy_job *
+unqueue(struct strand *strand, struct eddy_job *job)
+{
+	A_STORE(&job->state, JOB_QUEUED);
+	list_remove(&job->ready);
+	strand->queued--;
+	return job;
+}
+
 /* With the lock: the next job, or NULL. */
 static struct eddy_job *
 pop(struct strand *strand)
 {
-	struct eddy_ready *ready = list_pop(&strand->queue);
+	struct eddy_job *job;
 
-	if (ready == NULL)
+	if (list_empty(&strand->queue))
 		return NULL;
-	strand->queued--;
-	mark(strand, job_of(ready));
-	return job_of(ready);
+	job = unqueue(strand, job_of(strand->queue.next));
+	mark(strand, job);
+	return job;
 }
 
 /* The next job; or NULL, and the strand is idle, and perhaps gone. */
@@ -185,6 +196,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		strand->busy = first = true;
 		mark(strand, job);
 	} else if (strand->queued < strand->limit) {
+		A_STORE(&job->state, JOB_LISTED);
 		list_push(&strand->queue, &job->ready);
 		strand->queued++;
 	} else {
@@ -216,10 +228,9 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 
 	pthread_mutex_lock(&executor->lock);
 	handed = (job_flags(job) & JOB_HANDED) != 0;
-	ours = !handed && job->ready.next != NULL;
+	ours = !handed && A_LOAD(&job->state) == JOB_LISTED;
 	if (ours) {
-		list_remove(&job->ready);
-		strand->queued--;
+		unqueue(strand, job);
 		eddy__stats_count(&strand->stats, outcome, 1);
 	}
 	pthread_mutex_unlock(&executor->lock);
@@ -237,8 +248,8 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 {
 	struct strand *strand = strand_of(executor);
 	int64_t deadline = eddy_after(duration);
-	struct eddy_ready *ready;
 	struct eddy_loop *home;
+	struct eddy_job *job;
 	int r = 0;
 
 	if (executor->ours != NULL && A_LOAD(executor->ours) == 0) {
@@ -249,10 +260,10 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 	if (home != NULL && eddy__loop_mine(home) == 0)
 		deadline = 0; /* it cannot end while we wait here */
 	pthread_mutex_lock(&executor->lock);
-	while ((ready = list_pop(&strand->queue)) != NULL) {
-		strand->queued--;
+	while (!list_empty(&strand->queue)) {
+		job = unqueue(strand, job_of(strand->queue.next));
 		pthread_mutex_unlock(&executor->lock);
-		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
+		eddy_job_end(job, EDDY_CANCELLED, 0);
 		pthread_mutex_lock(&executor->lock);
 	}
 	/* Only a job is late: what comes after it does not take long. */

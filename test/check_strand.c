@@ -4,6 +4,7 @@
  * end any executor, drain and close.  All allocations are counted.
  */
 /* link: -Wl,--wrap=eddy__alloc,--wrap=eddy__realloc,--wrap=eddy__free */
+/* link: -Wl,--wrap=eddy__job_call_stop */
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
@@ -2466,6 +2467,54 @@ START_TEST(a_job_of_a_strand_that_waits_for_room_hears_of_the_pools_close)
 }
 END_TEST
 
+/* Another thread closes a strand while a cancel is half done: it knows that the
+ * job has no outcome yet, and has not looked where it is. */
+void __real_eddy__job_call_stop(
+    struct eddy_executor *executor, struct eddy_job *job);
+void __wrap_eddy__job_call_stop(
+    struct eddy_executor *executor, struct eddy_job *job);
+
+static struct eddy_executor *closed_meanwhile;
+
+static void *
+give_up_in_thread(void *arg)
+{
+	ck_assert_int_eq(eddy_executor_close(arg, 0), -ETIME);
+	return NULL;
+}
+
+void
+__wrap_eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
+{
+	pthread_t thread;
+
+	if (executor == closed_meanwhile) {
+		closed_meanwhile = NULL;
+		start_thread(&thread, give_up_in_thread, executor);
+		join(thread);
+	}
+	__real_eddy__job_call_stop(executor, job);
+}
+
+START_TEST(a_cancel_may_meet_the_close_of_its_strand)
+{
+	struct work running, queued[3];
+	struct place place;
+
+	place_open(&place, STRAND, 1, 0);
+	occupy(place.executor, &running, place.loop);
+	start_many(place.executor, queued, 3, place.loop);
+	closed_meanwhile = place.executor;
+	ck_assert_int_eq(eddy_job_cancel(&queued[2].job), 0);
+	ck_assert_ptr_null(closed_meanwhile);
+	let_go(1);
+	run_out(&place);
+	expect(&running, EDDY_RETURNED);
+	expect_many(queued, 3, EDDY_CANCELLED);
+	place_leave(&place);
+}
+END_TEST
+
 /* Names. */
 
 static bool
@@ -3986,6 +4035,7 @@ main(void)
 	    a_pool_that_is_closed_first_leaves_no_job_of_a_strand,
 	    a_strand_may_be_closed_while_its_pool_is,
 	    a_job_of_a_strand_that_waits_for_room_hears_of_the_pools_close,
+	    a_cancel_may_meet_the_close_of_its_strand,
 	    close_names_stuck_threads, close_names_stuck_processes_with_room,
 	    close_names_stuck_processes_without_room,
 	    close_calls_a_thread_without_a_name_job,
