@@ -47,10 +47,14 @@ eddy__job_report(struct eddy_loop *loop, struct eddy_job *job, int64_t value)
 	struct door *door = job->door;
 
 	A_RELEASE(&long_job->latest, value);
-	if (door != NULL && door != loop->door)
+	if (door != NULL && door != loop->door) {
 		eddy_post(door->loop, &long_job->post);
-	else if (door != NULL && A_XCHG(&long_job->post.state, 1) == 0)
-		eddy__loop_push(loop, &long_job->post.ready);
+	} else if (door != NULL && A_XCHG(&long_job->post.state, 1) == 0) {
+		eddy__loop_stir(loop);
+		/* Also if a task has asked: the outcome may come next. */
+		list_push(loop->dispatching ? &loop->batch : &loop->pending,
+		    &long_job->post.ready);
+	}
 }
 
 void

@@ -2503,6 +2503,62 @@ START_TEST(a_job_that_obeys_within_the_grace_returns)
 }
 END_TEST
 
+/* It has told of its progress, and obeys. */
+static int
+obey_after_progress(void *arg)
+{
+	return eddy_job_progress(1) < 0 ? -EIO : obey(arg);
+}
+
+static void
+on_step(struct eddy_loop *loop, struct eddy_long_job *job)
+{
+	(void)loop;
+	ck_assert_int_eq(((struct long_call *)job)->answers, 0);
+}
+
+/* Its bell has come in the turn in which this task cancels it. */
+struct canceller {
+	struct eddy_task task;
+	struct long_call *call;
+};
+
+static eddy_step
+canceller(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct canceller, f);
+	while (A_LOAD(&board->here) == 0)
+		sched_yield();
+	EDDY_TRY(eddy_yield(self));
+	eddy_job_cancel(&f->call->job.job);
+	while (A_LOAD(&board->ran[0]) == 0)
+		sched_yield();
+	poll(NULL, 0, 100); /* it has returned, too */
+	EDDY_END;
+}
+
+START_TEST(progress_comes_before_the_outcome_of_a_job_that_obeys)
+{
+	struct long_call call = {.bytes = {0}};
+	struct eddy_long_job job = EDDY_LONG_JOB(
+	    obey_after_progress, &call.bytes, on_step);
+	struct canceller frame;
+	struct rig rig;
+
+	call.job = job;
+	rig_open(&rig, .workers = 1, .grace = EDDY_S(30));
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &call.job.job, rig.loop, on_long), 0);
+	EDDY_INIT(&frame, canceller, .call = &call);
+	ck_assert_int_eq(eddy_loop_spawn(rig.loop, &frame.task, NULL), 0);
+	long_expect(&rig, &call, EDDY_RETURNED, 0, 0);
+	rig_step(&rig);
+	ck_assert_int_eq(call.job.progress, 1);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(a_job_that_does_not_obey_is_killed_after_the_grace)
 {
 	struct long_call call = {.job.run_limit = EDDY_MS(10)};
@@ -3142,6 +3198,7 @@ main(int argc, char **argv)
 	    a_job_that_is_run_elsewhere_has_no_report,
 	    a_run_limit_kills_what_runs_longer,
 	    a_job_that_obeys_within_the_grace_returns,
+	    progress_comes_before_the_outcome_of_a_job_that_obeys,
 	    a_job_that_does_not_obey_is_killed_after_the_grace,
 	    a_worker_that_does_not_die_is_put_aside,
 	    a_function_that_no_worker_has_is_refused,
