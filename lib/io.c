@@ -158,7 +158,9 @@ try_other(struct eddy_task *task, const struct io_op *op)
 		r = look(fd, writes ? POLLOUT : POLLIN);
 		if (r < 0)
 			return r;
-		one = *iov;
+		for (; n > 1 && iov->iov_len == 0; n--)
+			iov++;
+		one = n != 0 ? *iov : (struct iovec){NULL, 0};
 		if (one.iov_len > PIPE_BUF)
 			one.iov_len = PIPE_BUF;
 		iov = &one;

@@ -93,6 +93,9 @@ OP(read_, eddy_read(&f->task, f->fd, f->data, f->size))
 OP(write_, eddy_write(&f->task, f->fd, f->data, f->size))
 OP(readv_, eddy_readv(&f->task, f->fd, f->iov, 2))
 OP(writev_, eddy_writev(&f->task, f->fd, f->iov, 2))
+OP(readv_late, (f->iov[0].iov_len = 0, readv_(f)))
+OP(writev_late, (f->iov[0].iov_len = 0, writev_(f)))
+OP(readv_none, eddy_readv(&f->task, f->fd, NULL, 0))
 OP(recv_, eddy_recv(&f->task, f->fd, f->data, f->size, f->flags))
 OP(send_, eddy_send(&f->task, f->fd, f->data, f->size, f->flags))
 OP(recvfrom_, eddy_recvfrom(&f->task, f->fd, f->data, f->size, &f->address))
@@ -534,6 +537,18 @@ START_TEST(connect_and_accept_meet)
 	close(fd);
 	close(server.rc);
 	close(listener);
+	end();
+}
+END_TEST
+
+START_TEST(a_pipe_that_blocks_passes_over_empty_buffers)
+{
+	begin();
+	use_pipe(0);
+	ck_assert_int_eq(now(writev_late, ends[1], 8), 4);
+	ck_assert_int_eq(now(readv_late, ends[0], 16), 4);
+	ck_assert_int_eq(write(ends[1], "x", 1), 1);
+	ck_assert_int_eq(now(readv_none, ends[0], 0), 0);
 	end();
 }
 END_TEST
@@ -1124,7 +1139,8 @@ main(void)
 	    a_peek_leaves_what_it_saw, flags_go_to_the_system_call,
 	    full_is_all_or_an_error, a_sigpipe_that_waits_still_waits,
 	    a_regular_file_is_for_jobs, poll_tells_what_is_there,
-	    a_watch_and_a_task_share_a_descriptor);
+	    a_watch_and_a_task_share_a_descriptor,
+	    a_pipe_that_blocks_passes_over_empty_buffers);
 	tcase_add_loop_test(
 	    kinds, a_read_waits_for_bytes_and_then_for_the_end, 0, 3);
 	tcase_add_loop_test(
