@@ -123,6 +123,14 @@ eddy_child_reap(struct eddy_child *child)
 	return child->result;
 }
 
+/* Nobody waits any more.  While somebody does, a virtual clock stands still. */
+static void
+unwatch(struct eddy_child *child)
+{
+	eddy_watch_stop(child->loop, &child->watch);
+	child->loop->holds--;
+}
+
 static void
 on_end(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
@@ -130,10 +138,11 @@ on_end(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 	    watch, struct eddy_child, watch);
 	int r = eddy_child_reap(child);
 
+	(void)loop;
 	(void)events;
 	if (r == -EBUSY)
 		return;
-	eddy_watch_stop(loop, watch);
+	unwatch(child);
 	waiters_wake(&child->waiters, r);
 }
 
@@ -144,7 +153,7 @@ leave(struct eddy_task *task, int rc)
 
 	list_remove(&task->use.ready);
 	if (list_empty(&child->waiters))
-		eddy_watch_stop(task->loop, &child->watch);
+		unwatch(child);
 	return eddy_unpark(task, rc);
 }
 
@@ -161,6 +170,7 @@ eddy_child_wait(struct eddy_task *self, struct eddy_child *child)
 		child->loop = self->loop;
 		eddy_watch_init(&child->watch, child->pidfd, on_end, 0);
 		r = eddy_watch_start(self->loop, &child->watch, EPOLLIN);
+		self->loop->holds += r == 0;
 	} else {
 		r = child->loop == self->loop ? 0 : -EPERM;
 	}

@@ -424,6 +424,25 @@ START_TEST(a_wait_that_is_given_up_leaves_the_child)
 }
 END_TEST
 
+START_TEST(a_virtual_clock_stands_still_for_a_child)
+{
+	struct eddy_clock clock = {0};
+	struct eddy_loop_options options = {.clock = &clock};
+	struct eddy_loop *loop;
+	struct eddy_child child;
+	struct nurse f;
+
+	ck_assert_int_eq(eddy_loop_open(&loop, &options), 0);
+	spawn_shell(&child, "sleep 0.1; exit 7");
+	nurse_start(loop, &f, &child, EDDY_MS(1));
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(f.rc, 7);
+	ck_assert_int_eq(clock.now, 0);
+	ck_assert_int_eq(eddy_child_close(&child), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 START_TEST(the_tasks_that_wait_are_of_one_loop)
 {
 	struct eddy_child_options options = until_input_ends();
@@ -553,6 +572,7 @@ main(void)
 	    what_cannot_start_leaves_nothing);
 	census_add(census_case(suite, "task", 30), all_tasks_that_wait_are_told,
 	    a_wait_that_is_given_up_leaves_the_child,
+	    a_virtual_clock_stands_still_for_a_child,
 	    the_tasks_that_wait_are_of_one_loop);
 	census_add(census_case(suite, "host", 30),
 	    a_host_that_reaps_everything_is_told,

@@ -25,9 +25,9 @@ struct eddy_ready {
 	void (*run)(struct eddy_loop *, struct eddy_ready *);
 };
 
-/* A virtual clock, for tests: while nothing is ready and no job is out or hold
- * taken, it jumps to the next deadline instead of letting time pass.  Loop
- * thread; adding to it moves it by hand. */
+/* A virtual clock, for tests: while nothing is ready and no job is out, child
+ * awaited or hold taken, it jumps to the next deadline instead of letting time
+ * pass.  Loop thread; adding to it moves it by hand. */
 struct eddy_clock {
 	int64_t now; /* ns */
 };
