@@ -364,7 +364,7 @@ lose_zygote(struct pool *pool)
 	struct worker *worker;
 
 	eddy_watch_stop(pool->home, &pool->link_watch);
-	eddy__zygote_unlink(pool->zygote, pool->link);
+	eddy__close(pool->link);
 	pool->link = -1;
 	A_STORE(&pool->broken, -EPIPE);
 	for (EACH_WORKER(worker, pool)) {

@@ -204,7 +204,7 @@ disconnect(struct pool *pool)
 	eddy_watch_stop(pool->home, &pool->link_watch);
 	eddy_watch_stop(pool->home, &pool->clock);
 	eddy__close(pool->clock.fd);
-	if (pool->link >= 0)
+	if (pool->link >= 0 || A_LOAD(&pool->broken) == -EPIPE) /* lost */
 		eddy__zygote_unlink(pool->zygote, pool->link);
 	if (pool->options.zygote == NULL && pool->zygote != NULL)
 		eddy_zygote_close(pool->zygote);

@@ -309,6 +309,26 @@ START_TEST(a_dead_zygote_takes_no_pool)
 }
 END_TEST
 
+/* Who submits has to look into it. */
+START_TEST(a_dead_zygote_is_in_use_as_long_as_its_pool)
+{
+	struct eddy_zygote *zygote;
+	struct call call;
+	struct rig rig;
+
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	rig_open(&rig, .workers = 1, .zygote = zygote);
+	ck_assert_int_eq(kill(child_of(getpid()), SIGKILL), 0);
+	while (call_try(&rig, &call, give) == 0)
+		rig_until(&rig, call.answers != 0);
+	ck_assert_int_eq(eddy_zygote_close(zygote), -EBUSY);
+	ck_assert_int_eq(call_try(&rig, &call, give), -EPIPE);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+}
+END_TEST
+
 START_TEST(what_jobs_had_started_dies_with_the_zygote)
 {
 	struct call call;
@@ -1276,6 +1296,7 @@ main(void)
 	    the_end_of_its_own_zygote_hits_one_pool,
 	    a_zygote_that_cannot_wait_any_more_ends,
 	    a_zygote_that_dies_first_answers_too, a_dead_zygote_takes_no_pool,
+	    a_dead_zygote_is_in_use_as_long_as_its_pool,
 	    what_jobs_had_started_dies_with_the_zygote,
 	    a_stopped_zygote_closes_all_the_same);
 	tcase = board_case(suite, "host");
