@@ -51,13 +51,20 @@ print_worker(struct text *text, const struct eddy_worker *worker)
 	eddy__print(text, "\n");
 }
 
+/* For loop, or (NULL) for who says that this is the right thread. */
 static void
-print_executor(struct text *text, struct eddy_executor *executor)
+print_executor(struct text *text, struct eddy_executor *executor,
+    const struct eddy_loop *loop)
 {
 	struct eddy_executor_stats stats;
 	struct eddy_worker workers[WORKERS];
+	const struct eddy_loop *home = A_LOAD(&executor->home);
 	unsigned i, n = 0;
 
+	if (loop != NULL && home != NULL && home != loop) {
+		eddy__print(text, "%s: of another loop\n", executor->ops->name);
+		return;
+	}
 	eddy_executor_stats(executor, &stats);
 	eddy__print(text,
 	    "%s: %u queued, %u running, %u workers; submitted %" PRIu64
@@ -71,7 +78,7 @@ print_executor(struct text *text, struct eddy_executor *executor)
 	for (i = 0; i < n && i < WORKERS; i++)
 		print_worker(text, &workers[i]);
 	if (executor->inner != NULL)
-		print_executor(text, executor->inner);
+		print_executor(text, executor->inner, loop);
 }
 
 int
@@ -79,7 +86,7 @@ eddy_executor_dump(struct eddy_executor *executor, int fd)
 {
 	struct text text = {.fd = fd};
 
-	print_executor(&text, executor);
+	print_executor(&text, executor, NULL);
 	return eddy__print_end(&text);
 }
 
@@ -103,8 +110,8 @@ eddy_loop_dump(struct eddy_loop *loop, int fd)
 		eddy_dump_tasks(loop, fd);
 	print_descriptors(&text, loop);
 	if (used != NULL)
-		print_executor(&text, used);
+		print_executor(&text, used, loop);
 	if (loop->held != NULL && loop->held != used) /* as it has jobs there */
-		print_executor(&text, loop->held);
+		print_executor(&text, loop->held, loop);
 	return eddy__print_end(&text);
 }

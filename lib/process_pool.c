@@ -236,6 +236,9 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 		pthread_join(pool->thread, NULL);
 	if (pool->own_home)
 		eddy_loop_close(pool->home);
+	/* Who has a job that was not heard yet may look on; nobody is home. */
+	pool->own_home = false;
+	A_STORE(&executor->home, NULL);
 	if (child)
 		destroy(executor);
 	else

@@ -263,6 +263,84 @@ START_TEST(the_executors_of_a_loop_are_dumped)
 }
 END_TEST
 
+/* A loop that has a job on a pool of another loop, or on one that is closed by
+ * now. */
+static struct visit {
+	struct eddy_executor *pool;
+	struct eddy_post post;
+	struct eddy_job job;
+	int number;
+	bool closes;
+	uint32_t over; /* any thread */
+} visit;
+
+static int
+nothing(void *arg)
+{
+	return *(int *)arg;
+}
+
+static void
+on_job(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	ck_assert_int_ne(job->outcome, EDDY_NONE);
+}
+
+static void
+on_visit(struct eddy_loop *loop, struct eddy_post *post)
+{
+	(void)post;
+	visit.job = (struct eddy_job)EDDY_JOB(nothing, &visit.number);
+	ck_assert_int_eq(eddy_submit(visit.pool, &visit.job, loop, on_job), 0);
+	if (visit.closes)
+		eddy_executor_close(visit.pool, EDDY_S(5));
+	dump_loop(loop);
+}
+
+static void *
+visit_pool(void *arg)
+{
+	struct eddy_loop *loop = census_loop();
+
+	eddy_post_init(&visit.post, on_visit);
+	ck_assert_int_eq(eddy_post(loop, &visit.post), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	A_STORE(&visit.over, 1);
+	return arg;
+}
+
+START_TEST(a_process_pool_of_another_loop_is_only_named)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct eddy_loop *loop = census_loop();
+	pthread_t thread;
+
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&visit.pool, loop, &options), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, visit_pool, NULL), 0);
+	while (A_LOAD(&visit.over) == 0)
+		ck_assert_int_ge(eddy_loop_step(loop, EDDY_MS(1)), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	has("\nprocesses: of another loop\n");
+	ck_assert_int_eq(eddy_executor_close(visit.pool, EDDY_S(5)), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
+START_TEST(a_process_pool_that_is_closed_has_nothing)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&visit.pool, NULL, &options), 0);
+	visit.closes = true;
+	visit_pool(NULL);
+	has("\nprocesses: 0 queued, 0 running, 0 workers; submitted 1, ");
+}
+END_TEST
+
 static void
 on_watch(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
@@ -441,6 +519,8 @@ main(void)
 	    a_thread_pool_tells_its_threads, a_process_pool_tells_its_processes,
 	    a_strand_tells_what_it_stands_on, watched_descriptors_are_listed,
 	    the_executors_of_a_loop_are_dumped,
+	    a_process_pool_of_another_loop_is_only_named,
+	    a_process_pool_that_is_closed_has_nothing,
 	    a_signal_dumps_and_does_not_hold_the_loop,
 	    a_thread_that_would_take_the_signal_is_told_of,
 	    what_is_wrong_is_refused);
