@@ -258,7 +258,7 @@ eddy_loop_close(struct eddy_loop *loop)
 	struct eddy_ready *spare;
 	int r = 0, r2;
 
-	if (ours && (A_LOAD(&loop->running) || loop->roots != NULL ||
+	if (ours && (A_ACQUIRE(&loop->running) || loop->roots != NULL ||
 			loop->pools != 0 || eddy__loop_jobs(loop)))
 		return -EBUSY;
 	for (attached = loop->attached; attached != NULL; attached = next) {

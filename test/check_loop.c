@@ -6,12 +6,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "atomics.h"
 #include "census.h"
 #include "loop_impl.h"
 #include "spin.h"
@@ -484,6 +486,36 @@ START_TEST(a_loop_belongs_to_whom_ran_it_last)
 }
 END_TEST
 
+static uint32_t in_it; /* any thread: a callback has run */
+
+static void
+tell_in_it(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	(void)loop;
+	(void)timer;
+	A_STORE(&in_it, 1);
+}
+
+/* TSan is the witness that close sees all that the thread has done. */
+START_TEST(a_loop_may_be_closed_once_its_thread_has_left_it)
+{
+	struct answers answers = {.loop = census_loop()};
+	struct eddy_timer timer = {.fn = tell_in_it};
+	pthread_t thread;
+	int r;
+
+	ck_assert_int_eq(eddy_timer_start(answers.loop, &timer, 0), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_only, &answers), 0);
+	while (A_LOAD(&in_it) == 0)
+		sched_yield();
+	while ((r = eddy_loop_close(answers.loop)) == -EBUSY)
+		sched_yield();
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(answers.r[0], 0);
+}
+END_TEST
+
 static int
 run_in_child(void *loop)
 {
@@ -783,6 +815,7 @@ main(void)
 	    a_running_loop_is_busy_for_other_threads,
 	    loop_calls_from_another_thread_are_refused,
 	    a_loop_opened_here_runs_and_closes_in_another_thread,
+	    a_loop_may_be_closed_once_its_thread_has_left_it,
 	    a_loop_belongs_to_whom_ran_it_last, a_forked_child_may_only_close,
 	    a_child_forked_by_a_callback_may_close);
 	return suite_main(suite);
