@@ -251,7 +251,10 @@ start_draining(struct eddy_executor *executor)
 {
 	struct pool *pool = pool_of(executor);
 
-	eddy_post(pool->home, &pool->knock);
+	pthread_mutex_lock(&executor->lock); /* as cancel */
+	if (!is_closing(pool))
+		eddy_post(pool->home, &pool->knock);
+	pthread_mutex_unlock(&executor->lock);
 }
 
 static void

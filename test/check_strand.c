@@ -4,7 +4,7 @@
  * end any executor, drain and close.  All allocations are counted.
  */
 /* link: -Wl,--wrap=eddy__alloc,--wrap=eddy__realloc,--wrap=eddy__free */
-/* link: -Wl,--wrap=eddy__job_call_stop */
+/* link: -Wl,--wrap=eddy__job_call_stop,--wrap=eddy__job_leave */
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
@@ -13,6 +13,7 @@
 #include <eddy/thread_pool.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -3857,6 +3858,77 @@ run_loop(void *arg)
 	return NULL;
 }
 
+/* The last one that waits for room gives up in the thread of its loop, so its
+ * pool could be drained; but it is closed before that thread can say so. */
+void __real_eddy__job_leave(const struct eddy_job *job);
+void __wrap_eddy__job_leave(const struct eddy_job *job);
+
+static struct meeting {
+	const struct eddy_job *job;
+	sem_t gave_up, closed;
+} meeting;
+
+void
+__wrap_eddy__job_leave(const struct eddy_job *job)
+{
+	if (job == meeting.job) {
+		meeting.job = NULL;
+		sem_post(&meeting.gave_up);
+		wait_for(&meeting.closed);
+	}
+	__real_eddy__job_leave(job);
+}
+
+static void
+spoil(void *p)
+{
+	memset(p, 0xdb, malloc_usable_size(p));
+}
+
+static void
+on_no_drain(struct eddy_loop *loop, struct eddy_executor *executor, int result)
+{
+	(void)loop;
+	(void)executor;
+	ck_assert_int_eq(result, -ESHUTDOWN);
+}
+
+START_TEST(a_drain_may_meet_a_close_and_who_gives_up)
+{
+	struct eddy_process_pool_options options = {
+	    .workers = 1, .depth = 1, .queue_limit = 1};
+	struct eddy_loop *loop = census_loop(), *other = census_loop();
+	struct work running, queued;
+	struct eddy_executor *pool;
+	struct runner waiting;
+	pthread_t thread;
+
+	sem_init(&meeting.gave_up, 0, 0);
+	sem_init(&meeting.closed, 0, 0);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, NULL, &options), 0);
+	occupy(pool, &running, loop);
+	start(pool, &queued, quick, loop);
+	runner_init(&waiting, pool, quick, EDDY_MS(20));
+	spawn(other, &waiting.task);
+	turn(other);
+	ck_assert_int_eq(eddy_executor_drain_then(pool, loop, on_no_drain), 0);
+	meeting.job = &waiting.work.job;
+	on_free = spoil;
+	start_thread(&thread, run_loop, other);
+	wait_for(&meeting.gave_up);
+	ck_assert_int_eq(eddy_executor_close(pool, 0), -ETIME);
+	sem_post(&meeting.closed);
+	join(thread);
+	on_free = NULL;
+	ck_assert_int_eq(waiting.rc, -ETIME);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	expect(&running, EDDY_CANCELLED);
+	expect(&queued, EDDY_CANCELLED);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	ck_assert_int_eq(eddy_loop_close(other), 0);
+}
+END_TEST
+
 /* A strand makes room for another. */
 static void
 replace(struct table *table, int64_t patience)
@@ -4064,7 +4136,8 @@ main(void)
 	    a_table_is_asked_to_drain_when_nobody_waits_for_room,
 	    a_table_is_asked_to_drain_when_the_last_gives_up,
 	    a_pool_that_is_drained_first_leaves_no_job_of_a_strand,
-	    a_drain_of_a_pool_runs_what_a_strand_has_waiting_for_room);
+	    a_drain_of_a_pool_runs_what_a_strand_has_waiting_for_room,
+	    a_drain_may_meet_a_close_and_who_gives_up);
 	census_add(storm,
 	    hasty_tasks_of_many_loops_share_two_strands_and_their_pool,
 	    a_storm_of_kills_disturbs_no_job_of_a_strand);
