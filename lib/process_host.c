@@ -395,7 +395,8 @@ hear(struct pool *pool, const struct zygote_message *news, int pidfd)
 		worker->pid = news->pid;
 		worker->pidfd = pidfd;
 		pool->stats.workers++;
-		if (pidfd < 0) { /* lost on the way: it must not get jobs */
+		if (pidfd < 0 && worker->channel != NULL) {
+			/* Lost on the way: it must not get jobs. */
 			eddy__process_retire(worker);
 		} else if (worker->state == BOOT) {
 			listen_to(worker); /* its bell may have come first */

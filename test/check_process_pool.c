@@ -2606,6 +2606,36 @@ START_TEST(a_worker_that_does_not_die_is_put_aside)
 }
 END_TEST
 
+/* It was given up before it was born, and there is no descriptor to have it. */
+START_TEST(a_worker_that_is_late_and_cannot_be_had_is_left_alone)
+{
+	struct eddy_process_pool_options options = {
+	    .workers = 1, .boot_limit = EDDY_MS(1)};
+	struct eddy_executor_stats stats = {.workers = 0};
+	struct rlimit old, none;
+	int64_t until;
+	pid_t zygote;
+	struct rig rig;
+
+	ck_assert_int_eq(eddy_zygote_open(&options.zygote, 0), 0);
+	zygote = child_of(getpid());
+	ck_assert_int_eq(kill(zygote, SIGSTOP), 0);
+	rig_open_with(&rig, &options);
+	until = eddy_after(EDDY_S(5) + EDDY_MS(200));
+	rig_until(&rig, eddy_now() > until);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = (struct rlimit){0, old.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(kill(zygote, SIGCONT), 0);
+	for (; stats.workers == 0; rig_step(&rig))
+		eddy_executor_stats(rig.pool, &stats);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	ck_assert_int_eq(eddy_zygote_close(options.zygote), 0);
+}
+END_TEST
+
 START_TEST(a_function_that_no_worker_has_is_refused)
 {
 	struct eddy_process_pool_options options = {.workers = 1};
@@ -3201,6 +3231,7 @@ main(int argc, char **argv)
 	    progress_comes_before_the_outcome_of_a_job_that_obeys,
 	    a_job_that_does_not_obey_is_killed_after_the_grace,
 	    a_worker_that_does_not_die_is_put_aside,
+	    a_worker_that_is_late_and_cannot_be_had_is_left_alone,
 	    a_function_that_no_worker_has_is_refused,
 	    a_worker_does_max_jobs_and_no_more, a_worker_that_grew_is_replaced,
 	    a_worker_is_replaced_after_its_lifetime);
