@@ -510,6 +510,8 @@ set_options(struct pool *pool, const struct eddy_thread_pool_options *options)
 		own->queue_limit = QUEUE_LIMIT;
 	if (own->idle_duration == 0)
 		own->idle_duration = IDLE_DURATION;
+	if (own->idle_duration < 0) /* as none; futex(2) would refuse it */
+		own->idle_duration = 0;
 	if (own->queue_limit > LIMIT_MAX)
 		return -EINVAL;
 	return own->interrupt_signal != 0

@@ -411,6 +411,20 @@ START_TEST(min_may_exceed_max)
 }
 END_TEST
 
+START_TEST(workers_that_must_not_be_idle_leave_at_once)
+{
+	struct eddy_thread_pool_options options = {.idle_duration = -1};
+	struct eddy_executor *pool;
+	struct work work;
+
+	ck_assert_int_eq(eddy_thread_pool_open(&pool, &options), 0);
+	submit(pool, work_init(&work, quick, 1), NULL);
+	ck_assert_int_eq(eddy_job_wait(&work.job, EDDY_FOREVER), 1);
+	wait_until_workers(pool, 0);
+	close_pool(pool);
+}
+END_TEST
+
 START_TEST(workers_that_leave_lose_no_job)
 {
 	struct eddy_thread_pool_options options = {
@@ -1819,6 +1833,7 @@ main(void)
 	    there_are_never_more_workers_than_max,
 	    one_worker_runs_jobs_in_their_order,
 	    idle_workers_leave_and_min_stay, min_may_exceed_max,
+	    workers_that_must_not_be_idle_leave_at_once,
 	    workers_that_leave_lose_no_job,
 	    name_and_stack_of_workers_are_options,
 	    an_impossible_stack_is_told_by_submit,
