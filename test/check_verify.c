@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "census.h"
+#include "debug.h"
 #include "loop_impl.h"
 #include "task_impl.h"
 
@@ -469,6 +470,20 @@ END_TEST
 
 #endif
 
+/* As with DEBUG=1, where it is freed next. */
+START_TEST(what_is_freed_holds_nothing)
+{
+	unsigned char *p = calloc(1, 40);
+	int i;
+
+	eddy__debug_poison(NULL);
+	eddy__debug_poison(p);
+	for (i = 0; i < 40; i++)
+		ck_assert_uint_eq(p[i], 0xdb);
+	free(p);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -478,7 +493,8 @@ main(void)
 	    what_is_wrong_with_timers_is_named,
 	    what_is_wrong_with_descriptors_is_named,
 	    what_is_wrong_with_tasks_is_named, what_is_wrong_with_jobs_is_named,
-	    a_loop_that_works_is_sound_at_all_times, another_thread_is_refused);
+	    a_loop_that_works_is_sound_at_all_times, another_thread_is_refused,
+	    what_is_freed_holds_nothing);
 #ifdef EDDY_DEBUG
 	census_add(census_case(suite, "debug", 10), a_turn_looks_at_all,
 	    a_second_await_is_told_with_both_sites,
