@@ -82,12 +82,16 @@ START_TEST(merged_histograms_add_up)
 	struct eddy_histogram one = {{0}, 0}, two = {{0}, 0};
 
 	eddy_histogram_add(&one, 5);
+	eddy_histogram_add(&two, 0);
 	eddy_histogram_add(&two, 6);
 	eddy_histogram_add(&two, 1000);
+	eddy_histogram_add(&two, INT64_MAX);
 	eddy_histogram_merge(&one, &two);
+	ck_assert_uint_eq(one.counts[0], 1);
 	ck_assert_uint_eq(one.counts[3], 2);
 	ck_assert_uint_eq(one.counts[10], 1);
-	ck_assert_int_eq(one.max, 1000);
+	ck_assert_uint_eq(one.counts[63], 1);
+	ck_assert_int_eq(one.max, INT64_MAX);
 }
 END_TEST
 
