@@ -268,13 +268,18 @@ START_TEST(a_silent_address_has_a_head_start_only)
 }
 END_TEST
 
+/* Or the other one, behind more than are tried, would not have its turn. */
 START_TEST(families_are_tried_in_turn)
 {
-	const char *at[] = {"::1", NULL, "::1", NULL, "127.0.0.1", NULL, NULL};
+	enum { TRIED = 8 };
+	const char *at[2 * (TRIED + 1) + 1] = {NULL}, *port;
 	int fd = listen_at("127.0.0.1", "0"), i;
 
-	for (i = 1; i < 6; i += 2)
-		at[i] = port_of(fd); /* nobody there on ::1 */
+	port = port_of(fd); /* nobody there on ::1 */
+	for (i = 0; i <= TRIED; i++) {
+		at[2 * i] = i < TRIED ? "::1" : "127.0.0.1";
+		at[2 * i + 1] = port;
+	}
 	numbers = at;
 	check_connected(run("name", "service", false), fd);
 	close(fd);
