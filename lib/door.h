@@ -157,13 +157,29 @@ outbox_take(struct outbox *box)
 	return node;
 }
 
+/* Any thread: what is in the stack, behind end. */
+static inline void
+door_unstack(struct door *door, struct eddy_ready *end)
+{
+	struct eddy_ready *node, *older;
+
+	if (A_LOAD(&door->stack) == NULL)
+		return;
+	/* Pairs with the release of the push: what its thread wrote is seen. */
+	node = A_XCHG(&door->stack, NULL);
+	for (; node != NULL && node != &door->asleep; node = older) {
+		older = node->next;
+		list_push_front(end, node);
+	}
+}
+
 /* Awake again: what came in, to the end of list; if boxed, boxes as they are.
  * The stack comes first: what a thread pushed before it put something into its
  * box is seen with that. */
 static inline void
 door_collect(struct door *door, struct eddy_ready *list, bool boxed)
 {
-	struct eddy_ready *node, *older, *end = list->prev;
+	struct eddy_ready *end = list->prev;
 	struct outbox *box = A_ACQUIRE(&door->boxes);
 
 	for (; box != NULL; box = box->next) {
@@ -173,14 +189,7 @@ door_collect(struct door *door, struct eddy_ready *list, bool boxed)
 		while (!boxed && box->out != box->end)
 			list_push(list, outbox_take(box));
 	}
-	if (A_LOAD(&door->stack) == NULL)
-		return;
-	/* Pairs with the release of the push: what its thread wrote is seen. */
-	node = A_XCHG(&door->stack, NULL);
-	for (; node != NULL && node != &door->asleep; node = older) {
-		older = node->next;
-		list_push_front(end, node);
-	}
+	door_unstack(door, end);
 }
 
 #endif

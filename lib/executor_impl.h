@@ -22,7 +22,7 @@ enum job_state {
 	JOB_CORKED,  /* in the cork of its loop: LISTED when the turn ends */
 	JOB_QUEUED,  /* or on the way to a thread pool's */
 	JOB_LISTED,  /* in a slot of a thread pool, or just taken from it; or in
-	                the queue of a strand */
+	                the queue of a strand or a process pool */
 	JOB_RUNNING,
 	JOB_DONE,
 };

@@ -145,14 +145,14 @@ eddy__door_send(struct door *door, struct eddy_ready *node)
 
 /* Nobody will run what is in here: tell those who wait for it.  The loop does
  * this after it closed the door, a thread when it finds it closed after a push,
- * so one of the two finds each node. */
+ * so one of the two finds each node.  Boxes have nothing that is waited for. */
 void
 eddy__door_clear(struct door *door, struct eddy_ready *list)
 {
 	void (*orphan)(struct eddy_ready *, struct eddy_task *);
 	struct eddy_ready *node;
 
-	door_collect(door, list, false);
+	door_unstack(door, list->prev);
 	orphan = A_LOAD(&door->orphan);
 	while ((node = list_pop(list)) != NULL)
 		if (orphan != NULL)
@@ -172,6 +172,7 @@ eddy__loop_abandon(struct eddy_loop *loop)
 	A_STORE(&door->closed, 1);
 	/* Pairs with the fence of who looks at closed after a push. */
 	A_FENCE(&door->closed);
+	door_collect(door, &loop->pending, false);
 	eddy__door_clear(door, &loop->pending);
 	orphan = A_LOAD(&door->orphan);
 	if (loop->roots != NULL && orphan != NULL)

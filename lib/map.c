@@ -102,7 +102,7 @@ EDDY_ASYNC
 eddy_map(struct eddy_task *self, struct eddy_executor *executor,
     eddy_job_fn *fn, void *array, size_t n, size_t size, unsigned at_most)
 {
-	unsigned i, count = n < at_most ? (unsigned)n : at_most;
+	unsigned i, count = at_most < QUEUE_LIMIT ? at_most : QUEUE_LIMIT;
 	struct map *map;
 	int r = size > UINT32_MAX ? -EMSGSIZE : 0;
 
@@ -112,6 +112,7 @@ eddy_map(struct eddy_task *self, struct eddy_executor *executor,
 		r = eddy_loop_executor(self->loop, &executor);
 	if (r < 0 || n == 0)
 		return eddy_complete(self, r);
+	count = n < count ? (unsigned)n : count;
 	map = eddy__alloc(sizeof(*map) + count * sizeof(map->jobs[0]));
 	if (map == NULL)
 		return eddy_complete(self, -ENOMEM);

@@ -310,6 +310,8 @@ settle(struct worker *worker, const struct zygote_message *death)
 	uint64_t generation = worker->generation;
 	uint32_t depth = pool->options.depth, n;
 
+	if (error < LOWEST_RESULT)
+		error = -EINVAL;
 	if (worker->state == ASKED) /* its own end is what counts */
 		worker->why = EDDY_NONE;
 	if (worker->copied != 0) { /* the rest of it */

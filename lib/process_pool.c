@@ -23,13 +23,17 @@ pool_of(struct eddy_executor *executor)
 	return CONTAINER_OF(executor, struct pool, executor);
 }
 
-/* A job that was counted is refused: a drain may have seen it. */
-static void
-take_back_place(struct pool *pool)
+/* Never more than there may be, for a moment either: who sees the queue full
+ * waits for room, and this job would make none. */
+static bool
+take_place(struct pool *pool)
 {
-	A_SUB(&pool->queued, 1);
-	if (A_LOAD(&pool->executor.drains) != 0)
-		eddy_post(pool->home, &pool->knock);
+	unsigned queued = A_LOAD(&pool->queued);
+
+	while (queued < pool->options.queue_limit)
+		if (A_CAS(&pool->queued, &queued, queued + 1))
+			return true;
+	return false;
 }
 
 static int
@@ -40,13 +44,16 @@ submit_by_post(struct pool *pool, struct eddy_job *job)
 
 	pthread_mutex_lock(&executor->lock);
 	refuse = executor_refuses(executor, job);
-	if (!refuse)
+	if (!refuse) {
 		list_push(&pool->inbox, &job->ready);
-	pthread_mutex_unlock(&executor->lock);
-	if (refuse) {
-		take_back_place(pool);
-		return -ESHUTDOWN;
+	} else {
+		A_SUB(&pool->queued, 1);
+		if (!is_closing(pool)) /* a drain may have seen it */
+			eddy_post(pool->home, &pool->knock);
 	}
+	pthread_mutex_unlock(&executor->lock);
+	if (refuse)
+		return -ESHUTDOWN;
 	A_ADD(&pool->stats.submitted, 1);
 	eddy_post(pool->home, &pool->knock);
 	return 0;
@@ -64,10 +71,8 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		return r;
 	if (A_LOAD(&pool->broken) != 0)
 		return A_LOAD(&pool->broken);
-	if (A_ADD(&pool->queued, 1) >= pool->options.queue_limit) {
-		take_back_place(pool);
+	if (!take_place(pool))
 		return -EAGAIN;
-	}
 	if (report != NULL)
 		*report = (struct eddy_worker_report){0};
 	if (eddy__loop_mine(pool->home) < 0)

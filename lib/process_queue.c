@@ -25,6 +25,7 @@ eddy__process_enqueue(struct pool *pool, struct eddy_job *job, bool first)
 	struct eddy_ready *lane = pool->lanes;
 
 	lane += urgent ? URGENT_LANE : NORMAL_LANE;
+	A_STORE(&job->state, JOB_LISTED);
 	if (first)
 		list_push_front(lane, &job->ready);
 	else
@@ -36,6 +37,7 @@ static void
 unqueue(struct pool *pool, struct eddy_job *job)
 {
 	list_remove(&job->ready);
+	A_STORE(&job->state, JOB_QUEUED);
 	A_SUB(&pool->queued, 1);
 }
 
@@ -89,7 +91,6 @@ eddy__process_wake_at(struct pool *pool, int64_t when)
 void
 eddy__process_requeue(struct pool *pool, struct eddy_job *job)
 {
-	A_STORE(&job->state, JOB_QUEUED);
 	A_ADD(&pool->queued, 1);
 	eddy__process_enqueue(pool, job, true);
 }
@@ -220,9 +221,9 @@ eddy__process_stop(
 	struct worker *worker;
 	uint32_t i;
 
-	if (A_LOAD(&job->state) == JOB_QUEUED) {
-		if (job->ready.next == NULL)
-			return 0; /* on its way; stop is set */
+	if (A_LOAD(&job->state) == JOB_QUEUED)
+		return 0; /* on its way; stop is set */
+	if (A_LOAD(&job->state) == JOB_LISTED) {
 		unqueue(pool, job);
 		eddy__process_end_job(pool, job, outcome, 0);
 		return 0;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ struct eddy_zygote {
 	pid_t pid, host;
 	uid_t uid;
 	gid_t gid;
+	struct stat root;
 	uint32_t pools;       /* any thread */
 	struct range *ranges; /* that are executable, in order; constant */
 	int count;            /* of them; 0: not known, as without procfs */
@@ -79,11 +81,11 @@ has_threads(int looks)
 static int
 find_executable(struct range **ret_ranges)
 {
+	int n = 0, saved = errno;
 	FILE *maps = fopen("/proc/self/maps", "re");
 	struct range *ranges = NULL, *more = NULL;
 	unsigned long from, to;
 	char line[256], execute;
-	int n = 0, saved = errno;
 
 	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
 		if (sscanf(line, "%lx-%lx %*2c%c", &from, &to, &execute) != 3 ||
@@ -107,20 +109,25 @@ eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 {
 	bool insists = (flags & EDDY_FORK_THREADED) != 0;
 	bool threaded = has_threads(insists ? 1 : LOOKS);
+	int ends[2], saved = errno, r;
 	struct eddy_zygote *z;
-	int ends[2], r;
+	struct stat root;
 
 	if (threaded && !insists)
 		return -EDEADLK;
 	z = eddy__alloc(sizeof(*z));
 	if (z == NULL)
 		return -ENOMEM;
-	r = eddy__socketpair(ends);
+	r = eddy__stat("/", &root);
+	if (r == 0)
+		r = eddy__socketpair(ends);
 	if (r < 0)
 		goto fail_pair;
 	if (!threaded)
 		fflush(stdout); /* else a thread may hold its lock for long */
-	*z = (struct eddy_zygote){.socket = ends[0], .host = eddy__getpid()};
+	errno = saved;
+	*z = (struct eddy_zygote){
+	    .socket = ends[0], .host = eddy__getpid(), .root = root};
 	z->uid = geteuid();
 	z->gid = getegid();
 	z->count = find_executable(&z->ranges);
@@ -148,6 +155,7 @@ eddy_zygote_close(struct eddy_zygote *z)
 {
 	struct pollfd fd = {.fd = z->socket, .events = POLLIN};
 	bool ours = z->host == eddy__getpid();
+	int saved = errno;
 	siginfo_t info;
 
 	if (ours && A_LOAD(&z->pools) != 0)
@@ -157,6 +165,7 @@ eddy_zygote_close(struct eddy_zygote *z)
 	/* While it has its end of the socket, the id is its own. */
 	if (ours && eddy__poll(&fd, 1, DURATION) == 0)
 		kill(z->pid, SIGKILL); /* somebody has stopped it */
+	errno = saved;
 	eddy__close(z->socket);
 	if (ours) /* ECHILD: the host reaps all its children. */
 		eddy__waitid(P_PID, z->pid, &info, WEXITED);
@@ -180,11 +189,16 @@ int
 eddy__zygote_link(struct eddy_zygote *z)
 {
 	struct zygote_message message = {.op = Z_POOL};
+	struct stat root;
 	int ends[2], r;
 
 	if (z->host != eddy__getpid())
 		return -ECHILD;
-	if (z->uid != geteuid() || z->gid != getegid())
+	r = eddy__stat("/", &root);
+	if (r < 0)
+		return r;
+	if (z->uid != geteuid() || z->gid != getegid() ||
+	    z->root.st_dev != root.st_dev || z->root.st_ino != root.st_ino)
 		return -EPERM;
 	r = eddy__socketpair(ends);
 	if (r < 0)

@@ -43,10 +43,13 @@ drain(struct eddy_loop *loop)
 static bool
 is_stuck(struct eddy_loop *loop)
 {
+	int saved = errno;
+
 	if (loop->main_result != EDDY_PENDING || eddy__loop_alive(loop))
 		return false;
 	dprintf(STDERR_FILENO,
 	    "eddy: deadlock: these tasks wait and nothing can wake them\n");
+	errno = saved;
 	eddy_dump_tasks(loop, STDERR_FILENO);
 	return true;
 }

@@ -260,11 +260,14 @@ eddy__blocks(int fd)
 int
 eddy__is_stream(int fd)
 {
-	int type = 0, saved = errno;
-	socklen_t size = sizeof(type);
-	int r = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+	int kind = 0, saved = errno;
+	socklen_t size = sizeof(kind);
+	int r = getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &kind, &size);
 
-	return eddy__result(r < 0 ? r : type == SOCK_STREAM, saved);
+	if (r < 0 || kind != 0) /* there is SCTP, too */
+		return eddy__result(r < 0 ? r : kind == IPPROTO_TCP, saved);
+	r = getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &size);
+	return eddy__result(r < 0 ? r : kind == SOCK_STREAM, saved);
 }
 
 /* As if O_NONBLOCK were set: EINPROGRESS. */

@@ -534,6 +534,8 @@ start(struct worker *worker)
 		    &worker->ticker, options->interrupt_signal);
 	if (r == 0 && options->worker_open != NULL)
 		r = options->worker_open(options->init, &worker->state);
+	if (r < LOWEST_RESULT)
+		r = -EINVAL;
 	worker->inside = eddy__worker_enter(worker->state);
 	return r < 0 ? r : 0;
 }

@@ -242,7 +242,9 @@ eddy_trace_start(struct eddy_loop *loop, unsigned n)
 	}
 	if (r < 0)
 		return r;
-	events = eddy__alloc(size * sizeof(*events));
+	events = size <= SIZE_MAX / sizeof(*events)
+	             ? eddy__alloc(size * sizeof(*events))
+	             : NULL;
 	if (events != NULL && trace == NULL)
 		trace = eddy__alloc(sizeof(*trace));
 	if (events == NULL || trace == NULL) {

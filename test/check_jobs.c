@@ -3118,16 +3118,16 @@ interrupting_close(struct rig *rig)
 
 /* Between a worker's look whether a job must stop and its hook. */
 /* link: -Wl,--wrap=eddy__job_interrupt */
-int __real_eddy__job_interrupt(void (*interrupt)(void *), void *worker);
-int __wrap_eddy__job_interrupt(void (*interrupt)(void *), void *worker);
+int __real_eddy__job_interrupt(void (*fn)(void *), void *worker);
+int __wrap_eddy__job_interrupt(void (*fn)(void *), void *worker);
 static struct eddy_job *cancelled_there;
 
 int
-__wrap_eddy__job_interrupt(void (*interrupt)(void *), void *worker)
+__wrap_eddy__job_interrupt(void (*fn)(void *), void *worker)
 {
 	if (cancelled_there != NULL)
 		(void)eddy_job_cancel(cancelled_there);
-	return __real_eddy__job_interrupt(interrupt, worker);
+	return __real_eddy__job_interrupt(fn, worker);
 }
 
 static struct reader *

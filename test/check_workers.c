@@ -93,6 +93,7 @@ static struct board {
 	sem_t entered, leave;
 	uint32_t opens, closes; /* calls */
 	uint32_t fails;         /* opens that are to fail */
+	int error;              /* how; 0: -ENOKEY */
 	uint32_t first_fails;   /* after so many that do not */
 	uint32_t wrong;         /* states in the wrong worker */
 	uint32_t ran;
@@ -148,7 +149,9 @@ worker_open(void *init, void **ret_state)
 
 	if (n >= board->first_fails &&
 	    n - board->first_fails < A_LOAD(&board->fails))
-		return init != NULL ? -*(int *)init : -ENOKEY;
+		return init != NULL        ? -*(int *)init
+		       : board->error != 0 ? board->error
+		                           : -ENOKEY;
 	A_ADD(&board->wrong, eddy_worker_state() != NULL);
 	state = calloc(1, sizeof(*state));
 	if (state == NULL)
@@ -663,17 +666,18 @@ END_TEST
 /* A worker that cannot be had. */
 
 static void
-check_lost(enum where where)
+check_lost(enum where where, int error, int told)
 {
 	struct rig rig;
 
 	wipe();
 	board->fails = UINT32_MAX;
+	board->error = error;
 	rig_open(&rig, where, 1, 0);
 	start(&rig, 0, 10, note);
 	run(&rig);
-	expect_result(0, 10, EDDY_LOST, -ENOKEY);
-	ck_assert_int_eq(eddy_job_rc(&calls[0].job), -ENOKEY);
+	expect_result(0, 10, EDDY_LOST, told);
+	ck_assert_int_eq(eddy_job_rc(&calls[0].job), told);
 	ck_assert_uint_eq(A_LOAD(&board->ran), 0);
 	ck_assert_uint_eq(stats_of(&rig).failed, 10);
 	ck_assert_uint_eq(stats_of(&rig).queued, 0);
@@ -684,8 +688,10 @@ check_lost(enum where where)
 
 START_TEST(without_a_worker_jobs_are_lost_with_its_error)
 {
-	check_lost(PROCESSES);
-	check_lost(THREADS);
+	check_lost(PROCESSES, 0, -ENOKEY);
+	check_lost(THREADS, 0, -ENOKEY);
+	check_lost(PROCESSES, INT_MIN, -EINVAL); /* what is no error */
+	check_lost(THREADS, INT_MIN, -EINVAL);
 }
 END_TEST
 
