@@ -2819,6 +2819,26 @@ START_TEST(a_reserved_worker_takes_bytes_in_place)
 }
 END_TEST
 
+START_TEST(the_memory_of_a_large_reserved_job_is_given_back)
+{
+	enum { SIZE = 4 << 20 };
+	struct eddy_job job = {.fn = no_bytes};
+	unsigned char *last, there = 0;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1, .depth = 1, .slot_size = SIZE);
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, SIZE), 0);
+	memset(job.arg, 1, SIZE);
+	last = (unsigned char *)job.arg + SIZE - 4096;
+	ck_assert_int_eq(mincore(last, 4096, &there), 0);
+	ck_assert_int_eq(there & 1, 1);
+	eddy_job_release(&job); /* never submitted */
+	rig_until(&rig, mincore(last, 4096, &there) == 0 && (there & 1) == 0);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(a_reserved_worker_is_nobody_elses)
 {
 	struct eddy_job jobs[3] = {{.fn = count}, {.fn = count}, {.fn = count}};
@@ -3242,6 +3262,7 @@ main(int argc, char **argv)
 	    the_memory_of_a_large_job_waits_for_the_next,
 	    what_cannot_be_reserved_is_refused,
 	    a_reserved_worker_takes_bytes_in_place,
+	    the_memory_of_a_large_reserved_job_is_given_back,
 	    a_reserved_worker_is_nobody_elses,
 	    a_pool_closes_with_workers_reserved);
 	tcase_add_loop_test(tcase, reserved_memory_outlives_its_worker, 0, 2);

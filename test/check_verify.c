@@ -107,9 +107,11 @@ START_TEST(what_is_wrong_with_descriptors_is_named)
 	struct eddy_loop *loop = census_loop();
 	struct reader f;
 	struct eddy_watch watch;
-	int ends[2];
+	int ends[2], saved = dup(STDIN_FILENO);
 
+	close(STDIN_FILENO); /* so that one is 0 */
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_int_eq(ends[0], STDIN_FILENO);
 	eddy_watch_init(&watch, ends[0], on_watch, 0);
 	ck_assert_int_eq(eddy_watch_start(loop, &watch, EPOLLIN | EPOLLOUT), 0);
 	ck_assert_int_eq(eddy_loop_spawn(loop, EDDY_INIT(&f, reader), NULL), 0);
@@ -122,6 +124,8 @@ START_TEST(what_is_wrong_with_descriptors_is_named)
 	ck_assert_int_eq(eddy_close(loop, ends[0]), 0);
 	ck_assert_int_eq(verify(loop), 0);
 	ck_assert_int_eq(eddy_close(loop, ends[1]), 0);
+	ck_assert_int_eq(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	close(saved);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
