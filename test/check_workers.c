@@ -942,6 +942,28 @@ START_TEST(who_leaves_a_cpu_may_come_back)
 }
 END_TEST
 
+/* Once of so often: it may have been moved back at once. */
+START_TEST(who_leaves_a_cpu_is_on_another)
+{
+	cpu_set_t before, here;
+	int cpu = sched_getcpu(), i, left = 0;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	if (CPU_COUNT(&before) == 1)
+		return;
+	CPU_ZERO(&here);
+	CPU_SET((size_t)cpu, &here);
+	for (i = 0; i < 20 && left == 0; i++) {
+		ck_assert_int_eq(sched_setaffinity(0, sizeof(here), &here), 0);
+		ck_assert_int_eq(
+		    sched_setaffinity(0, sizeof(before), &before), 0);
+		ck_assert_int_eq(__real_eddy__leave_cpu(cpu), 0);
+		left += sched_getcpu() != cpu;
+	}
+	ck_assert_int_ne(left, 0);
+}
+END_TEST
+
 static cpu_set_t one_cpu;
 
 static int
@@ -1489,7 +1511,7 @@ main(void)
 	    without_cpus_workers_run_anywhere, on_impossible_cpus_jobs_are_lost,
 	    of_workers_on_one_cpu_of_two_one_moves,
 	    workers_that_have_to_share_a_cpu_stay,
-	    who_leaves_a_cpu_may_come_back);
+	    who_leaves_a_cpu_may_come_back, who_leaves_a_cpu_is_on_another);
 	census_add(on_board(suite, "names", 8), workers_are_named_and_numbered,
 	    a_worker_has_its_name_before_it_opens);
 	census_add(on_board(suite, "threads", 8),
