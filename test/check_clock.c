@@ -779,6 +779,29 @@ START_TEST(the_deadline_of_a_job_on_a_thread_counts_real_time)
 }
 END_TEST
 
+static eddy_step
+timely_job(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct user, f);
+	f->job.deadline = eddy_after(EDDY_S(600));
+	EDDY_AWAIT(f->rc, eddy_job_run(self, f->executor, &f->job));
+	ck_assert_int_eq(f->rc, 78);
+	EDDY_END;
+}
+
+START_TEST(the_deadline_of_a_job_in_time_is_stopped)
+{
+	struct eddy_loop *loop = virtual_loop();
+	struct user user = {.task = {.fn = timely_job}, .value = 78};
+
+	user.executor = one_thread();
+	user.job = (struct eddy_job)EDDY_JOB(echo, &user.value);
+	ck_assert_int_eq(eddy_loop_spawn(loop, &user.task, NULL), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	close_both(user.executor, loop);
+}
+END_TEST
+
 START_TEST(the_deadline_of_a_queued_job_counts_real_time)
 {
 	struct eddy_loop *loop = virtual_loop();
@@ -1306,6 +1329,7 @@ main(void)
 	    a_timeout_of_a_thread_job_waits_for_it,
 	    moved_by_hand_a_timeout_asks_the_job_to_stop,
 	    the_deadline_of_a_job_on_a_thread_counts_real_time,
+	    the_deadline_of_a_job_in_time_is_stopped,
 	    the_deadline_of_a_queued_job_counts_real_time,
 	    the_deadline_of_a_job_in_a_process_counts_real_time,
 	    waiting_for_a_job_in_a_process_stops_the_clock);

@@ -74,6 +74,8 @@ START_TEST(an_empty_histogram_answers_0)
 
 	ck_assert_int_eq(eddy_histogram_percentile(&h, 50), 0);
 	ck_assert_int_eq(eddy_histogram_percentile(&h, 100), 0);
+	eddy_histogram_add(&h, 5); /* nothing is below the least */
+	ck_assert_int_eq(eddy_histogram_percentile(&h, 0), 0);
 }
 END_TEST
 
