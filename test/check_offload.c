@@ -10,6 +10,7 @@
 
 #include "atomics.h"
 #include "census.h"
+#include "offload_impl.h"
 #include "sys.h"
 
 /* What the library asks of the system is counted, and memory fails on demand;
@@ -47,6 +48,7 @@ int __wrap_eddy_executor_close(
 
 static uint32_t allocations, calls, opened, closed; /* any thread */
 static uint32_t memory_left = UINT32_MAX; /* allocations that succeed */
+static bool first_is_late;                /* of what is closed */
 
 void *
 __wrap_eddy__alloc(size_t size)
@@ -114,8 +116,9 @@ __wrap_eddy_thread_pool_open(struct eddy_executor **ret_executor,
 int
 __wrap_eddy_executor_close(struct eddy_executor *executor, int64_t duration)
 {
-	A_ADD(&closed, 1);
-	return __real_eddy_executor_close(executor, duration);
+	int r = __real_eddy_executor_close(executor, duration);
+
+	return A_ADD(&closed, 1) == 0 && first_is_late ? -ETIME : r;
 }
 
 static void
@@ -281,6 +284,20 @@ START_TEST(the_loops_pool_is_closed_with_the_loop)
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 	ck_assert_uint_eq(opened, 1);
 	ck_assert_uint_eq(closed, 1);
+}
+END_TEST
+
+/* As eddy_net_connect has one for names. */
+START_TEST(of_two_pools_the_late_one_is_told)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *executor;
+
+	ck_assert_int_eq(eddy__loop_pool(loop, POOL_OF_JOBS, &executor), 0);
+	ck_assert_int_eq(eddy__loop_pool(loop, POOL_OF_NAMES, &executor), 0);
+	first_is_late = true;
+	ck_assert_int_eq(eddy_loop_close(loop), -ETIME);
+	ck_assert_uint_eq(closed, 2);
 }
 END_TEST
 
@@ -826,6 +843,7 @@ main(void)
 	    the_loops_pool_is_opened_once_and_closed_by_run,
 	    a_loop_that_never_offloads_opens_no_pool,
 	    the_loops_pool_is_closed_with_the_loop,
+	    of_two_pools_the_late_one_is_told,
 	    the_executor_of_the_options_is_used_and_kept,
 	    a_named_executor_goes_before_the_loops,
 	    each_loop_has_a_pool_of_its_own);
