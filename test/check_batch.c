@@ -75,7 +75,7 @@ struct work {
 };
 
 static struct eddy_executor *pools[2];
-static struct work works[512];
+static struct work works[2 * CORK + 1];
 static sem_t entered, leave;
 static int heard; /* outcomes of works */
 
@@ -847,6 +847,7 @@ END_TEST
 
 static pthread_t waiter;
 static sem_t waits;
+static int used; /* of its CORK places, by a turn */
 
 /* In a loop of its own, behind all that the turn of the other has left. */
 static void *
@@ -854,8 +855,9 @@ wait_for_room(void *arg)
 {
 	struct eddy_loop *loop = census_loop();
 
-	submit(pools[0], 2, CORK, quick, arg);
-	ck_assert_int_eq(try_submit(pools[0], 2 + CORK, quick, arg), -EAGAIN);
+	submit(pools[0], 1 + used, CORK, quick, arg);
+	ck_assert_int_eq(
+	    try_submit(pools[0], 1 + used + CORK, quick, arg), -EAGAIN);
 	start_runners(loop, 1);
 	sem_post(&waits);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
@@ -864,10 +866,10 @@ wait_for_room(void *arg)
 }
 
 static void
-submit_one_of_many(struct eddy_loop *loop, struct eddy_post *post)
+submit_some_of_many(struct eddy_loop *loop, struct eddy_post *post)
 {
 	(void)post;
-	submit(pools[0], 1, 1, quick, loop);
+	submit(pools[0], 1, used, quick, loop);
 	waiter = thread_of(wait_for_room, loop);
 	wait_for(&waits);
 }
@@ -876,17 +878,18 @@ START_TEST(who_waits_for_room_gets_what_a_turn_did_not_use)
 {
 	struct eddy_loop *loop = census_loop();
 
+	used = _i == 0 ? 1 : CORK - 1;
 	sem_init(&waits, 0, 0);
 	pools[0] = open_pool(1, 2 * CORK, 0, 0);
 	occupy(pools[0], 0, loop);
-	in_turn(loop, submit_one_of_many);
-	while (stats_of(pools[0]).queued != 2 + CORK)
+	in_turn(loop, submit_some_of_many);
+	while (stats_of(pools[0]).queued != (unsigned)used + CORK + 1)
 		sched_yield();
 	let_go(1);
 	join(waiter);
 	ck_assert_int_eq(runners[0].rc, 1);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
-	expect(0, 2 + CORK, EDDY_RETURNED);
+	expect(0, 1 + used + CORK, EDDY_RETURNED);
 	close_both(pools[0], loop);
 }
 END_TEST
@@ -1274,6 +1277,7 @@ main(void)
 {
 	Suite *suite = suite_create("batch");
 	TCase *idle = census_case(suite, "idle", 4);
+	TCase *slot = census_case(suite, "slot", 4);
 
 	census_add(census_case(suite, "cork", 60),
 	    a_turn_keeps_no_job_beyond_its_end,
@@ -1287,12 +1291,12 @@ main(void)
 	    a_turn_that_ends_keeps_a_closing_pool_alive,
 	    a_turn_that_ends_keeps_an_abandoned_pool_alive,
 	    a_close_at_any_time_loses_no_job_of_a_turn);
-	census_add(census_case(suite, "slot", 4), a_held_job_may_be_cancelled,
-	    held_jobs_count_as_queued, close_cancels_held_jobs,
-	    jobs_held_behind_a_long_one_are_stolen,
+	census_add(slot, a_held_job_may_be_cancelled, held_jobs_count_as_queued,
+	    close_cancels_held_jobs, jobs_held_behind_a_long_one_are_stolen,
 	    who_waits_for_room_gets_that_of_cancelled_held_jobs,
-	    who_waits_for_room_gets_what_a_turn_did_not_use,
 	    who_waits_for_room_gets_that_of_stolen_jobs);
+	tcase_add_loop_test(
+	    slot, who_waits_for_room_gets_what_a_turn_did_not_use, 0, 2);
 	census_add(census_case(suite, "wake", 6), each_wake_leads_to_the_next,
 	    each_wake_leads_to_the_next_without_spin,
 	    each_wake_leads_to_the_next_with_long_spin);
