@@ -538,6 +538,32 @@ START_TEST(who_gives_up_a_name_does_not_wait_for_it)
 }
 END_TEST
 
+START_TEST(four_names_are_asked_for_at_a_time)
+{
+	struct eddy_loop *loop = census_loop();
+	struct guide all[6];
+	size_t i;
+
+	silence();
+	for (i = 0; i < COUNT_OF(all); i++) {
+		all[i] = question("127.0.0.1", "80");
+		ck_assert_int_eq(
+		    eddy_loop_spawn(loop, &all[i].task, on_done), 0);
+	}
+	ck_assert_int_eq(eddy_loop_step(loop, 0), 1);
+	for (i = 0; i < 4; i++)
+		while (sem_wait(&asked) < 0)
+			;
+	ck_assert_int_eq(eddy__thread_count(), 1 + 4);
+	for (i = 0; i < COUNT_OF(all); i++)
+		sem_post(&answer);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	for (i = 0; i < COUNT_OF(all); i++)
+		ck_assert_int_eq(all[i].rc, 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -551,6 +577,7 @@ main(void)
 	census_add(census_case(suite, "names", 30),
 	    names_become_addresses_and_back, errors_of_names_are_errno_values,
 	    what_is_no_address_has_no_name, user_jobs_do_not_starve_names,
-	    who_gives_up_a_name_does_not_wait_for_it);
+	    who_gives_up_a_name_does_not_wait_for_it,
+	    four_names_are_asked_for_at_a_time);
 	return suite_main(suite);
 }
