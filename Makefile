@@ -135,7 +135,8 @@ help:
 #:              uncovered: test/uncovered.txt
 #: mutants      N=200 wrong tokens in lib/, drawn by SEED=1: which are noticed by
 #:              the suites (as root), JOBS=1 at a time; LIST=file: of those in
-#:              it alone; what may stay: test/survivors.txt
+#:              it alone, or, of what it printed, those that were not; what may
+#:              stay: test/survivors.txt
 #: consumer     install, and build programs with cc, CMake, Meson, musl
 #: man          eddy(7) without installing it; PAGE=eddy_map: another
 #: html         all pages into build/html, from index.html (needs mandoc)

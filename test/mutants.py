@@ -4,9 +4,11 @@
 
 N times one token is changed, drawn from all files evenly (only of those in LIST,
 if given), and a suite that links the file must fail or hang; what compiles to the
-same code does not count.  What fails must fail twice and pass with the library as
-it is: a busy machine kills nothing.  As root, in a pid namespace: a mutant may
-kill anything.  $RUN precedes commands.
+same code does not count.  LIST may be what a run has printed: then its mutants
+count, and those that nobody noticed, and nothing excuses, are judged once more.
+What fails must fail twice and pass with the library as it is: a busy machine kills
+nothing.  As root, in a pid namespace: a mutant may kill anything.  $RUN precedes
+commands.
 """
 import glob, os, queue, random, re, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
@@ -131,17 +133,28 @@ def listed(path):
     return {re.sub("^mutants: survives.*?: ", "", line.strip())
             for line in open(path) if line[0] != "#"}
 
+def printed(path):
+    """The verdicts that next_of has printed there."""
+    rows = [line.rstrip("\n").split("\t") for line in open(path)]
+    return {re.sub(r":\d+$", ": ", row[1]) + row[2].strip(): row[0]
+            for row in rows if len(row) == 3}
+
 wanted, chance, jobs = int(sys.argv[1]), random.Random(sys.argv[2]), int(sys.argv[3])
-only, at_most = None, AT_MOST
+only, at_most, made = None, AT_MOST, []
+excused = listed("test/survivors.txt")
 if len(sys.argv) > 4:
-    only, at_most = listed(sys.argv[4]), LISTED
+    wanted, at_most = sys.maxsize, LISTED
+    verdicts = printed(sys.argv[4])
+    only = {m for m in verdicts if verdicts[m] == "-" and m not in excused}
+    made = [(verdicts[m], m) for m in verdicts if m not in only]
+    only = only or (set() if verdicts else listed(sys.argv[4]))
 subprocess.run(f"rm -rf {DIR}; mkdir -p {PLAIN}; "
                f"cp -r Makefile lib include test bench {PLAIN}", shell=True, check=True)
 tests = [path[11:-2] for path in glob.glob("test/check_*.c")]
 if not make(PLAIN, "-j2", *(SUITES + "check_" + s for s in tests)):
     sys.exit("mutants: it does not build")
 linked = {s: names("--defined-only", f"{PLAIN}/{SUITES}check_{s}") for s in tests}
-same, made, trees = objects(PLAIN), [], queue.Queue()
+same, trees = objects(PLAIN), queue.Queue()
 for job in range(jobs):
     subprocess.run(["cp", "-a", PLAIN, f"{DIR}/{job}"], check=True)
     trees.put(f"{DIR}/{job}")
@@ -155,7 +168,9 @@ while len(made) < wanted and any(piles.values()):
     paths = [path for path in order if piles[path]][:wanted - len(made)]
     with ThreadPoolExecutor(jobs) as pool:
         made += filter(None, pool.map(next_of, paths))
-alive, excused = [m for v, m in made if v == "-"], listed("test/survivors.txt")
+alive = [m for v, m in made if v == "-"]
+for shown in sorted((only or set()) - {m for v, m in made}):
+    print("mutants: not there any more: " + shown)
 for shown in alive:
     print("mutants: survives%s: %s" % (", excused" * (shown in excused), shown))
 killed, known = len(made) - len(alive), sum(m in excused for m in alive)
