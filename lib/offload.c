@@ -118,12 +118,11 @@ EDDY_ASYNC
 eddy__offload_call(
     struct eddy_task *self, eddy_job_fn *fn, const union call_arg *args)
 {
-	struct eddy_executor *executor = NULL, *inner;
+	struct eddy_executor *executor = NULL;
 	int r = eddy_loop_executor(self->loop, &executor);
 
-	for (inner = executor; r == 0 && inner != NULL; inner = inner->inner)
-		if (inner->home != NULL) /* a process pool */
-			r = -EXDEV;
+	if (r == 0 && executor->elsewhere)
+		r = -EXDEV;
 	if (r < 0)
 		return eddy_complete(self, r);
 	return run(self, executor, fn, args, NULL, 0);

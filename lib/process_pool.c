@@ -427,6 +427,7 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 	pool->home = pool->executor.home = home;
 	pool->executor.ours = home->door->ours;
 	pool->executor.destroy = destroy;
+	pool->executor.elsewhere = true;
 	r = set_options(pool, options);
 	if (r == 0)
 		r = connect(pool);

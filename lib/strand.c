@@ -334,6 +334,7 @@ eddy_strand_open(struct eddy_executor **ret_executor,
 	strand->executor.destroy = destroy;
 	eddy__executor_hold(inner);
 	strand->executor.ours = inner->ours;
+	strand->executor.elsewhere = inner->elsewhere;
 	strand->executor.ended = ended;
 	strand->executor.hand_on = hand_on;
 	strand->limit = queue_limit != 0 ? queue_limit : QUEUE_LIMIT;

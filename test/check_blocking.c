@@ -158,16 +158,20 @@ START_TEST(another_process_is_no_place_for_files)
 {
 	struct eddy_executor *processes, *strand, *executors[2];
 	struct eddy_loop *loop = census_loop();
-	int i;
+	int i, own;
 
-	ck_assert_int_eq(eddy_process_pool_open(&processes, loop, NULL), 0);
-	ck_assert_int_eq(eddy_strand_open(&strand, processes, 0), 0);
-	executors[0] = processes;
-	executors[1] = strand;
-	for (i = 0; i < 2; i++)
-		ck_assert_int_eq(run_clerk(executors[i]), -EXDEV);
-	ck_assert_int_eq(eddy_executor_close(strand, EDDY_S(10)), 0);
-	ck_assert_int_eq(eddy_executor_close(processes, EDDY_S(10)), 0);
+	for (own = 0; own < 2; own++) {
+		ck_assert_int_eq(eddy_process_pool_open(&processes,
+				     own ? NULL : loop, NULL),
+		    0);
+		ck_assert_int_eq(eddy_strand_open(&strand, processes, 0), 0);
+		executors[0] = processes;
+		executors[1] = strand;
+		for (i = 0; i < 2; i++)
+			ck_assert_int_eq(run_clerk(executors[i]), -EXDEV);
+		ck_assert_int_eq(eddy_executor_close(strand, EDDY_S(10)), 0);
+		ck_assert_int_eq(eddy_executor_close(processes, EDDY_S(10)), 0);
+	}
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
 }
 END_TEST

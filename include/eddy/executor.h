@@ -162,6 +162,7 @@ struct eddy_executor {
 	struct eddy_job *admitting; /* one of those on their way */
 	bool closing;               /* refuses jobs */
 	bool closed;                /* and those that wait */
+	bool elsewhere;             /* its jobs have another address space */
 	uint32_t abandoned;         /* any thread */
 	const char **ret_names;     /* of eddy_executor_close_naming */
 	unsigned names;
