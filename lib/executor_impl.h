@@ -289,6 +289,9 @@ int eddy__job_interrupt(void (*interrupt)(void *), void *worker);
 /* What the job in this thread has as eddy_job_on_stop. */
 void eddy__job_stop(void (**ret_stop)(void *), void **ret_arg);
 
+/* eddy_job_on_stop; more: only if it was not asked to stop yet. */
+int eddy__job_set_stop(void (*stop)(void *), void *arg, bool more);
+
 /* When that was, ns; or 0. */
 int64_t eddy__job_since(int stamp);
 

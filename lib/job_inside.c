@@ -80,7 +80,7 @@ hook(struct inside changed, bool more)
 }
 
 int
-eddy_job_on_stop(void (*stop)(void *), void *arg)
+eddy__job_set_stop(void (*stop)(void *), void *arg, bool more)
 {
 	struct inside changed = inside;
 
@@ -88,7 +88,13 @@ eddy_job_on_stop(void (*stop)(void *), void *arg)
 		return -EINVAL;
 	changed.stop = stop;
 	changed.arg = arg;
-	return hook(changed, stop != NULL);
+	return hook(changed, more);
+}
+
+int
+eddy_job_on_stop(void (*stop)(void *), void *arg)
+{
+	return eddy__job_set_stop(stop, arg, stop != NULL);
 }
 
 int

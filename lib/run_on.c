@@ -205,7 +205,8 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 	send(door, &request->begin);
 	wait(request, door, deadline);
 	eddy__door_drop(door);
-	eddy_job_on_stop(request->next_stop, request->next_arg);
+	/* Also where somebody is about to call ours. */
+	eddy__job_set_stop(request->next_stop, request->next_arg, false);
 	if (A_ACQUIRE(&request->state) == DROPPED)
 		r = eddy__task_refuse(task, -ECANCELED);
 	else

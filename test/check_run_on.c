@@ -10,6 +10,7 @@
  */
 /* link: -Wl,--wrap=eddy__alloc,--wrap=eddy__realloc,--wrap=eddy__free */
 /* link: -Wl,--wrap=eddy__futex_wait,--wrap=eddy__door_send */
+/* link: -Wl,--wrap=eddy__job_call_stop */
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/thread_pool.h>
@@ -26,6 +27,7 @@
 #include "atomics.h"
 #include "census.h"
 #include "counted.h"
+#include "executor_impl.h"
 #include "threads.h"
 #include "sys.h"
 
@@ -1535,6 +1537,72 @@ START_TEST(a_call_leaves_the_stop_of_its_job_in_place)
 }
 END_TEST
 
+/* A cancel that has asked the job, and is about to call what it has for that. */
+void __real_eddy__job_call_stop(
+    struct eddy_executor *executor, struct eddy_job *job);
+void __wrap_eddy__job_call_stop(
+    struct eddy_executor *executor, struct eddy_job *job);
+
+static struct hooked *asked; /* by then */
+
+void
+__wrap_eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
+{
+	if (asked != NULL && job == &asked->job) {
+		sem_post(&asked->stopping);
+		wait_for(&asked->go);
+	}
+	__real_eddy__job_call_stop(executor, job);
+}
+
+struct until_asked {
+	struct eddy_task task;
+	struct hooked *hooked;
+};
+
+static eddy_step
+until_asked(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct until_asked, f);
+	sem_post(&f->hooked->ready);
+	wait_for(&f->hooked->stopping);
+	EDDY_END;
+}
+
+static void
+asked_at_the_end_of_call(struct hooked *h)
+{
+	struct until_asked f;
+	void (*stop)(void *);
+	void *arg;
+
+	ck_assert_int_eq(eddy_job_on_stop(on_stop, h), 0);
+	h->rc = eddy_run_on(hook_host.loop,
+	    EDDY_INIT(&f, until_asked, .hooked = h), EDDY_FOREVER);
+	ck_assert_int_eq(h->rc, 0);
+	eddy__job_stop(&stop, &arg);
+	ck_assert(stop == on_stop && arg == h);
+	sem_post(&h->go);
+}
+
+START_TEST(a_call_that_ends_gives_the_stop_back_to_who_asks_meanwhile)
+{
+	struct eddy_executor *pool = open_pool();
+	struct hooked h;
+
+	host_open(&hook_host);
+	hooked_init(&h, asked_at_the_end_of_call);
+	asked = &h;
+	submit(pool, &h);
+	wait_for(&h.ready);
+	ck_assert_int_eq(eddy_job_cancel(&h.job), 0);
+	wait_job(&h);
+	ck_assert_uint_eq(h.stops, 1);
+	close_pool(pool);
+	host_close(&hook_host);
+}
+END_TEST
+
 static void
 add_jobs(Suite *suite)
 {
@@ -1559,7 +1627,8 @@ add_jobs(Suite *suite)
 	    outside_of_jobs_there_is_nothing_to_stop,
 	    in_its_callback_a_job_has_ended,
 	    a_blocking_read_is_interrupted_by_a_shutdown,
-	    a_stop_is_not_called_after_it_was_taken_back);
+	    a_stop_is_not_called_after_it_was_taken_back,
+	    a_call_that_ends_gives_the_stop_back_to_who_asks_meanwhile);
 	tcase_add_loop_test(
 	    tcase, a_call_leaves_the_stop_of_its_job_in_place, 0, 2);
 }
