@@ -58,6 +58,15 @@ job_set_flag(struct eddy_job *job, unsigned flag, bool on)
 	A_STORE(&job->flags, (uint8_t)(on ? others | flag : others));
 }
 
+/* With a loop it is until its outcome was heard. */
+static inline bool
+job_is_out(const struct eddy_job *job)
+{
+	uint32_t state = A_ACQUIRE(&job->state);
+
+	return state != JOB_IDLE && (state != JOB_DONE || job->door != NULL);
+}
+
 static inline const char *
 job_name(const struct eddy_job *job)
 {

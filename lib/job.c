@@ -216,10 +216,8 @@ eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop, loop_run_fn *run, union eddy_job_to to)
 {
 	unsigned flags = job_flags(job) & ~(unsigned)(JOB_HANDED | JOB_HOOKED);
-	uint32_t state = A_ACQUIRE(&job->state);
 
-	/* With a loop it is out until its outcome was heard. */
-	if (state != JOB_IDLE && (state != JOB_DONE || job->door != NULL))
+	if (job_is_out(job))
 		return -EBUSY;
 	job->executor = executor;
 	job->door = loop != NULL ? loop->door : NULL;

@@ -247,7 +247,7 @@ eddy_job_reserve(
 
 	if (eddy__loop_mine(pool->home) < 0)
 		return -EPERM;
-	if (A_LOAD(&job->state) != JOB_IDLE && A_LOAD(&job->state) != JOB_DONE)
+	if (job_is_out(job))
 		return -EBUSY;
 	if (job->fn == eddy__transform_run)
 		return -EINVAL;

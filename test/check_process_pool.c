@@ -2769,11 +2769,20 @@ START_TEST(what_cannot_be_reserved_is_refused)
 {
 	struct eddy_transform transform;
 	struct eddy_job job = {.fn = count};
+	struct eddy_executor copies;
 	pthread_t thread;
+	struct call call;
 	struct rig rig;
 
 	rig_open(&rig, .workers = 1);
 	rig_ready(&rig, 1);
+	eddy_copy_executor(&copies);
+	call_init(&call, count, 0);
+	ck_assert_int_eq(
+	    eddy_submit(&copies, &call.job, rig.loop, on_other), 0);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &call.job, 8), -EBUSY);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0); /* heard of only now */
+	eddy_executor_fini(&copies);
 	eddy_transform_init(&transform, NULL, NULL, 0);
 	ck_assert_int_eq(
 	    eddy_job_reserve(rig.pool, &transform.long_job.job, 0), -EINVAL);
