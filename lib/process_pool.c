@@ -16,6 +16,7 @@ enum {
 	DEPTH = 2,            /* hides the hand-over; more helps only no-ops */
 	SLOT_SIZE = 64 << 10, /* fits most requests; touched pages only */
 };
+#define LOOK EDDY_MS(10) /* between looks at jobs, while closing */
 
 static struct pool *
 pool_of(struct eddy_executor *executor)
@@ -118,7 +119,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 static void
 wait_for_workers(struct pool *pool, int64_t duration)
 {
-	int64_t left, next, deadline = eddy_after(duration);
+	int64_t left, deadline = eddy_after(duration);
 	struct worker *worker;
 
 	for (EACH_WORKER(worker, pool))
@@ -128,15 +129,13 @@ wait_for_workers(struct pool *pool, int64_t duration)
 			if (worker->held == 0 &&
 			    pool->options.worker_close == NULL)
 				eddy__process_kill(worker, EDDY_NONE);
-			left = next = eddy__left(deadline);
+			left = eddy__left(deadline);
 			if (left == 0)
 				return;
-			if (pool->wake_at != 0)
-				next = eddy__left(pool->wake_at);
-			if (next == 0)
-				eddy__process_on_clock(
-				    pool->home, &pool->clock, 0);
-			eddy__poll(&fd, 1, next < left ? next : left);
+			/* Is it time for one, or has a cancel asked one to stop?
+			 * Those of other threads do not wake us here. */
+			eddy__process_on_clock(pool->home, &pool->clock, 0);
+			eddy__poll(&fd, 1, left < LOOK ? left : LOOK);
 			eddy__process_hear(pool);
 		}
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* link: -Wl,--wrap=eddy__poll */
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
@@ -15,6 +16,7 @@
 #include <locale.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1455,6 +1457,47 @@ START_TEST(any_thread_closes_a_pool_without_a_home)
 	guest_run(&rig, &guest, close_it);
 	ck_assert_int_eq(guest.rc, -ETIME);
 	call_expect(&rig, &call, EDDY_CANCELLED, 0);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
+/* Posted when a thread that closes, not a zygote, waits for workers. */
+int __real_eddy__poll(struct pollfd *fds, int n, int64_t duration);
+int __wrap_eddy__poll(struct pollfd *fds, int n, int64_t duration);
+static sem_t polled;
+
+int
+__wrap_eddy__poll(struct pollfd *fds, int n, int64_t duration)
+{
+	sem_post(&polled);
+	return __real_eddy__poll(fds, n, duration);
+}
+
+static void *
+close_for_ever(void *arg)
+{
+	struct guest *guest = arg;
+
+	guest->rc = eddy_executor_close(guest->pool, EDDY_FOREVER);
+	return NULL;
+}
+
+START_TEST(a_cancel_may_come_while_another_thread_closes)
+{
+	struct rig rig = {census_loop(), homeless_open(1)};
+	struct guest guest = {.pool = rig.pool};
+	struct call call;
+
+	start_here(&rig, &call, hang, 0);
+	sem_init(&polled, 0, 0);
+	ck_assert_int_eq(
+	    pthread_create(&guest.thread, NULL, close_for_ever, &guest), 0);
+	while (sem_wait(&polled) < 0)
+		;
+	ck_assert_int_eq(eddy_job_cancel(&call.job), 0);
+	call_expect(&rig, &call, EDDY_CANCELLED, 0);
+	ck_assert_int_eq(pthread_join(guest.thread, NULL), 0);
+	ck_assert_int_eq(guest.rc, 0);
 	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
 }
 END_TEST
@@ -3227,6 +3270,7 @@ main(int argc, char **argv)
 	    a_pool_without_a_home_serves_the_thread_that_opened_it,
 	    a_pool_without_a_home_serves_loops,
 	    any_thread_closes_a_pool_without_a_home,
+	    a_cancel_may_come_while_another_thread_closes,
 	    a_forked_child_may_close_a_pool_without_a_home,
 	    a_home_thread_that_would_wait_for_itself_is_told);
 	census_add(pool_case(suite, "init", 10),
