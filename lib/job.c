@@ -465,7 +465,9 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 	if (state == JOB_IDLE || state == JOB_DONE)
 		return -EALREADY;
 	place = lock_place(job);
-	while (place->admitting == job && A_LOAD(&job->state) == JOB_QUEUED) {
+	/* Not from within a stop function: that has the lock all the time. */
+	while (place->admitting == job && place->stopping == 0 &&
+	       A_LOAD(&job->state) == JOB_QUEUED) {
 		pthread_mutex_unlock(&place->lock); /* a moment */
 		eddy__yield();
 		place = lock_place(job);

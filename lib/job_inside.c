@@ -50,10 +50,12 @@ eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
 	if ((job_flags(job) & JOB_HOOKED) != 0) {
 		in = (void *)job->ready.next;
 		job_set_flag(job, JOB_HOOKED, false);
+		executor->stopping++;
 		if (in->interrupt != NULL)
 			in->interrupt(in->worker);
 		if (in->stop != NULL)
 			in->stop(in->arg);
+		executor->stopping--;
 	}
 	pthread_mutex_unlock(&executor->lock);
 }

@@ -1148,6 +1148,80 @@ START_TEST(a_cancel_awaits_a_submit_on_behalf_of_its_job)
 }
 END_TEST
 
+/* A job with a stop function that cancels b, which is on its way meanwhile and
+ * will not get in. */
+static struct stopped {
+	struct eddy_job job;
+	struct waiter *other;
+	sem_t *hold, ready;
+} stopped;
+
+static void
+cancel_other(void *arg)
+{
+	(void)arg;
+	sem_post(stopped.hold);
+	eddy_job_cancel(&stopped.other->job);
+}
+
+static int
+run_stopped(void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(eddy_job_on_stop(cancel_other, NULL), 0);
+	sem_post(&stopped.ready);
+	while (!eddy_job_stop_requested())
+		sched_yield();
+	return 0;
+}
+
+static void *
+make_room_there(void *arg)
+{
+	eddy_executor_room(arg, 1);
+	return NULL;
+}
+
+START_TEST(a_stop_function_may_cancel_a_job_on_its_way)
+{
+	struct waiter w[2];
+	struct manual m;
+	struct eddy_loop *loop = start_waiters(&m, 0, w, 0);
+	pthread_t runner, other;
+	sem_t hold;
+	int i;
+
+	m.limit = 1;
+	sem_init(&hold, 0, 0);
+	sem_init(&stopped.ready, 0, 0);
+	stopped.job.fn = run_stopped;
+	stopped.other = &w[1];
+	stopped.hold = &hold;
+	ck_assert_int_eq(
+	    eddy_submit(&m.executor, &stopped.job, NULL, NULL), 0);
+	start_thread(&runner, run_one_there, &m);
+	wait_for(&stopped.ready);
+	for (i = 0; i < 2; i++) {
+		waiter_init(&w[i], &m, (char)('a' + i));
+		ck_assert_int_eq(eddy_loop_spawn(loop, &w[i].task, NULL), 0);
+	}
+	turn(loop);
+	m.hold = &hold;
+	start_thread(&other, make_room_there, &m.executor);
+	wait_for(&m.held); /* b is neither waiting nor in the queue */
+	eddy_job_cancel(&stopped.job);
+	join(other);
+	join(runner);
+	turn(loop);
+	ck_assert_int_eq(w[1].rc, -ECANCELED);
+	m.hold = NULL;
+	run_one(&m);
+	turn(loop);
+	ck_assert_str_eq(ran, "a");
+	close_both(&m, loop);
+}
+END_TEST
+
 /* Every second waiter is cancelled by a thread, just when it gets room. */
 enum { CROWD = 400 };
 
@@ -1672,6 +1746,7 @@ main(void)
 	    nobody_waits_for_room_that_is_being_drained,
 	    waiters_of_two_loops_share_one_line,
 	    a_cancel_awaits_a_submit_on_behalf_of_its_job,
+	    a_stop_function_may_cancel_a_job_on_its_way,
 	    a_cancel_may_meet_the_room);
 	census_add(census_case(suite, "wait", 4),
 	    a_thread_without_a_loop_waits_for_a_job,

@@ -160,6 +160,7 @@ struct eddy_executor {
 	uint32_t waiting;           /* how many; or are on their way */
 	uint64_t room;              /* what eddy_executor_room hands out */
 	struct eddy_job *admitting; /* one of those on their way */
+	unsigned stopping;          /* stop functions that run, with the lock */
 	bool closing;               /* refuses jobs */
 	bool closed;                /* and those that wait */
 	bool elsewhere;             /* its jobs have another address space */
