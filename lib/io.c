@@ -73,7 +73,7 @@ eddy__io_park(struct eddy_task *self, const struct io_op *op)
 static bool
 drains(const struct eddy_task *task, const struct io_op *op)
 {
-	return op->sides == READS &&
+	return op->sides == READS && task->use.io.size != 0 &&
 	       (op->how == FULL ||
 		   (op->how == FLAGS && task->use.io.more == 0));
 }
@@ -186,18 +186,18 @@ try_full(struct eddy_task *task, const struct io_op *op)
 {
 	int tries, r;
 
-	for (tries = 0; tries < TRIES; tries++) {
+	for (tries = 0; tries < TRIES && task->use.io.size != 0; tries++) {
 		r = try_bytes(task, op);
 		if (r < 0)
 			return r;
 		task->use.io.data = (char *)task->use.io.data + r;
 		task->use.io.size -= (unsigned)r;
-		if (task->use.io.size == 0)
-			return (int)task->use.io.more;
 		if (r == 0)
 			return task->use.io.size == task->use.io.more ? 0
 			                                              : -EPIPE;
 	}
+	if (task->use.io.size == 0)
+		return (int)task->use.io.more;
 	r = eddy__watch_arm(task->loop, task->use.io.fd,
 	    op->sides == WRITES ? EPOLLOUT : EPOLLIN | EPOLLRDHUP, true);
 	return r < 0 ? r : EDDY_PENDING;

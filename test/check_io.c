@@ -347,6 +347,9 @@ START_TEST(full_is_all_or_an_error)
 	step();
 	ck_assert_int_eq(f.rc, 6);
 	ck_assert_mem_eq(space, "abcdef", 6);
+	ck_assert_int_eq(now(read_, ends[0], 6), 1); /* and it is dry */
+	ck_assert_int_eq(now(read_full_, ends[0], 0), 0);
+	feed("!");
 	start(&f, read_full_, ends[0], 6);
 	close(ends[1]);
 	step();
