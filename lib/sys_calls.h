@@ -19,16 +19,16 @@
 	int eddy__##name parameters { int saved = errno; void *map = call;     \
 		if (map != MAP_FAILED) *ret_p = map;                           \
 		return eddy__result(map == MAP_FAILED ? -1 : 0, saved); }
-#define HUSHED(name, parameters, call)                                         \
+#define HUSHED(name, parameters, call, raised)                                 \
 	int eddy__##name parameters { int saved = errno, r; struct hush was;   \
 		hush(&was);                                                    \
 		r = eddy__result(RETRY(call), saved);                          \
-		unhush(&was, r == -EPIPE); errno = saved; return r; }
+		unhush(&was, raised); errno = saved; return r; }
 #else
 #define CALL(name, parameters, call)   int eddy__##name parameters;
 #define QUIET(name, parameters, call)  void eddy__##name parameters;
 #define MAP(name, parameters, call)    int eddy__##name parameters;
-#define HUSHED(name, parameters, call) int eddy__##name parameters;
+#define HUSHED(name, parameters, call, raised) int eddy__##name parameters;
 #endif
 
 /* Memory.  trim: shared pages back to the system.  peek: bytes of memory that
@@ -80,12 +80,14 @@ CALL(readlink, (const char *path, char *to, size_t size),
 /* ours: which end does not block, which cannot fail. */
 CALL(pipe, (int ret_fds[2], int ours), pipe2(ret_fds, O_CLOEXEC) < 0
     ? -1 : (fcntl(ret_fds[ours], F_SETFL, O_NONBLOCK), 0))
-/* Without SIGPIPE; they block unless O_NONBLOCK is set. */
-HUSHED(writev, (int fd, const struct iovec *iov, int n), writev(fd, iov, n))
+/* Without SIGPIPE, which the last two may raise behind bytes that went through;
+ * they block unless O_NONBLOCK is set. */
+HUSHED(writev, (int fd, const struct iovec *iov, int n), writev(fd, iov, n),
+    r == -EPIPE)
 HUSHED(sendfile, (int to, int from, size_t size),
-    sendfile(to, from, NULL, clip(from, size)))
+    sendfile(to, from, NULL, clip(from, size)), true)
 HUSHED(splice, (int to, int from, size_t size),
-    splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK))
+    splice(from, NULL, to, NULL, size, SPLICE_F_NONBLOCK), true)
 
 /* Sockets; these never block, nor raise SIGPIPE.  pair: SOCK_SEQPACKET, which
  * blocks, but see eddy__send; stream_pair: which does not. */

@@ -331,6 +331,18 @@ START_TEST(nobody_reads_what_is_copied)
 }
 END_TEST
 
+/* The first bytes go through and bring a reset, the next ones a SIGPIPE, all in
+ * one sendfile(2). */
+START_TEST(a_peer_that_resets_in_the_middle_raises_nothing)
+{
+	begin();
+	use_tcp();
+	shut(&pair[1]);
+	ck_assert_int_eq(now(copy, file, pair[0], SIZE_MAX), -EPIPE);
+	end();
+}
+END_TEST
+
 START_TEST(a_reader_or_a_writer_may_be_there_already)
 {
 	struct one f, g;
@@ -525,6 +537,7 @@ main(void)
 	census_add(census_case(suite, "copies", 4), no_more_than_size_is_taken,
 	    the_last_bytes_of_a_file_do_not_wait_in_tcp,
 	    what_cannot_be_copied_is_refused, nobody_reads_what_is_copied,
+	    a_peer_that_resets_in_the_middle_raises_nothing,
 	    a_reader_or_a_writer_may_be_there_already,
 	    a_cancelled_task_copies_nothing);
 	census_add(census_case(suite, "hangups", 4),
