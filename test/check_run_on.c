@@ -1583,6 +1583,8 @@ asked_at_the_end_of_call(struct hooked *h)
 	eddy__job_stop(&stop, &arg);
 	ck_assert(stop == on_stop && arg == h);
 	sem_post(&h->go);
+	while (A_LOAD(&h->stops) == 0)
+		sched_yield();
 }
 
 START_TEST(a_call_that_ends_gives_the_stop_back_to_who_asks_meanwhile)
