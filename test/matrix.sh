@@ -84,6 +84,7 @@ tests_qemu='a_forked_child_may_only_close a_child_forked_by_a_callback_may_close
     a_child_forked_by_a_callback_leaves_its_jobs a_forked_child_has_no_strand
     a_forked_child_of_a_busy_strand_has_none a_forked_child_may_close_the_strand
     the_memory_of_a_large_job_is_given_back
+    the_memory_of_a_large_reserved_job_is_given_back
     a_sandbox_holds_and_lets_jobs_run
     what_jobs_left_behind_ends_with_the_pool
     nothing_is_left_of_a_host_that_dies_at_a_step
