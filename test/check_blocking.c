@@ -161,8 +161,8 @@ START_TEST(another_process_is_no_place_for_files)
 	int i, own;
 
 	for (own = 0; own < 2; own++) {
-		ck_assert_int_eq(eddy_process_pool_open(&processes,
-				     own ? NULL : loop, NULL),
+		ck_assert_int_eq(
+		    eddy_process_pool_open(&processes, own ? NULL : loop, NULL),
 		    0);
 		ck_assert_int_eq(eddy_strand_open(&strand, processes, 0), 0);
 		executors[0] = processes;

@@ -1197,8 +1197,7 @@ START_TEST(a_stop_function_may_cancel_a_job_on_its_way)
 	stopped.job.fn = run_stopped;
 	stopped.other = &w[1];
 	stopped.hold = &hold;
-	ck_assert_int_eq(
-	    eddy_submit(&m.executor, &stopped.job, NULL, NULL), 0);
+	ck_assert_int_eq(eddy_submit(&m.executor, &stopped.job, NULL, NULL), 0);
 	start_thread(&runner, run_one_there, &m);
 	wait_for(&stopped.ready);
 	for (i = 0; i < 2; i++) {
