@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "counted.h"
+#include "text.h"
 
 static char text[65536]; /* the last dump */
 
@@ -509,6 +510,31 @@ START_TEST(what_is_wrong_is_refused)
 }
 END_TEST
 
+START_TEST(what_procfs_says_is_cut_to_the_room)
+{
+	int fd = memfd_create("numbers", MFD_CLOEXEC);
+	int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char path[32], at[8];
+
+	ck_assert_int_eq(write(fd, "0123456789", 10), 10);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	memset(at, 'x', sizeof(at));
+	ck_assert_int_eq(eddy__slurp(path, at, 4), 3);
+	ck_assert_mem_eq(at, "012\0xxxx", 8);
+	ck_assert_int_eq(eddy__path_of((unsigned)fd, at, 4), 3);
+	ck_assert_mem_eq(at, "/me\0xxxx", 8);
+	ck_assert_int_eq(ftruncate(fd, 1), 0);
+	ck_assert_int_eq(eddy__slurp(path, at, 4), 1);
+	ck_assert_str_eq(at, "0");
+	ck_assert_int_eq(eddy__path_of((unsigned)root, at, 4), 1);
+	ck_assert_str_eq(at, "/");
+	close(fd);
+	close(root);
+	ck_assert_int_lt(eddy__slurp("/nowhere", at, 4), 0);
+	ck_assert_str_eq(at, "");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -523,7 +549,7 @@ main(void)
 	    a_process_pool_that_is_closed_has_nothing,
 	    a_signal_dumps_and_does_not_hold_the_loop,
 	    a_thread_that_would_take_the_signal_is_told_of,
-	    what_is_wrong_is_refused);
+	    what_procfs_says_is_cut_to_the_room, what_is_wrong_is_refused);
 	tcase_add_loop_test(counted(suite, "shared", 10),
 	    a_signal_that_dumps_may_be_told_to_others, 0, 2);
 	return suite_main(suite);

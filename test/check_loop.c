@@ -777,9 +777,13 @@ START_TEST(a_wait_awake_that_does_not_pay_is_given_up)
 	struct spin spin = {0};
 	int i;
 
+	spin_init(&spin, -1);
+	ck_assert(!spin_may(&spin, -1));
+	ck_assert_int_eq(spin.since, 0);
 	spin_init(&spin, INT64_MAX);
 	ck_assert_int_eq(spin.duration, SPIN_LONGEST);
 	ck_assert(!spin_may(&spin, -1));
+	ck_assert_int_ne(spin.since, 0); /* to see whether it would have paid */
 	for (i = 0; i < 2 * SPIN_BEST; i++)
 		spin_note(&spin, true);
 	for (i = 0; i < SPIN_BEST / 2 - 1; i++)

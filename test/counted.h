@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * counted: cases whose tests must free all they allocate.  The suite links with
- * --wrap=eddy__alloc, eddy__realloc and eddy__free.
+ * counted: cases whose tests must free all they allocate, and use nothing that is
+ * freed.  The suite links with --wrap=eddy__alloc, eddy__realloc and eddy__free.
  */
 #ifndef COUNTED_H
 #define COUNTED_H
+
+#include <malloc.h>
+#include <string.h>
 
 #include "atomics.h"
 #include "census.h"
@@ -44,6 +47,8 @@ __wrap_eddy__free(void *p)
 	A_SUB(&live, p != NULL);
 	if (p != NULL && on_free != NULL)
 		on_free(p);
+	if (p != NULL)
+		memset(p, 0xdb, malloc_usable_size(p));
 	__real_eddy__free(p);
 }
 
