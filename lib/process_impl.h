@@ -67,6 +67,7 @@ struct pool {
 	struct eddy_ready inbox; /* guarded by the executor's lock: */
 	struct eddy_post knock;  /* look there, and at jobs to stop */
 	uint32_t queued;         /* in inbox and lanes */
+	uint64_t submitted;      /* jobs ever */
 	int broken; /* why there will be no worker any more, or 0 */
 
 	/* Home thread. */

@@ -55,7 +55,7 @@ submit_by_post(struct pool *pool, struct eddy_job *job)
 	pthread_mutex_unlock(&executor->lock);
 	if (refuse)
 		return -ESHUTDOWN;
-	A_ADD(&pool->stats.submitted, 1);
+	A_ADD(&pool->submitted, 1);
 	eddy_post(pool->home, &pool->knock);
 	return 0;
 }
@@ -80,7 +80,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		return submit_by_post(pool, job);
 	pool->inside++;
 	eddy__process_wake_at(pool, job->deadline);
-	A_ADD(&pool->stats.submitted, 1);
+	A_ADD(&pool->submitted, 1);
 	worker = eddy__process_reserver(pool, job);
 	if (worker != NULL && worker->state == LIVE) {
 		A_SUB(&pool->queued, 1);
@@ -265,6 +265,7 @@ static void
 describe_at_home(struct errand *errand)
 {
 	*errand->stats = errand->pool->stats;
+	errand->stats->submitted = A_LOAD(&errand->pool->submitted);
 	errand->stats->queued = A_LOAD(&errand->pool->queued);
 }
 

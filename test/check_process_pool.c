@@ -1212,14 +1212,22 @@ struct guest {
 	uint32_t over; /* 1: the thread is about to end */
 };
 
+static void *close_it(void *arg);
+
 static void
 guest_run(struct rig *rig, struct guest *guest, void *(*fn)(void *))
 {
+	struct eddy_executor_stats stats;
+
 	guest->pool = rig->pool;
 	guest->rc = -1;
 	guest->over = 0;
 	ck_assert_int_eq(pthread_create(&guest->thread, NULL, fn, guest), 0);
-	rig_until(rig, A_ACQUIRE(&guest->over) == 1);
+	while (A_ACQUIRE(&guest->over) == 0) {
+		rig_step(rig);
+		if (fn != close_it)
+			eddy_executor_stats(rig->pool, &stats);
+	}
 	ck_assert_int_eq(pthread_join(guest->thread, NULL), 0);
 }
 
