@@ -52,7 +52,7 @@ void
 eddy__process_at_home(struct pool *pool, struct errand *errand)
 {
 	errand->pool = pool;
-	if (!pool->own_home) {
+	if (!pool->own_home || eddy__loop_mine(pool->home) == 0) {
 		errand->fn(errand);
 		return;
 	}

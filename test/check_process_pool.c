@@ -1469,6 +1469,58 @@ START_TEST(any_thread_closes_a_pool_without_a_home)
 }
 END_TEST
 
+struct owner {
+	struct eddy_task task;
+	struct eddy_executor *pool;
+	struct bytes *bytes;
+	int rc;
+};
+
+static struct eddy_executor *looked_at;
+static sem_t dropped;
+
+static void
+drop_and_look(void *arg)
+{
+	struct eddy_executor_stats stats;
+
+	free(arg);
+	eddy_executor_stats(looked_at, &stats);
+	ck_assert_uint_eq(stats.submitted, 1);
+	sem_post(&dropped);
+}
+
+static eddy_step
+owner(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct owner, f);
+	EDDY_AWAIT(f->rc, eddy_timeout(self, EDDY_MS(1),
+			      eddy_offload_owned(self, f->pool, hang, &f->bytes,
+				  drop_and_look)));
+	EDDY_END;
+}
+
+START_TEST(bytes_that_are_dropped_at_home_may_look_at_their_pool)
+{
+	struct rig rig = {census_loop(), homeless_open(1)};
+	struct owner f;
+
+	looked_at = rig.pool;
+	sem_init(&dropped, 0, 0);
+	ck_assert_int_eq(eddy_loop_spawn(rig.loop,
+			     EDDY_INIT(&f, owner, .pool = rig.pool,
+				 .bytes = calloc(1, sizeof(struct bytes))),
+			     NULL),
+	    0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(f.rc, -ETIME);
+	ck_assert_ptr_null(f.bytes);
+	while (sem_wait(&dropped) < 0)
+		;
+	rig_close(&rig);
+}
+END_TEST
+
 /* Posted when a thread that closes, not a zygote, waits for workers. */
 int __real_eddy__poll(struct pollfd *fds, int n, int64_t duration);
 int __wrap_eddy__poll(struct pollfd *fds, int n, int64_t duration);
@@ -3278,6 +3330,7 @@ main(int argc, char **argv)
 	    a_pool_without_a_home_serves_the_thread_that_opened_it,
 	    a_pool_without_a_home_serves_loops,
 	    any_thread_closes_a_pool_without_a_home,
+	    bytes_that_are_dropped_at_home_may_look_at_their_pool,
 	    a_cancel_may_come_while_another_thread_closes,
 	    a_forked_child_may_close_a_pool_without_a_home,
 	    a_home_thread_that_would_wait_for_itself_is_told);
