@@ -237,7 +237,7 @@ flush(struct eddy_loop *loop, bool last)
 		eddy_executor_room(&pool->executor, unused);
 		eddy__lock(&pool->lock);
 	}
-	if (last)
+	if (last && loop->cork.executor != NULL) /* a drain may be faster */
 		unlink_cork(pool, loop);
 	over = deserted(pool) && pool->abandoned;
 	pthread_mutex_unlock(&pool->lock);

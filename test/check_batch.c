@@ -847,7 +847,15 @@ END_TEST
 
 static pthread_t waiter;
 static sem_t waits;
-static int used; /* of its CORK places, by a turn */
+static int used;    /* of its CORK places, by a turn */
+static int drained; /* EDDY_PENDING: it is to be */
+
+static void
+on_drained(struct eddy_loop *loop, struct eddy_executor *executor, int result)
+{
+	(void)loop, (void)executor;
+	drained = result;
+}
 
 /* In a loop of its own, behind all that the turn of the other has left. */
 static void *
@@ -859,6 +867,9 @@ wait_for_room(void *arg)
 	ck_assert_int_eq(
 	    try_submit(pools[0], 1 + used + CORK, quick, arg), -EAGAIN);
 	start_runners(loop, 1);
+	if (drained == EDDY_PENDING)
+		ck_assert_int_eq(
+		    eddy_executor_drain_then(pools[0], loop, on_drained), 0);
 	sem_post(&waits);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
@@ -878,7 +889,8 @@ START_TEST(who_waits_for_room_gets_what_a_turn_did_not_use)
 {
 	struct eddy_loop *loop = census_loop();
 
-	used = _i == 0 ? 1 : CORK - 1;
+	used = _i == 1 ? CORK - 1 : 1;
+	drained = _i == 2 ? EDDY_PENDING : 0;
 	sem_init(&waits, 0, 0);
 	pools[0] = open_pool(1, 2 * CORK, 0, 0);
 	occupy(pools[0], 0, loop);
@@ -888,6 +900,7 @@ START_TEST(who_waits_for_room_gets_what_a_turn_did_not_use)
 	let_go(1);
 	join(waiter);
 	ck_assert_int_eq(runners[0].rc, 1);
+	ck_assert_int_eq(drained, 0);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	expect(0, 1 + used + CORK, EDDY_RETURNED);
 	close_both(pools[0], loop);
@@ -1296,7 +1309,7 @@ main(void)
 	    who_waits_for_room_gets_that_of_cancelled_held_jobs,
 	    who_waits_for_room_gets_that_of_stolen_jobs);
 	tcase_add_loop_test(
-	    slot, who_waits_for_room_gets_what_a_turn_did_not_use, 0, 2);
+	    slot, who_waits_for_room_gets_what_a_turn_did_not_use, 0, 3);
 	census_add(census_case(suite, "wake", 6), each_wake_leads_to_the_next,
 	    each_wake_leads_to_the_next_without_spin,
 	    each_wake_leads_to_the_next_with_long_spin);
