@@ -45,19 +45,16 @@ submit_by_post(struct pool *pool, struct eddy_job *job)
 
 	pthread_mutex_lock(&executor->lock);
 	refuse = executor_refuses(executor, job);
-	if (!refuse) {
-		list_push(&pool->inbox, &job->ready);
-	} else {
+	if (refuse) {
 		A_SUB(&pool->queued, 1);
-		if (!is_closing(pool)) /* a drain may have seen it */
-			eddy_post(pool->home, &pool->knock);
+	} else {
+		A_ADD(&pool->submitted, 1);
+		list_push(&pool->inbox, &job->ready);
 	}
+	if (!is_closing(pool)) /* also if refused: a drain may have seen it */
+		eddy_post(pool->home, &pool->knock);
 	pthread_mutex_unlock(&executor->lock);
-	if (refuse)
-		return -ESHUTDOWN;
-	A_ADD(&pool->submitted, 1);
-	eddy_post(pool->home, &pool->knock);
-	return 0;
+	return refuse ? -ESHUTDOWN : 0;
 }
 
 static int
