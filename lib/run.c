@@ -35,7 +35,8 @@ drain(struct eddy_loop *loop)
 			return -ETIME;
 		r = eddy_loop_step(loop, left);
 	}
-	return r < 0 ? r : 0;
+	/* Those who are left wait for what nobody brings. */
+	return r < 0 ? r : loop->roots != NULL ? -EDEADLK : 0;
 }
 
 /* It returned before the main task ended: because somebody stopped it, or

@@ -13,6 +13,7 @@
 /* link: -Wl,--wrap=eddy__job_call_stop */
 #include <eddy/offload.h>
 #include <eddy/post.h>
+#include <eddy/sync.h>
 #include <eddy/thread_pool.h>
 
 #include <errno.h>
@@ -690,6 +691,20 @@ stubborn(struct eddy_task *self)
 	EDDY_END;
 }
 
+static eddy_step
+hopeless(struct eddy_task *self)
+{
+	static struct eddy_event never;
+
+	EDDY_BEGIN(self, struct visit, f);
+	A_ADD(&f->story->begun, 1);
+	EDDY_TRY(eddy_sleep(self, LONG));
+	EDDY_FINALLY;
+	eddy_event_init(&never);
+	EDDY_AWAIT(f->rc, eddy_event_wait(self, &never));
+	EDDY_END;
+}
+
 /* clang-format on */
 
 /* The loop is kept, so this is a process of its own. */
@@ -702,10 +717,9 @@ end_with_a_stubborn_call(void *arg)
 	struct call c;
 	int r;
 
-	(void)arg;
 	tell(&story);
 	ours = (struct visit){.story = &story};
-	eddy_prepare(&ours.task, stubborn, "stubborn");
+	eddy_prepare(&ours.task, arg != NULL ? hopeless : stubborn, "stubborn");
 	EDDY_INIT(&f, brief, .story = &story, .call = &c, .wait = 1);
 	f.task_to_call = &ours.task;
 	r = eddy_run_with(&options, &f.task);
@@ -715,6 +729,8 @@ end_with_a_stubborn_call(void *arg)
 START_TEST(the_end_of_eddy_run_leaves_a_stubborn_call)
 {
 	ck_assert_int_eq(census_child(end_with_a_stubborn_call, NULL), -ETIME);
+	ck_assert_int_eq(
+	    census_child(end_with_a_stubborn_call, &ours), -EDEADLK);
 }
 END_TEST
 
