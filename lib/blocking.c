@@ -32,11 +32,11 @@ FILE_CALL(open, (struct eddy_task *self, const char *path, int flags,
     mode_t mode), eddy__open(P(0), N(int, 1), N(mode_t, 2)),
     POINTER(path), NUMBER(flags), NUMBER(mode))
 FILE_CALL(pread, (struct eddy_task *self, int fd, void *data, size_t size,
-    int64_t offset), eddy__pread(N(int, 0), P(1), N(size_t, 2), N(off_t, 3)),
+    int64_t offset), eddy__pread(N(int, 0), P(1), N(size_t, 2), a[3].number),
     NUMBER(fd), POINTER(data), NUMBER(size), NUMBER(offset))
 FILE_CALL(pwrite, (struct eddy_task *self, int fd, const void *data,
     size_t size, int64_t offset),
-    eddy__pwrite(N(int, 0), P(1), N(size_t, 2), N(off_t, 3)),
+    eddy__pwrite(N(int, 0), P(1), N(size_t, 2), a[3].number),
     NUMBER(fd), POINTER(data), NUMBER(size), NUMBER(offset))
 FILE_CALL(fsync, (struct eddy_task *self, int fd), eddy__fsync(N(int, 0)),
     NUMBER(fd))

@@ -9,6 +9,8 @@
 #define MESSAGE(iov, n) &(struct msghdr){                                      \
 	.msg_iov = (struct iovec *)(uintptr_t)(iov),                           \
 	.msg_iovlen = (__typeof__(((struct msghdr *)0)->msg_iovlen))(n)}
+/* An off_t of 32 bits would be another place of the file. */
+#define FAR(offset) (off_t)(offset) != (offset) ? (errno = EOVERFLOW, -1) :
 #define CALL(name, parameters, call)                                           \
 	int eddy__##name parameters { int saved = errno;                       \
 		return eddy__result(call, saved); }
@@ -67,10 +69,12 @@ CALL(dup, (int fd, int above), fcntl(fd, F_DUPFD_CLOEXEC, above))
 CALL(read, (int fd, void *data, size_t size), RETRY(read(fd, data, size)))
 CALL(readv, (int fd, const struct iovec *iov, int n),
     RETRY(readv(fd, iov, n)))
-CALL(pread, (int fd, void *data, size_t size, off_t offset),
-    RETRY(pread(fd, data, size < INT_MAX ? size : INT_MAX, offset)))
-CALL(pwrite, (int fd, const void *data, size_t size, off_t offset),
-    RETRY(pwrite(fd, data, size < INT_MAX ? size : INT_MAX, offset)))
+CALL(pread, (int fd, void *data, size_t size, int64_t offset),
+    FAR(offset) RETRY(pread(fd, data, size < INT_MAX ? size : INT_MAX,
+        (off_t)offset)))
+CALL(pwrite, (int fd, const void *data, size_t size, int64_t offset),
+    FAR(offset) RETRY(pwrite(fd, data, size < INT_MAX ? size : INT_MAX,
+        (off_t)offset)))
 CALL(fsync, (int fd), RETRY(fsync(fd)))
 CALL(stat, (const char *path, struct stat *ret_stat), stat(path, ret_stat))
 CALL(rename, (const char *from, const char *to), rename(from, to))
@@ -156,6 +160,7 @@ CALL(set_affinity, (const void *cpus, size_t size),
     sched_setaffinity(0, size, cpus))
 CALL(ticker_close, (int ticker), syscall(SYS_timer_delete, ticker))
 
+#undef FAR
 #undef CALL
 #undef QUIET
 #undef MAP

@@ -59,6 +59,8 @@ has_name(const char *names, int n, const char *name)
 
 /* Files. */
 
+#define BEYOND ((INT64_C(1) << 32) + 3) /* 3 in an off_t of 32 bits */
+
 struct clerk {
 	struct eddy_task task;
 	const char *from, *to;
@@ -78,6 +80,8 @@ clerk(struct eddy_task *self)
 	EDDY_TRY(f->n, eddy_pread(self, f->fd, f->bytes, 16, 10));
 	ck_assert_int_eq(f->n, 5);
 	ck_assert_mem_eq(f->bytes, "world", 5);
+	EDDY_AWAIT(f->n, eddy_pread(self, f->fd, f->bytes, 1, BEYOND));
+	ck_assert_int_eq(f->n, sizeof(off_t) == 4 ? -EOVERFLOW : 0);
 	EDDY_TRY(eddy_fsync(self, f->fd));
 	EDDY_TRY(eddy_rename(self, f->from, f->to));
 	EDDY_TRY(eddy_stat(self, f->to, &f->stat));
