@@ -191,19 +191,23 @@ struct eddy_task {
  * EDDY_INIT(&f->kid, name, .arg = 1) fills the caller's storage,
  * EDDY_NEW(name, .arg = 1) allocates one that the library frees at its end
  * (NULL when memory is short; spawn and call take that as -ENOMEM).
- * Above 16 KiB they do not compile: use eddy_prepare, eddy_new_frame. */
+ * Above 16 KiB they do not compile: use eddy_prepare, eddy_new_frame; nor does
+ * EDDY_NEW of what is aligned beyond malloc(3). */
 #define EDDY_INIT(...) EDDY_INIT_(__VA_ARGS__, )
 #define EDDY_INIT_(ptr, name, ...) \
 	((void)sizeof(*(ptr) = *(struct name *)0), eddy_init_(ptr, \
 	    EDDY_FRAME_(name, __VA_ARGS__), sizeof(struct name), name, #name))
 #define EDDY_NEW(...) EDDY_NEW_(__VA_ARGS__, )
-#define EDDY_NEW_(name, ...) eddy_new_( \
-	EDDY_FRAME_(name, __VA_ARGS__), sizeof(struct name), name, #name)
+#define EDDY_NEW_(name, ...) (EDDY_PLAIN_(name), eddy_new_( \
+	EDDY_FRAME_(name, __VA_ARGS__), sizeof(struct name), name, #name))
 #define EDDY_FRAME_(name, ...) (EDDY_SMALL_(name), \
 	&(const struct name){ .task = { .flags = 0 }, __VA_ARGS__ })
 #define EDDY_SMALL_(name) ((void)sizeof(struct { \
 	EDDY_STATIC_ASSERT_(sizeof(struct name) <= 16384, \
 	    "frame over 16 KiB: use eddy_prepare or eddy_new_frame"); int x; }))
+#define EDDY_PLAIN_(name) ((void)sizeof(struct { \
+	EDDY_STATIC_ASSERT_(_Alignof(struct name) <= _Alignof(max_align_t), \
+	    "frame aligned beyond what malloc gives: use EDDY_INIT"); int x; }))
 
 /* Cancel a task, what it calls and all they spawned.  The reason, a literal for
  * the dump, may be left out.  -EALREADY: it has ended; -EINVAL: it never was
