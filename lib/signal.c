@@ -187,6 +187,9 @@ eddy_signal_start(
 		signal->set = before;
 	if (signal->set == 0)
 		list_remove(&signal->node);
+	signal->got &= signal->set; /* told, but not wanted any more */
+	if (signal->got == 0)
+		list_remove(&signal->ready);
 	return r;
 }
 

@@ -19,6 +19,7 @@ struct ear {
 	struct eddy_signal signal;
 	int calls, number;
 	struct eddy_signal *victim; /* stopped by the callback */
+	uint64_t instead;           /* or has this set from then on */
 };
 
 static void
@@ -28,7 +29,10 @@ on_signal(struct eddy_loop *loop, struct eddy_signal *signal, int number)
 
 	ear->calls++;
 	ear->number = number;
-	if (ear->victim != NULL)
+	if (ear->instead != 0)
+		ck_assert_int_eq(
+		    eddy_signal_start(loop, ear->victim, ear->instead), 0);
+	else if (ear->victim != NULL)
 		ck_assert_int_eq(eddy_signal_stop(loop, ear->victim), 0);
 }
 
@@ -321,6 +325,40 @@ START_TEST(a_signal_that_came_before_the_await_is_not_lost)
 }
 END_TEST
 
+START_TEST(what_came_goes_with_its_signal)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_signal signal;
+	struct ear first, second;
+	struct hear f;
+
+	ear_start(loop, &first, BOTH);
+	ear_start(loop, &second, BOTH);
+	eddy_signal_init(&signal, NULL);
+	ck_assert_int_eq(eddy_signal_start(loop, &signal, BOTH), 0);
+	first.victim = &second.signal;
+	first.instead = EDDY_SIGNAL(SIGUSR2);
+	send(SIGUSR1);
+	step(loop);
+	ck_assert_int_eq(first.calls, 1);
+	ck_assert_int_eq(second.calls, 0); /* not for what it wants no more */
+	ck_assert_int_eq(
+	    eddy_signal_start(loop, &signal, EDDY_SIGNAL(SIGUSR2)), 0);
+	hear_start(loop, &f, &signal);
+	step(loop);
+	ck_assert_int_eq(f.times, 0);
+	send(SIGUSR2);
+	step(loop);
+	ck_assert_int_eq(second.number, SIGUSR2);
+	ck_assert_int_eq(f.got[0], SIGUSR2);
+	ear_stop(loop, &first);
+	ear_stop(loop, &second);
+	ck_assert_int_eq(eddy_signal_stop(loop, &signal), 0);
+	step(loop);
+	close_loop(loop);
+}
+END_TEST
+
 START_TEST(a_wait_can_be_given_up)
 {
 	struct eddy_loop *loop = census_loop();
@@ -525,7 +563,8 @@ main(void)
 	    dispositions_are_left_alone);
 	census_add(census_case(suite, "task", 10), a_task_awaits_signals,
 	    a_signal_that_came_before_the_await_is_not_lost,
-	    a_wait_can_be_given_up, a_signal_with_a_callback_cannot_be_awaited);
+	    what_came_goes_with_its_signal, a_wait_can_be_given_up,
+	    a_signal_with_a_callback_cannot_be_awaited);
 	census_add(census_case(suite, "misuse", 10),
 	    what_is_no_set_of_signals_is_refused,
 	    a_thread_that_has_not_blocked_it_is_told_of,
