@@ -169,6 +169,17 @@ try_other(struct eddy_task *task, const struct io_op *op)
 	return writes ? eddy__writev(fd, iov, n) : eddy__readv(fd, iov, n);
 }
 
+/* Is it for the queue of a Unix socket?  Nothing tells when that has room, and
+ * each attempt would be an event. */
+static bool
+is_for_queue(const struct eddy_task *task, const struct io_op *op)
+{
+	const struct eddy_address *to = (void *)task->use.io.more;
+
+	return op->how == ADDRESS && op->sides == WRITES && to != NULL &&
+	       to->name.ss_family == AF_UNIX;
+}
+
 static int
 try_bytes(struct eddy_task *task, const struct io_op *op)
 {
@@ -178,7 +189,7 @@ try_bytes(struct eddy_task *task, const struct io_op *op)
 		r = try_other(task, op);
 	else if (r > 0 && (unsigned)r < task->use.io.size && drains(task, op))
 		eddy__watch_drained(task->loop, task->use.io.fd);
-	return r == -EAGAIN ? EDDY_PENDING : r;
+	return r == -EAGAIN && !is_for_queue(task, op) ? EDDY_PENDING : r;
 }
 
 static int

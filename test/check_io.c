@@ -613,6 +613,31 @@ START_TEST(a_full_unix_socket_is_told_at_once)
 }
 END_TEST
 
+START_TEST(a_full_queue_of_datagrams_is_told_at_once)
+{
+	struct one f = {.flags = 0};
+	struct sockaddr *un = (struct sockaddr *)&f.address.name;
+	int fds[2], i;
+
+	begin();
+	un->sa_family = AF_UNIX;
+	for (i = 0; i < 2; i++)
+		fds[i] = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(fds[0], un, sizeof(sa_family_t)), 0);
+	f.address.size = sizeof(f.address.name);
+	getsockname(fds[0], un, &f.address.size);
+	for (f.rc = 1; f.rc == 1;)
+		start(&f, sendto_, fds[1], 1);
+	ck_assert_int_eq(f.rc, -EAGAIN);
+	ck_assert_int_eq(read(fds[0], space, 1), 1);
+	start(&f, sendto_, fds[1], 1);
+	ck_assert_int_eq(f.rc, 1);
+	close(fds[0]);
+	close(fds[1]);
+	end();
+}
+END_TEST
+
 START_TEST(accept_without_descriptors_says_so_and_loses_nobody)
 {
 	struct one server = {.flags = 0}, client = {.flags = 0};
@@ -1169,6 +1194,7 @@ main(void)
 	tcase_add_loop_test(kinds, no_sigpipe, 0, 2);
 	census_add(census_case(suite, "sockets", 4), datagrams_carry_addresses,
 	    connect_says_why_it_failed, a_full_unix_socket_is_told_at_once,
+	    a_full_queue_of_datagrams_is_told_at_once,
 	    accept_without_descriptors_says_so_and_loses_nobody,
 	    accept_passes_over_aborted_connections_but_not_for_ever);
 	census_add(census_case(suite, "giving up", 4),

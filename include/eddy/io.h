@@ -45,7 +45,7 @@ EDDY_ASYNC eddy_write_full(
     struct eddy_task *self, int fd, const void *data, size_t size);
 
 /* Sockets: as recv and send with MSG_* flags; and datagrams with the address of
- * their other end. */
+ * their other end; -EAGAIN: a Unix socket whose queue is full. */
 EDDY_ASYNC eddy_recv(
     struct eddy_task *self, int fd, void *data, size_t size, int flags);
 EDDY_ASYNC eddy_send(
