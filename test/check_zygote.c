@@ -2,6 +2,7 @@
 #include <eddy/process_pool.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
