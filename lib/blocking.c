@@ -152,13 +152,15 @@ EDDY_ASYNC
 eddy_getaddrinfo(struct eddy_task *self, const char *host, const char *service,
     const struct addrinfo *hints, struct addrinfo **ret_list)
 {
+	/* As getaddrinfo(3) takes NULL. */
+	static const struct addrinfo none = {
+	    .ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
 	struct ask how = {.fn = find_addresses, .ret_list = ret_list};
 	struct question *q = &how.asked;
 
 	q->host = host != NULL;
 	q->service = service != NULL;
-	if (hints != NULL)
-		q->hints = *hints;
+	q->hints = hints != NULL ? *hints : none;
 	if (!copy(q->name.host, sizeof(q->name.host), host) ||
 	    !copy(q->name.service, sizeof(q->name.service), service))
 		return eddy_complete(self, -ENAMETOOLONG);

@@ -38,7 +38,7 @@ source(int from, int number, int *ret_fd, int *ret_ours)
 		fd = eddy__open("/dev/null", O_RDWR, 0);
 	}
 	if (fd < 0)
-		return fd == from ? -EINVAL : fd;
+		return from < EDDY_CHILD_PIPE ? -EINVAL : fd;
 	*ret_fd = eddy__dup(fd, STDERR_FILENO + 1);
 	if (fd != from)
 		eddy__close(fd);

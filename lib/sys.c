@@ -100,11 +100,13 @@ unhush(const struct hush *hush, bool raised)
 static size_t
 clip(int fd, size_t size)
 {
+	off_t at = lseek(fd, 0, SEEK_CUR);
 	struct stat stat;
-	off_t n = fstat(fd, &stat) == 0 ? stat.st_size : 0;
 
-	n -= lseek(fd, 0, SEEK_CUR);
-	return n > 0 && (uint64_t)n < size ? (size_t)n : size;
+	if (at < 0 || fstat(fd, &stat) < 0 || stat.st_size <= at)
+		return size;
+	at = stat.st_size - at;
+	return (uint64_t)at < size ? (size_t)at : size;
 }
 
 #define DEFINE_CALLS

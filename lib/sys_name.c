@@ -52,7 +52,8 @@ name_error(int error, int saved)
 	    {EAI_AGAIN, EAGAIN}, {EAI_FAIL, EIO}, {EAI_FAMILY, EAFNOSUPPORT},
 	    {EAI_SOCKTYPE, ESOCKTNOSUPPORT}, {EAI_BADFLAGS, EINVAL},
 	    {EAI_OVERFLOW, EOVERFLOW}};
-	int r = error == EAI_SYSTEM ? -errno : -ENOENT;
+	int system = errno != 0 ? -errno : -EIO;
+	int r = error == EAI_SYSTEM ? system : -ENOENT;
 	size_t i;
 
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
