@@ -124,6 +124,29 @@ START_TEST(an_output_has_any_size)
 }
 END_TEST
 
+static int
+write_without_input(struct eddy_span in, struct eddy_output *output)
+{
+	close(0); /* so the next one is 0 */
+	return write_bytes(in, output);
+}
+
+START_TEST(an_output_may_be_descriptor_0)
+{
+	size_t size = 100000;
+	struct eddy_transform transform;
+	struct rig rig;
+
+	rig_open(&rig, 0, EDDY_PASS_DESCRIPTORS);
+	eddy_transform_init(
+	    &transform, write_without_input, &size, sizeof(size));
+	ck_assert_int_eq(run(&rig, &transform.long_job.job), 7);
+	ck_assert_uint_eq(transform.out.size, size);
+	eddy_transform_release(&transform);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(without_descriptors_an_output_fits_in_the_slot)
 {
 	size_t size = SLOT;
@@ -607,7 +630,8 @@ main(void)
 	Suite *suite = suite_create("transform");
 	TCase *tcase = counted(suite, "outputs", 20);
 
-	census_add(tcase, without_descriptors_an_output_fits_in_the_slot,
+	census_add(tcase, an_output_may_be_descriptor_0,
+	    without_descriptors_an_output_fits_in_the_slot,
 	    an_input_has_any_size_up_to_the_slot, a_crash_leaves_no_output);
 	tcase_add_loop_test(
 	    tcase, an_output_that_found_no_memory_may_be_smaller, 0, 2);
