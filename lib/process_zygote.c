@@ -119,7 +119,7 @@ eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 	if (z == NULL)
 		return -ENOMEM;
 	r = eddy__stat("/", &root);
-	if (r == 0)
+	if (r >= 0)
 		r = eddy__socketpair(ends);
 	if (r < 0)
 		goto fail_pair;
