@@ -27,7 +27,7 @@ for target; do
 	awk '/^(eddy|make|matrix): / || /^[a-z_]+ [0-9]+%: / { next }
 	    /^[0-9]+%: Checks/ { sum = $0; next }
 	    /^[a-z0-9][a-z0-9-]*( [^ :]+)?( [^ :]+)?: .*[0-9]/ || /^skip/ ||
-	    /^[a-z ]+\t.*[0-9]/ { print }
+	    /^[a-z ]+\t[0-9]/ { print }
 	    END { if (sum != "") print sum }' "$log" | tail -20 | sed 's/^/    /'
 done
 exit $failed
