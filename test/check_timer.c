@@ -529,16 +529,23 @@ storm(bool on)
 	ck_assert_int_eq(setitimer(ITIMER_REAL, &interval, NULL), 0);
 }
 
+/* On a machine that is starved there may have been one or two. */
+static void
+until_it_is_a_storm(struct eddy_loop *loop, struct letter *self)
+{
+	if (signals <= 2)
+		start(loop, self, eddy_after(EDDY_MS(40)));
+}
+
 static void
 weather_a_storm(struct eddy_loop *loop)
 {
-	struct letter a = letter('a', NULL);
+	struct letter a = letter('a', until_it_is_a_storm);
 
 	storm(true);
 	start(loop, &a, eddy_after(EDDY_MS(40)));
-	ck_assert_str_eq(finish(loop), "a");
+	ck_assert_int_eq(finish(loop)[0], 'a');
 	storm(false);
-	ck_assert_int_gt(signals, 2);
 }
 
 START_TEST(a_storm_of_signals_does_not_postpone)
