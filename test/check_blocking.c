@@ -562,7 +562,8 @@ START_TEST(four_names_are_asked_for_at_a_time)
 	for (i = 0; i < 4; i++)
 		while (sem_wait(&asked) < 0)
 			;
-	ck_assert_int_eq(eddy__thread_count(), 1 + 4);
+	if (!CENSUS_TSAN) /* which starts threads, too */
+		ck_assert_int_eq(eddy__thread_count(), 1 + 4);
 	for (i = 0; i < COUNT_OF(all); i++)
 		sem_post(&answer);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
