@@ -111,14 +111,13 @@ eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 	bool threaded = has_threads(insists ? 1 : LOOKS);
 	int ends[2], saved = errno, r;
 	struct eddy_zygote *z;
-	struct stat root;
 
 	if (threaded && !insists)
 		return -EDEADLK;
 	z = eddy__alloc(sizeof(*z));
 	if (z == NULL)
 		return -ENOMEM;
-	r = eddy__stat("/", &root);
+	r = eddy__stat("/", &z->root);
 	if (r >= 0)
 		r = eddy__socketpair(ends);
 	if (r < 0)
@@ -126,8 +125,8 @@ eddy_zygote_open(struct eddy_zygote **ret_zygote, unsigned flags)
 	if (!threaded)
 		fflush(stdout); /* else a thread may hold its lock for long */
 	errno = saved;
-	*z = (struct eddy_zygote){
-	    .socket = ends[0], .host = eddy__getpid(), .root = root};
+	z->socket = ends[0];
+	z->host = eddy__getpid();
 	z->uid = geteuid();
 	z->gid = getegid();
 	z->count = find_executable(&z->ranges);
