@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 # proof.sh DIR TARGET...: what the logs of make's targets in DIR say, as one table:
 # the target, how it ended, when, of which tree, and its figures (its lines
-# "name: ...", tables, the sums of Check).  make proof makes the logs that are missing or
-# older than the sources.
+# "name: ...", tables, the sums of Check).  make proof makes the logs that are
+# missing or older than the sources.
 set -eu
 
 dir=$1

@@ -123,7 +123,6 @@ const struct io_peer io_eddy = {open_loop, run, close_loop, serve};
 /* Watches. */
 
 static struct eddy_watch *watches;
-static const int *watched;
 
 static void
 on_level(struct eddy_loop *l, struct eddy_watch *watch, uint32_t events)
@@ -139,7 +138,7 @@ on_edge(struct eddy_loop *l, struct eddy_watch *watch, uint32_t events)
 {
 	int i = (int)(watch - watches);
 	char bytes[64];
-	ssize_t n = recv(watched[i], bytes, sizeof(bytes), MSG_DONTWAIT);
+	ssize_t n = recv(watch->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
 	(void)events;
 	for (; n > 0; n--)
@@ -154,7 +153,6 @@ open_watches(int n, const int *fds, eddy_watch_fn *fn, uint32_t events)
 
 	bench_check(eddy_loop_open(&loop, NULL), "loop");
 	watches = calloc((size_t)n, sizeof(*watches));
-	watched = fds;
 	for (i = 0; i < n; i++) {
 		eddy_watch_init(&watches[i], fds[i], fn, 0);
 		bench_check(
