@@ -62,10 +62,10 @@ trips(struct eddy_task *self)
 {
 	EDDY_BEGIN(self, struct trips, f);
 	EDDY_TRY(eddy_complete(self, open_executor(f)));
-	EDDY_TRY(eddy_offload(self, f->executor, nothing, f->byte));
+	EDDY_TRY(eddy_offload(self, f->executor, nothing, &f->byte));
 	f->began = eddy_now();
 	for (f->i = 0; f->i < f->n; f->i++)
-		EDDY_TRY(eddy_offload(self, f->executor, nothing, f->byte));
+		EDDY_TRY(eddy_offload(self, f->executor, nothing, &f->byte));
 	f->ns = (double)(eddy_now() - f->began) / (double)f->n;
 	EDDY_FINALLY;
 	if (f->executor != NULL)

@@ -86,7 +86,7 @@ first(struct eddy_task *self)
 		    self, eddy_process_pool_open(&f->executor, self->loop,
 			      &(struct eddy_process_pool_options){
 				  .zygote = zygote, .workers = 1})));
-	EDDY_TRY(eddy_offload(self, f->executor, nothing, f->byte));
+	EDDY_TRY(eddy_offload(self, f->executor, nothing, &f->byte));
 	EDDY_FINALLY;
 	if (f->executor != NULL)
 		eddy_executor_close(f->executor, EDDY_S(1));

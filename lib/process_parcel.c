@@ -49,7 +49,8 @@ eddy__process_may_send(const struct pool *pool, struct eddy_job *job)
 	if (fds != NULL && (pool->options.flags & EDDY_PASS_DESCRIPTORS) == 0)
 		return -ENOTSUP;
 	if ((fds != NULL && fds->in_count > EDDY_DESCRIPTORS) ||
-	    part->in_only > job->size || part->out_only > job->size)
+	    part->in_only > job->size || part->out_only > job->size ||
+	    (job->arg == NULL && job->size != 0))
 		return -EINVAL;
 	return 0;
 }

@@ -407,6 +407,13 @@ START_TEST(a_job_needs_no_bytes)
 	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
 	ck_assert_int_eq(job.outcome, EDDY_RETURNED);
 	ck_assert_int_eq(job.result, 1);
+	job = (struct eddy_job)EDDY_JOB(is_null, NULL);
+	ck_assert_int_eq(eddy_submit(rig.pool, &job, rig.loop, on_other), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(job.result, 1);
+	job.size = 1; /* of what? */
+	ck_assert_int_eq(
+	    eddy_submit(rig.pool, &job, rig.loop, on_other), -EINVAL);
 	rig_close(&rig);
 }
 END_TEST

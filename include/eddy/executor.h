@@ -63,11 +63,25 @@ struct eddy_job {
 	uint8_t attempts; /* workers that died with it before it started */
 };
 
+/* What *ptr takes; of a void *, such as NULL, nothing; an array does not
+ * compile, since it is its first element that would go. */
+/* clang-format off */
+#ifdef __cplusplus
+#define EDDY_SIZE_OF_(ptr) sizeof(*(ptr))
+#else
+#define EDDY_SIZE_OF_(ptr) (EDDY_NO_ARRAY_(ptr) + _Generic((ptr), void *: 0, \
+	default: sizeof(*_Generic((ptr), void *: "", default: (ptr)))))
+#define EDDY_NO_ARRAY_(ptr) (0 * sizeof(struct { int unused; _Static_assert( \
+	__builtin_types_compatible_p(__typeof__(ptr), \
+	    __typeof__(1 ? (ptr) : (ptr))), "&array, not array"); }))
+#endif
+/* clang-format on */
+
 /* An initialiser: struct eddy_job job = EDDY_JOB(hash_file, &data); */
-#define EDDY_JOB(function, ptr)                                         \
-	{                                                               \
-		.fn = (function), .arg = (ptr), .size = sizeof(*(ptr)), \
-		.name = #function                                       \
+#define EDDY_JOB(function, ptr)                                             \
+	{                                                                   \
+		.fn = (function), .arg = (ptr), .size = EDDY_SIZE_OF_(ptr), \
+		.name = #function                                           \
 	}
 
 struct eddy_worker_report; /* process_pool.h */
@@ -102,7 +116,7 @@ struct eddy_long_job {
 	{                                         \
 		.job = {.fn = (function),         \
 		    .arg = (ptr),                 \
-		    .size = sizeof(*(ptr)),       \
+		    .size = EDDY_SIZE_OF_(ptr),   \
 		    .name = #function,            \
 		    .flags = EDDY_JOB_LONG},      \
 		.on_progress = (progress_fn)      \

@@ -17,7 +17,7 @@ EDDY_HEADER_BEGIN_
  * copied back when fn returned.  *ptr outlives the await.  The result is
  * eddy_job_rc's.  Waits for room when the queue is full. */
 #define eddy_offload(self, executor, fn, ptr) \
-	eddy_offload_bytes(self, executor, fn, ptr, sizeof(*(ptr)))
+	eddy_offload_bytes(self, executor, fn, ptr, EDDY_SIZE_OF_(ptr))
 EDDY_ASYNC eddy_offload_bytes(struct eddy_task *self,
     struct eddy_executor *executor, eddy_job_fn *fn, void *arg, size_t size);
 
@@ -25,7 +25,8 @@ EDDY_ASYNC eddy_offload_bytes(struct eddy_task *self,
  * await is cancelled or timed out it returns at once, *ref is NULL, and
  * drop(bytes) is called where and when the job ends, if only in the queue. */
 #define eddy_offload_owned(self, executor, fn, ref, drop) \
-	eddy_offload_owned_bytes(self, executor, fn, ref, sizeof(**(ref)), drop)
+	eddy_offload_owned_bytes(                         \
+	    self, executor, fn, ref, EDDY_SIZE_OF_(*(ref)), drop)
 EDDY_ASYNC eddy_offload_owned_bytes(struct eddy_task *self,
     struct eddy_executor *executor, eddy_job_fn *fn, void *ref, size_t size,
     void (*drop)(void *));
