@@ -48,11 +48,29 @@ eddy_executor_fini(struct eddy_executor *executor)
 	pthread_mutex_destroy(&executor->lock);
 }
 
-bool
-eddy__executor_unwait(struct eddy_executor *executor)
+/* One that waited is on its way, or has ended: a drain is told behind that. */
+static void
+unwait(struct eddy_executor *executor)
 {
+	bool drain;
+
+	pthread_mutex_lock(&executor->lock);
 	A_RELEASE(&executor->waiting, A_LOAD(&executor->waiting) - 1);
-	return A_LOAD(&executor->waiting) == 0 && executor->on_drained != NULL;
+	drain = A_LOAD(&executor->waiting) == 0 &&
+	        A_LOAD(&executor->drains) != 0;
+	pthread_mutex_unlock(&executor->lock);
+	if (drain)
+		executor->ops->drain(executor);
+}
+
+void
+eddy__executor_end_waiter(struct eddy_executor *executor, struct eddy_job *job,
+    enum eddy_outcome outcome)
+{
+	eddy__executor_hold(executor);
+	eddy_job_end(job, outcome, 0);
+	unwait(executor);
+	eddy__executor_drop(executor);
 }
 
 static int
@@ -63,16 +81,17 @@ queue_up(struct eddy_executor *executor, struct eddy_job *job)
 
 	pthread_mutex_lock(&executor->lock);
 	stop = A_LOAD(&job->stop);
-	if (executor->closing) {
+	if (executor->closing)
 		r = -ESHUTDOWN;
-	} else if (stop == EDDY_NONE) {
+	else
 		A_STORE(&executor->waiting, A_LOAD(&executor->waiting) + 1);
+	if (r == 0 && stop == EDDY_NONE) {
 		A_STORE(&job->state, JOB_WAITING);
 		list_push(&executor->waiters, &job->ready);
 	}
 	pthread_mutex_unlock(&executor->lock);
 	if (r == 0 && stop != EDDY_NONE)
-		eddy_job_end(job, stop, 0);
+		eddy__executor_end_waiter(executor, job, stop);
 	eddy_executor_room(executor, 1);
 	return r;
 }
@@ -93,7 +112,6 @@ static uint64_t
 admit(struct eddy_executor *executor, struct eddy_job *job, uint64_t room)
 {
 	enum eddy_outcome stop;
-	bool drain;
 	int r;
 
 	A_STORE(&job->state, JOB_QUEUED);
@@ -108,14 +126,12 @@ admit(struct eddy_executor *executor, struct eddy_job *job, uint64_t room)
 		list_push_front(&executor->waiters, &job->ready);
 		return executor->room - room; /* made meanwhile */
 	}
-	drain = eddy__executor_unwait(executor);
 	pthread_mutex_unlock(&executor->lock);
 	if (r == -EAGAIN || r == -ESHUTDOWN)
 		eddy_job_end(job, stop != EDDY_NONE ? stop : EDDY_CANCELLED, 0);
 	else if (r < 0)
 		eddy_job_end(job, EDDY_LOST, r);
-	if (drain)
-		executor->ops->drain(executor);
+	unwait(executor);
 	pthread_mutex_lock(&executor->lock);
 	return executor->room - (r == 0);
 }
@@ -237,9 +253,9 @@ cancel_waiters(struct eddy_executor *executor)
 
 	while ((ready = list_pop(&executor->waiters)) != NULL) {
 		A_STORE(&job_of(ready)->state, JOB_QUEUED);
-		eddy__executor_unwait(executor);
 		pthread_mutex_unlock(&executor->lock);
-		eddy_job_end(job_of(ready), EDDY_CANCELLED, 0);
+		eddy__executor_end_waiter(
+		    executor, job_of(ready), EDDY_CANCELLED);
 		pthread_mutex_lock(&executor->lock);
 	}
 }

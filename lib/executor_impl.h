@@ -256,9 +256,9 @@ int eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome);
 void eddy__executor_hold(struct eddy_executor *executor);
 void eddy__executor_drop(struct eddy_executor *executor);
 
-/* With the lock: one that waited is on its way, or will never be.  True: the
- * last one of an executor that is to be drained. */
-bool eddy__executor_unwait(struct eddy_executor *executor);
+/* A job that counts as waiting, but is in no list any more, ends. */
+void eddy__executor_end_waiter(struct eddy_executor *executor,
+    struct eddy_job *job, enum eddy_outcome outcome);
 
 /* Does this thread run a job of executor, or of a strand in front of it? */
 bool eddy__job_runs_on(const struct eddy_executor *executor);

@@ -460,7 +460,6 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 {
 	struct eddy_executor *executor = job->executor, *place;
 	uint32_t state = A_ACQUIRE(&job->state);
-	bool drain = false;
 
 	if (state == JOB_IDLE || state == JOB_DONE)
 		return -EALREADY;
@@ -475,16 +474,13 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 	state = A_LOAD(&job->state);
 	if (state == JOB_WAITING) {
 		list_remove(&job->ready);
-		drain = eddy__executor_unwait(place);
 	} else {
 		/* If it must wait yet, whoever makes it wait will see. */
 		A_STORE(&job->stop, (uint8_t)outcome);
 	}
 	pthread_mutex_unlock(&place->lock);
 	if (state == JOB_WAITING) {
-		eddy_job_end(job, outcome, 0);
-		if (drain)
-			place->ops->drain(place);
+		eddy__executor_end_waiter(place, job, outcome);
 		return 0;
 	}
 	eddy__job_call_stop(executor, job);

@@ -18,6 +18,7 @@ struct strand {
 	struct eddy_executor executor; /* whose lock guards what follows */
 	struct eddy_ready queue;
 	unsigned queued, limit;
+	unsigned ending; /* taken back by a cancel, without an outcome yet */
 	bool busy;
 	const char *name; /* of the job that the inner executor has; or NULL */
 	bool abandoned;   /* close gave up: free it when it is not busy */
@@ -60,6 +61,16 @@ mark(struct strand *strand, struct eddy_job *job)
 	strand->name = job_name(job);
 }
 
+/* With the lock: is no job left? */
+static void
+tell_drain(struct strand *strand)
+{
+	if (!strand->busy && strand->ending == 0 &&
+	    A_LOAD(&strand->executor.drains) != 0 &&
+	    strand->executor.waiting == 0)
+		eddy_executor_drained(&strand->executor);
+}
+
 /* With the lock, which it gives back, and perhaps with the strand: no job. */
 static void
 become_idle(struct strand *strand)
@@ -67,9 +78,7 @@ become_idle(struct strand *strand)
 	bool abandoned = strand->abandoned;
 
 	strand->busy = false;
-	if (A_LOAD(&strand->executor.drains) != 0 &&
-	    strand->executor.waiting == 0)
-		eddy_executor_drained(&strand->executor);
+	tell_drain(strand);
 	pthread_cond_signal(&strand->idle);
 	pthread_mutex_unlock(&strand->executor.lock);
 	if (abandoned)
@@ -232,15 +241,22 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	if (ours) {
 		unqueue(strand, job);
 		eddy__stats_count(&strand->stats, outcome, 1);
+		strand->ending++;
+		eddy__executor_hold(executor);
 	}
 	pthread_mutex_unlock(&executor->lock);
 	if (handed)
 		return inner->ops->cancel(inner, job, outcome);
-	if (ours) {
-		eddy_executor_room(executor, 1);
-		eddy_job_end(job, outcome, 0);
-	}
-	return 0; /* or it is on its way; stop is set */
+	if (!ours)
+		return 0; /* it is on its way; stop is set */
+	eddy_executor_room(executor, 1);
+	eddy_job_end(job, outcome, 0);
+	pthread_mutex_lock(&executor->lock);
+	strand->ending--;
+	tell_drain(strand);
+	pthread_mutex_unlock(&executor->lock);
+	eddy__executor_drop(executor);
+	return 0;
 }
 
 static int
@@ -311,8 +327,7 @@ drain(struct eddy_executor *executor)
 	struct strand *strand = strand_of(executor);
 
 	pthread_mutex_lock(&executor->lock);
-	if (!strand->busy)
-		eddy_executor_drained(executor);
+	tell_drain(strand);
 	pthread_mutex_unlock(&executor->lock);
 }
 

@@ -321,7 +321,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 {
 	struct pool *pool = pool_of(executor);
 	struct door *door = job->door;
-	bool ours;
+	bool ours, over;
 
 	eddy__lock(&pool->lock);
 	/* While it is corked and we have the lock, its loop is there. */
@@ -335,12 +335,20 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	if (ours) {
 		eddy__stats_count(&pool->stats, outcome, 1);
 		pool->taken++;
+		pool->leaving++; /* or a drain were told before its outcome */
 	}
 	pthread_mutex_unlock(&pool->lock);
-	if (ours) {
-		eddy_executor_room(executor, 1);
-		eddy_job_end(job, outcome, 0);
-	}
+	if (!ours)
+		return 0;
+	eddy_executor_room(executor, 1);
+	eddy_job_end(job, outcome, 0);
+	eddy__lock(&pool->lock);
+	pool->leaving--;
+	over = deserted(pool) && pool->abandoned;
+	pthread_cond_signal(&pool->left);
+	pthread_mutex_unlock(&pool->lock);
+	if (over)
+		eddy__executor_drop(executor);
 	return 0;
 }
 

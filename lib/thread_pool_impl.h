@@ -55,7 +55,7 @@ struct pool {
 	struct lane lanes[LANES];
 	int64_t rung_at;   /* any thread: ns */
 	int64_t job_time;  /* any thread: ns, moving average; 0: unknown */
-	unsigned leaving;  /* former workers that have something to do yet */
+	unsigned leaving;  /* former workers and cancels that are not done */
 	unsigned starting; /* workers that were added and are */
 	unsigned granted;  /* jobs, to corks */
 	unsigned in_row;   /* urgent jobs since a normal one */

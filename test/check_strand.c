@@ -3929,6 +3929,109 @@ START_TEST(a_drain_may_meet_a_close_and_who_gives_up)
 }
 END_TEST
 
+/* Another thread takes a job back, and has not published its outcome yet. */
+static void *
+cancel_in_thread(void *job)
+{
+	ck_assert_int_eq(eddy_job_cancel(job), 0);
+	return NULL;
+}
+
+static void
+begin_cancel(pthread_t *ret_thread, struct eddy_job *job)
+{
+	sem_init(&meeting.gave_up, 0, 0);
+	sem_init(&meeting.closed, 0, 0);
+	meeting.job = job;
+	start_thread(ret_thread, cancel_in_thread, job);
+	wait_for(&meeting.gave_up);
+}
+
+/* No job is left but the one that is taken back: the drain waits for it. */
+static void
+expect_patience(struct place *place, pthread_t thread, struct work *last)
+{
+	turn(place->loop);
+	turn(place->loop);
+	ck_assert_int_eq(done_calls, 0);
+	sem_post(&meeting.closed);
+	join(thread);
+	while (done_calls == 0)
+		wait_turn(place->loop);
+	expect_done(0);
+	expect(last, EDDY_CANCELLED);
+}
+
+START_TEST(a_drain_awaits_what_a_cancel_takes_out_of_a_pool)
+{
+	struct eddy_executor_stats stats;
+	struct work running, queued;
+	struct place place;
+	pthread_t thread;
+
+	place_open(&place, THREADS, 1, 0);
+	occupy(place.executor, &running, place.loop);
+	start(place.executor, &queued, quick, place.loop);
+	begin_cancel(&thread, &queued.job);
+	start_drain(&place, on_drained);
+	let_go(1);
+	do {
+		sched_yield();
+		eddy_executor_stats(place.executor, &stats);
+	} while (stats.workers != 0);
+	expect_patience(&place, thread, &queued);
+	expect(&running, EDDY_RETURNED);
+	place_close(&place);
+}
+END_TEST
+
+START_TEST(a_drain_awaits_what_a_cancel_takes_out_of_a_strand)
+{
+	struct place place = {.loop = census_loop()};
+	struct work running, queued;
+	struct picky picky;
+	pthread_t thread;
+
+	picky_init(&picky, &picky_ops);
+	place.inner = &picky.executor;
+	place.executor = open_strand(place.inner, 0);
+	start(place.executor, &running, quick, place.loop);
+	start(place.executor, &queued, quick, place.loop);
+	begin_cancel(&thread, &queued.job);
+	start_drain(&place, on_drained);
+	picky_run(&picky);
+	expect_patience(&place, thread, &queued);
+	expect(&running, EDDY_RETURNED);
+	place_close(&place);
+}
+END_TEST
+
+START_TEST(a_drain_awaits_who_gives_up_waiting_for_room)
+{
+	struct place place = {.loop = census_loop()};
+	struct runner waiting;
+	struct picky picky;
+	pthread_t thread;
+
+	picky_init(&picky, &picky_ops);
+	place.executor = &picky.executor;
+	picky.answer = -EAGAIN;
+	start_runner(&waiting, place.loop, place.executor, quick);
+	turn(place.loop);
+	begin_cancel(&thread, &waiting.work.job);
+	start_drain(&place, on_drained);
+	ck_assert_uint_eq(picky.drains, 0);
+	sem_post(&meeting.closed);
+	join(thread);
+	ck_assert_uint_eq(picky.drains, 1);
+	eddy_executor_drained(place.executor);
+	run_out(&place);
+	expect_done(0);
+	ck_assert_int_eq(waiting.rc, -ECANCELED);
+	place_close(&place);
+}
+END_TEST
+
 /* A strand makes room for another. */
 static void
 replace(struct table *table, int64_t patience)
@@ -4137,7 +4240,10 @@ main(void)
 	    a_table_is_asked_to_drain_when_the_last_gives_up,
 	    a_pool_that_is_drained_first_leaves_no_job_of_a_strand,
 	    a_drain_of_a_pool_runs_what_a_strand_has_waiting_for_room,
-	    a_drain_may_meet_a_close_and_who_gives_up);
+	    a_drain_may_meet_a_close_and_who_gives_up,
+	    a_drain_awaits_what_a_cancel_takes_out_of_a_pool,
+	    a_drain_awaits_what_a_cancel_takes_out_of_a_strand,
+	    a_drain_awaits_who_gives_up_waiting_for_room);
 	census_add(storm,
 	    hasty_tasks_of_many_loops_share_two_strands_and_their_pool,
 	    a_storm_of_kills_disturbs_no_job_of_a_strand);
