@@ -473,6 +473,7 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 	}
 	state = A_LOAD(&job->state);
 	if (state == JOB_WAITING) {
+		A_STORE(&job->state, JOB_QUEUED); /* for other cancels */
 		list_remove(&job->ready);
 	} else {
 		/* If it must wait yet, whoever makes it wait will see. */

@@ -4032,6 +4032,36 @@ START_TEST(a_drain_awaits_who_gives_up_waiting_for_room)
 }
 END_TEST
 
+/* The first cancel has it; what the second one does is up to the table. */
+START_TEST(two_cancels_at_once_end_a_job_that_waits_once)
+{
+	struct place place = {.loop = census_loop()};
+	struct runner waiting;
+	struct picky picky;
+	struct work work;
+	pthread_t thread;
+
+	picky_init(&picky, &picky_ops);
+	place.executor = &picky.executor;
+	picky.answer = -EAGAIN;
+	start_runner(&waiting, place.loop, place.executor, quick);
+	turn(place.loop);
+	begin_cancel(&thread, &waiting.work.job);
+	ck_assert_int_eq(eddy_job_cancel(&waiting.work.job), 0);
+	turn(place.loop);
+	ck_assert_int_eq(waiting.rc, EDDY_PENDING);
+	sem_post(&meeting.closed);
+	join(thread);
+	run_out(&place);
+	ck_assert_int_eq(waiting.rc, -ECANCELED);
+	picky.answer = 0;
+	start(place.executor, &work, quick, place.loop); /* nobody waits */
+	picky_run(&picky);
+	place_close(&place);
+	expect(&work, EDDY_RETURNED);
+}
+END_TEST
+
 /* A strand makes room for another. */
 static void
 replace(struct table *table, int64_t patience)
@@ -4243,7 +4273,8 @@ main(void)
 	    a_drain_may_meet_a_close_and_who_gives_up,
 	    a_drain_awaits_what_a_cancel_takes_out_of_a_pool,
 	    a_drain_awaits_what_a_cancel_takes_out_of_a_strand,
-	    a_drain_awaits_who_gives_up_waiting_for_room);
+	    a_drain_awaits_who_gives_up_waiting_for_room,
+	    two_cancels_at_once_end_a_job_that_waits_once);
 	census_add(storm,
 	    hasty_tasks_of_many_loops_share_two_strands_and_their_pool,
 	    a_storm_of_kills_disturbs_no_job_of_a_strand);
