@@ -36,7 +36,11 @@ drain(struct eddy_loop *loop)
 		r = eddy_loop_step(loop, left);
 	}
 	/* Those who are left wait for what nobody brings. */
-	return r < 0 ? r : loop->roots != NULL ? -EDEADLK : 0;
+	if (r >= 0)
+		r = loop->roots != NULL ? -EDEADLK
+		    : loop->pools != 0  ? -EBUSY
+		                        : 0;
+	return r;
 }
 
 /* It returned before the main task ended: because somebody stopped it, or

@@ -13,6 +13,7 @@
 /* link: -Wl,--wrap=eddy__job_call_stop */
 #include <eddy/offload.h>
 #include <eddy/post.h>
+#include <eddy/process_pool.h>
 #include <eddy/sync.h>
 #include <eddy/thread_pool.h>
 
@@ -731,6 +732,51 @@ START_TEST(the_end_of_eddy_run_leaves_a_stubborn_call)
 	ck_assert_int_eq(census_child(end_with_a_stubborn_call, NULL), -ETIME);
 	ck_assert_int_eq(
 	    census_child(end_with_a_stubborn_call, &ours), -EDEADLK);
+}
+END_TEST
+
+/* One that leaves a process pool open, which keeps its loop. */
+struct careless {
+	struct eddy_task task;
+	struct eddy_executor *pool;
+	struct eddy_loop *loop;
+	struct story story;
+	struct call call;
+};
+
+static eddy_step
+careless(struct eddy_task *self)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+
+	EDDY_BEGIN(self, struct careless, f);
+	f->loop = self->loop;
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&f->pool, self->loop, &options), 0);
+	call(&f->call, self->loop, frame(NULL, &f->story, LONG, 7),
+	    EDDY_FOREVER);
+	wait_for(&asleep);
+	EDDY_END;
+}
+
+static int
+leave_a_pool(void *arg)
+{
+	struct careless f;
+	int r;
+
+	(void)arg;
+	tell(&f.story);
+	r = eddy_run(EDDY_INIT(&f, careless));
+	ck_assert_int_eq(answer(&f.call), -ECANCELED);
+	ck_assert_int_eq(eddy_executor_close(f.pool, 0), 0);
+	ck_assert_int_eq(eddy_loop_close(f.loop), 0);
+	return r;
+}
+
+START_TEST(the_end_of_eddy_run_cancels_it_where_a_pool_is_left)
+{
+	ck_assert_int_eq(census_child(leave_a_pool, NULL), -EBUSY);
 }
 END_TEST
 
@@ -1676,6 +1722,7 @@ main(void)
 	    tcase, a_close_before_it_is_taken_up_cancels_it, 0, 4);
 	tcase_add_loop_test(tcase, the_end_of_eddy_run_cancels_it, 0, 4);
 	census_add(tcase, the_end_of_eddy_run_leaves_a_stubborn_call,
+	    the_end_of_eddy_run_cancels_it_where_a_pool_is_left,
 	    in_a_storm_of_calls_and_closes_nobody_hangs);
 	census_add(
 	    a_case(suite, "many", 20), four_threads_make_thousands_of_calls);
