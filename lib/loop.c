@@ -39,20 +39,6 @@ door_open(struct door **ret_door)
 	return 0;
 }
 
-int
-eddy__door_mark(struct door *door)
-{
-	const uint32_t *mark;
-	int r = door_ours(door) ? 0 : -ECHILD;
-
-	if (r < 0 || door->ours != NULL)
-		return r;
-	r = eddy__mark(&mark);
-	if (r == 0)
-		A_RELEASE(&door->ours, mark);
-	return r;
-}
-
 void
 eddy__door_hold(struct door *door)
 {
@@ -522,6 +508,7 @@ turn(struct eddy_loop *loop, int64_t duration)
 static int
 enter(struct eddy_loop *loop)
 {
+	const uint32_t *ours;
 	uintptr_t nobody = 0;
 
 	if (!door_ours(loop->door))
@@ -531,7 +518,8 @@ enter(struct eddy_loop *loop)
 	if (loop->spin.cpus == 0) { /* what a loop that never runs can spare */
 		spin_init(&loop->spin, loop->options.spin_duration);
 		A_STORE(&loop->door->spins, loop->spin.duration != 0);
-		eddy__door_mark(loop->door); /* if not, getpid tells */
+		if (eddy__mark(&ours) == 0) /* if not, getpid tells */
+			A_RELEASE(&loop->door->ours, ours);
 	}
 	A_STORE(&loop->owner, eddy__self());
 	loop->parked = false;

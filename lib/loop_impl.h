@@ -291,8 +291,6 @@ void *eddy__loop_attached(struct eddy_loop *loop,
 /* Keep the door for a ring that may come after the loop is gone.  Any thread,
  * while the loop is open or has a job out. */
 void eddy__door_hold(struct door *door);
-/* Loop thread: from now on door->ours tells. */
-int eddy__door_mark(struct door *door);
 void eddy__door_drop(struct door *door); /* NULL: nothing */
 /* One for this thread, which gives it back by taken = 0; or NULL. */
 struct outbox *eddy__door_box(struct door *door);

@@ -188,6 +188,7 @@ destroy(struct eddy_executor *executor)
 	struct pool *pool = pool_of(executor);
 
 	eddy_executor_fini(&pool->executor);
+	eddy__unmap(executor->ours, sizeof(*executor->ours));
 	eddy__free(pool->workers);
 	eddy__free(pool);
 }
@@ -408,13 +409,18 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 	static const struct eddy_executor_ops ops = {"processes", submit,
 	    cancel, close_pool, describe, start_draining, list_workers};
 	int r = eddy__loop_mine(home);
+	const uint32_t *ours;
 	struct pool *pool;
 
-	if (r >= 0)
-		r = eddy__door_mark(home->door);
-	pool = r >= 0 ? eddy__alloc(sizeof(*pool)) : NULL;
-	if (pool == NULL)
-		return r < 0 ? r : -ENOMEM;
+	if (r == 0 && !door_ours(home->door))
+		r = -ECHILD;
+	pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
+	if (r == 0)
+		r = pool != NULL ? eddy__mark(&ours) : -ENOMEM;
+	if (r < 0) {
+		eddy__free(pool);
+		return r;
+	}
 	eddy_executor_init(&pool->executor, &ops);
 	list_init(&pool->inbox);
 	list_init(&pool->lanes[URGENT_LANE]);
@@ -422,7 +428,7 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 	eddy_post_init(&pool->knock, eddy__process_on_knock);
 	pool->link = pool->clock.fd = -1;
 	pool->home = pool->executor.home = home;
-	pool->executor.ours = home->door->ours;
+	pool->executor.ours = ours; /* home may go before a strand */
 	pool->executor.destroy = destroy;
 	pool->executor.elsewhere = true;
 	r = set_options(pool, options);

@@ -2417,6 +2417,25 @@ START_TEST(a_pool_that_is_closed_first_leaves_no_job_of_a_strand)
 }
 END_TEST
 
+/* Not the right order, but then the strand refuses what comes. */
+START_TEST(a_strand_outlives_the_home_of_its_pool)
+{
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool, *strand;
+	struct work work;
+
+	ck_assert_int_eq(eddy_process_pool_open(&pool, _i ? loop : NULL,
+			     &(struct eddy_process_pool_options){.workers = 1}),
+	    0);
+	strand = open_strand(pool, 0);
+	close_executor(pool);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	work_init(&work, quick, 1);
+	ck_assert_int_eq(try_submit(strand, &work, NULL), -ESHUTDOWN);
+	close_executor(strand);
+}
+END_TEST
+
 START_TEST(a_strand_may_be_closed_while_its_pool_is)
 {
 	struct work running, queued[5];
@@ -4245,6 +4264,8 @@ main(void)
 	    close_names_stuck_processes_without_room,
 	    close_calls_a_thread_without_a_name_job,
 	    close_calls_a_process_without_a_name_job);
+	add_loop(case_of(suite, "late", 4), 2,
+	    a_strand_outlives_the_home_of_its_pool);
 	census_add(case_of(suite, "fork", 4), a_forked_child_has_no_strand,
 	    a_forked_child_of_a_busy_strand_has_none,
 	    a_forked_child_may_close_the_strand);
