@@ -58,7 +58,7 @@ print_executor(struct text *text, struct eddy_executor *executor,
 {
 	struct eddy_executor_stats stats;
 	struct eddy_worker workers[WORKERS];
-	const struct eddy_loop *home = A_LOAD(&executor->home);
+	const struct eddy_loop *home = A_ACQUIRE(&executor->home);
 	unsigned i, n = 0;
 
 	if (loop != NULL && home != NULL && home != loop) {

@@ -180,12 +180,14 @@ void eddy__process_hear(struct pool *pool);       /* all news there are */
 int eddy__process_interrupt(
     struct worker *worker, uint32_t i, enum eddy_outcome why);
 
-/* process_home.c: have fn done in the home thread, and wait for it. */
+/* process_home.c: have fn done in the home thread, and wait for it; not at all
+ * while another closes the pool. */
 struct errand {
 	struct eddy_post post;
 	void (*fn)(struct errand *errand);
 	struct pool *pool;
 	uint32_t done;
+	bool closes;
 	/* What fn takes and gives. */
 	int64_t duration;
 	int result;

@@ -226,7 +226,8 @@ close_at_home(struct errand *errand)
 static int
 close_pool(struct eddy_executor *executor, int64_t duration)
 {
-	struct errand errand = {.fn = close_at_home, .duration = duration};
+	struct errand errand = {
+	    .fn = close_at_home, .closes = true, .duration = duration};
 	struct pool *pool = pool_of(executor);
 	bool child = A_LOAD(executor->ours) == 0;
 
@@ -239,8 +240,10 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	if (pool->own_home)
 		eddy_loop_close(pool->home);
 	/* Who has a job that was not heard yet may look on; nobody is home. */
+	pthread_mutex_lock(&executor->lock);
 	pool->own_home = false;
-	A_STORE(&executor->home, NULL);
+	pthread_mutex_unlock(&executor->lock);
+	A_RELEASE(&executor->home, NULL);
 	if (child)
 		destroy(executor);
 	else
@@ -272,6 +275,7 @@ describe(struct eddy_executor *executor, struct eddy_executor_stats *ret_stats)
 {
 	struct errand errand = {.fn = describe_at_home, .stats = ret_stats};
 
+	*ret_stats = (struct eddy_executor_stats){0};
 	eddy__process_at_home(pool_of(executor), &errand);
 }
 

@@ -342,6 +342,68 @@ START_TEST(a_process_pool_that_is_closed_has_nothing)
 }
 END_TEST
 
+/* A loop that has a job on a pool that another thread is just closing. */
+static struct eddy_job cancelled;
+static uint32_t was_cancelled;
+
+static void
+on_cancelled(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	ck_assert_int_eq(job->outcome, EDDY_CANCELLED);
+	was_cancelled = 1;
+}
+
+static void
+on_long_visit(struct eddy_loop *loop, struct eddy_post *post)
+{
+	static char waits = 1;
+
+	(void)post;
+	visit.job = (struct eddy_job)EDDY_JOB(wait_at_gate, &waits);
+	cancelled = visit.job;
+	ck_assert_int_eq(eddy_submit(visit.pool, &visit.job, loop, on_job), 0);
+	ck_assert_int_eq(
+	    eddy_submit(visit.pool, &cancelled, loop, on_cancelled), 0);
+}
+
+static void *
+close_pool(void *pool)
+{
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_FOREVER), 0);
+	return NULL;
+}
+
+START_TEST(a_process_pool_that_is_being_closed_is_no_trap)
+{
+	struct eddy_process_pool_options options = {.workers = 1, .depth = 1};
+	struct eddy_loop *loop;
+	pthread_t thread;
+	int pid;
+
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&visit.pool, NULL, &options), 0);
+	loop = census_loop();
+	eddy_post_init(&visit.post, on_long_visit);
+	ck_assert_int_eq(eddy_post(loop, &visit.post), 0);
+	ck_assert_int_ge(eddy_loop_step(loop, 0), 0);
+	await_running(loop, visit.pool, 1);
+	ck_assert_int_eq(eddy_process_pool_pids(visit.pool, &pid, 1), 1);
+	ck_assert_int_eq(
+	    pthread_create(&thread, NULL, close_pool, visit.pool), 0);
+	while (was_cancelled == 0) /* in the thread of the pool, by the close */
+		ck_assert_int_ge(eddy_loop_step(loop, EDDY_MS(1)), 0);
+	dump_loop(loop);
+	has("\nprocesses: 0 queued, 0 running, 0 workers; submitted 0, ");
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	dump_loop(loop);
+	has("\nprocesses: 0 queued, 0 running, 0 workers; submitted 2, ");
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 static void
 on_watch(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
@@ -554,6 +616,7 @@ main(void)
 	    the_executors_of_a_loop_are_dumped,
 	    a_process_pool_of_another_loop_is_only_named,
 	    a_process_pool_that_is_closed_has_nothing,
+	    a_process_pool_that_is_being_closed_is_no_trap,
 	    a_signal_dumps_and_does_not_hold_the_loop,
 	    a_thread_that_would_take_the_signal_is_told_of,
 	    what_procfs_says_is_cut_to_the_room, what_is_wrong_is_refused);
