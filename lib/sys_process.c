@@ -15,21 +15,24 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* C libraries begin theirs with the kernel's.  -EINVAL: there is one that the C
- * library keeps for itself. */
+/* C libraries begin theirs with the kernel's: longs, the first signals first.
+ * -EINVAL: there is one that the C library keeps for itself. */
 static int
 to_set(uint64_t bits, sigset_t *ret_set)
 {
 	uint64_t kept = (UINT64_C(1) << (SIGRTMIN - 1)) - (UINT64_C(1) << 31);
+	unsigned long set[] = {
+	    (unsigned long)bits, (unsigned long)(bits >> 32)};
 
 	sigemptyset(ret_set);
-	memcpy(ret_set, &bits, sizeof(bits));
+	memcpy(ret_set, set, sizeof(bits));
 	return (bits & kept) != 0 ? -EINVAL : 0;
 }
 
 int
 eddy__signals_block(uint64_t bits, bool block, uint64_t *ret_changed)
 {
+	unsigned long words[2] = {0};
 	sigset_t set, old;
 	uint64_t before;
 	int r = to_set(bits, &set);
@@ -37,7 +40,8 @@ eddy__signals_block(uint64_t bits, bool block, uint64_t *ret_changed)
 	if (r < 0)
 		return r;
 	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, &old);
-	memcpy(&before, &old, sizeof(before));
+	memcpy(words, &old, sizeof(before));
+	before = words[0] | (uint64_t)words[1] << 32;
 	*ret_changed = bits & (block ? ~before : before);
 	return 0;
 }
