@@ -104,9 +104,7 @@ drop(void *arg)
 static bool
 copy(char *to, size_t size, const char *from)
 {
-	if (from != NULL && strlen(from) < size)
-		strcpy(to, from);
-	return from == NULL || strlen(from) < size;
+	return from == NULL || memccpy(to, from, '\0', size) != NULL;
 }
 
 static int

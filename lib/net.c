@@ -39,7 +39,6 @@ struct search {
 	unsigned started, running;
 	struct eddy_event ended; /* an attempt */
 	int fd, error;
-	bool won;
 	struct attempt attempts[CANDIDATES];
 };
 
@@ -195,10 +194,9 @@ do_connect(struct eddy_task *self)
 	}
 	for (i = 0; i < f->started; i++)
 		eddy_cancel(&f->attempts[i].task, "another connected");
-	f->won = f->fd >= 0;
-	EDDY_RETURN(f->won ? f->fd : f->error);
+	EDDY_RETURN(f->fd >= 0 ? f->fd : f->error);
 	EDDY_FINALLY;
-	if (f->fd >= 0 && !f->won)
+	if (f->fd >= 0 && self->result < 0)
 		eddy_close(self->loop, f->fd);
 	if (f->list != NULL)
 		freeaddrinfo(f->list);
