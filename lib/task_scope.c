@@ -222,16 +222,15 @@ child_ended(struct eddy_task *task, struct eddy_task *kid)
 		eddy__task_report(kid);
 	else
 		fail_scope(task, kid);
-	if (task->op == &leave_op && task->kids == NULL) {
-		eddy_leave_children_(task);
+	if (task->op == &leave_op && task->kids == NULL)
 		eddy_unpark(task, 0);
-	} else if (task->op == &join_all_op &&
-		   task->kid_count <= (giving_up(task) ? 0 : task->use.keep)) {
+	else if (task->op == &join_all_op &&
+		 task->kid_count <= (giving_up(task) ? 0 : task->use.keep))
 		eddy_unpark(task, join_result(task));
-	}
 }
 
-/* The end of a section.  True: suspend, children are still running. */
+/* The end of a section.  True: suspend, children are still running.  Asked again
+ * then; until that answer the scope takes no more of them. */
 bool
 eddy_leave_children_(struct eddy_task *self)
 {

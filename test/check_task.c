@@ -302,6 +302,32 @@ SCENE(a_scope_that_is_being_left_takes_no_child, 0, "refused ")
 	EDDY_END;
 }
 
+static eddy_step
+house(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct kid, f);
+	eddy_spawn(self, EDDY_NEW(kid, .name = "x"));
+	EDDY_END;
+}
+
+/* Before the scope has heard of that end. */
+SCENE(a_scope_whose_last_child_has_ended_takes_no_other, 0,
+    "+x x -x refused 0 ")
+{
+	EDDY_BEGIN(self, struct scene, f);
+	spawn_fn(self, &f->a, house);
+	do
+		EDDY_TRY(eddy_yield(self));
+	while (f->a.task.kid_count != 0);
+	ck_assert(!eddy_done(&f->a.task));
+	if (eddy_spawn(&f->a.task, EDDY_NEW(kid, .name = "y")) == -ECANCELED)
+		say("refused");
+	EDDY_TRY(eddy_join(self, &f->a.task));
+	say("%d", (int)f->a.task.kid_count);
+	EDDY_TRY(eddy_join_all(self));
+	EDDY_END;
+}
+
 /* Joining. */
 
 SCENE(join_delivers_the_result_of_one_child, 7, "+a +b a -a joined b -b ")
@@ -2484,7 +2510,8 @@ add_scopes(Suite *suite)
 	    finally_may_keep_a_failure_to_itself,
 	    children_of_finally_are_awaited, a_failure_in_finally_is_the_result,
 	    a_task_may_spawn_into_the_scope_of_another,
-	    a_scope_that_is_being_left_takes_no_child);
+	    a_scope_that_is_being_left_takes_no_child,
+	    a_scope_whose_last_child_has_ended_takes_no_other);
 	tcase = counted(suite, "join", 2);
 	census_add(tcase, join_delivers_the_result_of_one_child,
 	    join_delivers_also_when_the_child_has_ended,

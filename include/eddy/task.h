@@ -120,10 +120,9 @@ struct eddy_task {
 	if (0) { goto eddy_leave_; } {
 #define EDDY_CLOSE_ } eddy_leave_: do { \
 		EDDY_SITE_(eddy_left_, "(leaving)"); \
-		if (eddy_leave_children_(eddy_me_)) { \
+		eddy_left_: \
+		if (eddy_leave_children_(eddy_me_)) \
 			EDDY_SUSPEND_(NULL); \
-			eddy_left_:; \
-		} \
 	} while (0); }
 
 /* Open a coroutine over type, whose first member is `struct eddy_task task`;

@@ -479,13 +479,11 @@ child_ended(struct task *t, struct task *kid)
 		report(kid);
 	else if (is_failure(kid->result))
 		fail_scope(t, kid);
-	if (t->op == LEAVES && t->kid_count == 0) {
-		leave_children(t);
+	if (t->op == LEAVES && t->kid_count == 0)
 		unpark(t, 0);
-	} else if (t->op == JOINS_ALL &&
-		   t->kid_count <= (giving_up(t) ? 0 : t->keep)) {
+	else if (t->op == JOINS_ALL &&
+		 t->kid_count <= (giving_up(t) ? 0 : t->keep))
 		unpark(t, tell_failure(t, giving_up(t) ? -ECANCELED : 0));
-	}
 }
 
 /* Who runs next, or -1. */
@@ -936,9 +934,9 @@ run_task(struct task *t)
 		}
 	}
 	t->phase = LEFT;
+left:
 	if (leave_children(t))
 		return -1;
-left:
 	t->phase = FINAL;
 	t->n = STEPS + 1;
 	t->step = last_step_of(w.program, (unsigned)id_of(t));
@@ -949,9 +947,9 @@ left:
 awaited_last:
 	heard(t);
 	t->phase = LEFT_FINAL;
+left_final:
 	if (leave_children(t))
 		return -1;
-left_final:
 	return end(t);
 }
 
