@@ -231,12 +231,14 @@ eddy_timeout(struct eddy_task *self, int64_t duration, eddy_async op)
 	    self, eddy_loop_after(self->loop, duration), LOOP_TIME, op);
 }
 
-/* The coroutine of EDDY_START: its one await is over. */
+/* The coroutine of EDDY_START: its one await is over.  Others may have spawned
+ * into it. */
 static eddy_step
 relay(struct eddy_task *self)
 {
-	self->result = self->rc;
-	return eddy_end_(self);
+	if ((self->flags & TASK_LEAVING) == 0)
+		self->result = self->rc;
+	return eddy_leave_children_(self) ? (eddy_step){NULL} : eddy_end_(self);
 }
 
 int

@@ -294,6 +294,18 @@ SCENE(a_task_may_spawn_into_the_scope_of_another, 0, "+x x -x joined ")
 	EDDY_END;
 }
 
+SCENE(an_operation_that_was_started_is_a_scope_too, 0, "+x 0 x -x joined ")
+{
+	EDDY_BEGIN(self, struct scene, f);
+	EDDY_START(self, &f->t, eddy_yield(&f->t));
+	spawn_kid(&f->t, &f->a, "x", EDDY_MS(5), 0);
+	EDDY_TRY(eddy_sleep(self, EDDY_MS(1)));
+	say("%d", eddy_done(&f->t));
+	EDDY_TRY(eddy_join(self, &f->t));
+	say("joined");
+	EDDY_END;
+}
+
 SCENE(a_scope_that_is_being_left_takes_no_child, 0, "refused ")
 {
 	EDDY_BEGIN(self, struct scene, f);
@@ -2510,6 +2522,7 @@ add_scopes(Suite *suite)
 	    finally_may_keep_a_failure_to_itself,
 	    children_of_finally_are_awaited, a_failure_in_finally_is_the_result,
 	    a_task_may_spawn_into_the_scope_of_another,
+	    an_operation_that_was_started_is_a_scope_too,
 	    a_scope_that_is_being_left_takes_no_child,
 	    a_scope_whose_last_child_has_ended_takes_no_other);
 	tcase = counted(suite, "join", 2);
