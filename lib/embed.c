@@ -15,7 +15,9 @@
 int64_t
 eddy_loop_deadline(struct eddy_loop *loop)
 {
-	return list_empty(&loop->pending) ? eddy__loop_next(loop) : 0;
+	return list_empty(&loop->pending) && door_empty(loop->door)
+	           ? eddy__loop_next(loop)
+	           : 0;
 }
 
 static void
@@ -39,6 +41,8 @@ eddy_loop_fd(struct eddy_loop *loop)
 {
 	int r = eddy__loop_mine(loop);
 
+	if (r == 0 && !door_ours(loop->door))
+		r = -ECHILD; /* whose epoll is the parent's */
 	if (r < 0 || loop->park != NULL)
 		return r < 0 ? r : loop->epoll;
 	r = loop->alarm = eddy__timerfd();

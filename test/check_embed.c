@@ -128,6 +128,35 @@ START_TEST(only_the_loop_thread_may_ask_for_it)
 }
 END_TEST
 
+static int
+ask_in_child(void *arg)
+{
+	return eddy_loop_fd(arg);
+}
+
+START_TEST(a_forked_child_leaves_the_epoll_alone)
+{
+	struct eddy_loop *other = census_loop();
+
+	ck_assert_int_eq(census_child(ask_in_child, other), -ECHILD);
+	ck_assert_int_eq(census_child(ask_in_child, loop), -ECHILD);
+	ck_assert_int_eq(eddy_loop_close(other), 0);
+}
+END_TEST
+
+START_TEST(a_post_is_work_at_once_for_a_host_with_a_timeout)
+{
+	struct eddy_post one;
+
+	eddy_post_init(&one, on_post);
+	ck_assert_int_eq(eddy_post(loop, &one), 0);
+	ck_assert_int_eq(eddy_loop_deadline(loop), 0);
+	drive();
+	ck_assert_int_eq(fired, 1);
+	ck_assert_int_eq(eddy_loop_deadline(loop), EDDY_FOREVER);
+}
+END_TEST
+
 START_TEST(a_post_makes_it_readable)
 {
 	struct eddy_post one, other;
@@ -499,6 +528,8 @@ main(void)
 	tcase_set_timeout(tcase, 60);
 	census_add(tcase, the_descriptor_is_quiet_while_there_is_nothing_to_do,
 	    a_loop_has_one_descriptor, only_the_loop_thread_may_ask_for_it,
+	    a_forked_child_leaves_the_epoll_alone,
+	    a_post_is_work_at_once_for_a_host_with_a_timeout,
 	    a_post_makes_it_readable,
 	    a_cancelled_post_leaves_the_others_to_be_heard,
 	    a_timer_started_between_steps_makes_it_readable_in_time,
