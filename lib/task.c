@@ -211,6 +211,8 @@ eddy__limit(struct eddy_task *self, int64_t deadline, int way, eddy_async op)
 
 	if (op.rc != EDDY_PENDING || self->op == NULL)
 		return op; /* complete, or about to be */
+	if (deadline == EDDY_FOREVER)
+		return op; /* no alarm, which would hide a deadlock */
 	/* An inner limit, or the sleep's end, is sooner; or, under a virtual
 	 * clock, on time that passes while this one stands still. */
 	if (alarm->index != 0 &&

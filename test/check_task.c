@@ -1823,6 +1823,18 @@ SCENE(a_main_task_that_nothing_can_wake_is_a_deadlock, -EDEADLK,
 	EDDY_END;
 }
 
+SCENE(a_timeout_without_an_end_wakes_nobody, -EDEADLK, "")
+{
+	static struct eddy_event never;
+
+	EDDY_BEGIN(self, struct scene, f);
+	eddy_event_init(&never);
+	EDDY_AWAIT(f->rc, eddy_timeout(self, EDDY_FOREVER,
+	    eddy_event_wait(self, &never)));
+	ck_assert_int_eq(f->rc, -ECANCELED);
+	EDDY_END;
+}
+
 static void
 said_done(struct eddy_loop *loop, struct eddy_task *task)
 {
@@ -2577,6 +2589,7 @@ add_frames(Suite *suite)
 	    calls_from_another_thread_are_refused);
 	census_add(counted(suite, "run", 2),
 	    a_main_task_that_nothing_can_wake_is_a_deadlock,
+	    a_timeout_without_an_end_wakes_nobody,
 	    other_roots_are_cancelled_at_the_end,
 	    a_root_that_starts_while_draining_is_cancelled_too,
 	    run_takes_a_frame_of_new, run_refuses_a_used_frame,
