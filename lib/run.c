@@ -24,11 +24,12 @@ drain(struct eddy_loop *loop)
 {
 	int64_t left, deadline = eddy_after(loop->options.close_duration);
 	struct eddy_task *task;
-	int r = 1;
+	int r;
 
 	loop->draining = true;
 	for (task = loop->roots; task != NULL; task = task->next)
 		eddy_cancel(task, "its loop is closing");
+	r = eddy__loop_alive(loop);
 	while (r > 0 && (loop->roots != NULL || eddy__loop_jobs(loop))) {
 		left = eddy__left(deadline);
 		if (left == 0)

@@ -1823,6 +1823,36 @@ SCENE(a_main_task_that_nothing_can_wake_is_a_deadlock, -EDEADLK,
 	EDDY_END;
 }
 
+static eddy_step
+hopeless(struct eddy_task *self)
+{
+	static struct eddy_event never;
+
+	EDDY_BEGIN(self, struct scene, f);
+	EDDY_FINALLY;
+	eddy_event_init(&never);
+	EDDY_AWAIT(f->rc, eddy_event_wait(self, &never));
+	EDDY_END;
+}
+
+/* Its loop is kept, so this is a process of its own. */
+static int
+run_hopeless(void *arg)
+{
+	struct eddy_loop_options options = {.close_duration = LONG};
+	struct scene f = {.rc = 0};
+
+	(void)arg;
+	eddy_prepare(&f.task, hopeless, "hopeless");
+	return eddy_run_with(&options, &f.task);
+}
+
+START_TEST(who_cannot_be_woken_is_not_waited_for)
+{
+	ck_assert_int_eq(census_child(run_hopeless, NULL), -EDEADLK);
+}
+END_TEST
+
 SCENE(a_timeout_without_an_end_wakes_nobody, -EDEADLK, "")
 {
 	static struct eddy_event never;
@@ -2589,6 +2619,7 @@ add_frames(Suite *suite)
 	    calls_from_another_thread_are_refused);
 	census_add(counted(suite, "run", 2),
 	    a_main_task_that_nothing_can_wake_is_a_deadlock,
+	    who_cannot_be_woken_is_not_waited_for,
 	    a_timeout_without_an_end_wakes_nobody,
 	    other_roots_are_cancelled_at_the_end,
 	    a_root_that_starts_while_draining_is_cancelled_too,
