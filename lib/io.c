@@ -242,15 +242,20 @@ static int
 try_connect(struct eddy_task *task, const struct io_op *op)
 {
 	const struct eddy_address *to = task->use.io.data;
-	int fd = task->use.io.fd;
-	int r = eddy__connect(fd, name_of(to), to->size);
+	int fd = task->use.io.fd, error = 0, r;
+	bool begun = task->op == &op->op;
 
+	/* Not all families tell by connect(2) what has become of the first:
+	 * one that failed may begin anew, or be under way for ever. */
+	if (begun)
+		eddy__socket_error(fd, &error);
+	r = error != 0 ? -error : eddy__connect(fd, name_of(to), to->size);
+	if (r == -EISCONN && begun)
+		return 0;
 	if (r != -EINPROGRESS && r != -EALREADY)
 		return r;
 	/* The number may be that of one which was closed untold. */
-	r = task->op == &op->op
-	        ? 0
-	        : eddy__watch_arm(task->loop, fd, EPOLLOUT, true);
+	r = begun ? 0 : eddy__watch_arm(task->loop, fd, EPOLLOUT, true);
 	return r < 0 ? r : EDDY_PENDING;
 }
 

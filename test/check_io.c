@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* link: -Wl,--wrap=eddy__epoll_ctl,--wrap=eddy__epoll_wait */
 /* link: -Wl,--wrap=eddy__accept,--wrap=eddy__recvfrom */
+/* link: -Wl,--wrap=eddy__connect */
 #include <eddy/io.h>
 #include <eddy/sync.h>
 
@@ -77,6 +78,26 @@ __wrap_eddy__accept(int fd, struct sockaddr *from, unsigned *size)
 		return __real_eddy__accept(fd, from, size);
 	aborts--;
 	return -ECONNABORTED;
+}
+
+/* As vsock(7) does when it is asked again. */
+static bool as_vsock;
+static int connects;
+
+int __real_eddy__connect(int fd, const struct sockaddr *to, unsigned size);
+int __wrap_eddy__connect(int fd, const struct sockaddr *to, unsigned size);
+
+int
+__wrap_eddy__connect(int fd, const struct sockaddr *to, unsigned size)
+{
+	struct sockaddr_storage peer;
+	socklen_t room = sizeof(peer);
+
+	if (!as_vsock || connects++ == 0)
+		return __real_eddy__connect(fd, to, size);
+	return getpeername(fd, (struct sockaddr *)&peer, &room) == 0
+	           ? -EISCONN
+	           : -EALREADY;
 }
 
 /* One operation of one task; the test plays the other end. */
@@ -582,6 +603,26 @@ START_TEST(connect_says_why_it_failed)
 	ck_assert_int_eq(client.rc, -ECONNREFUSED);
 	close(fd);
 	close(nobody);
+	end();
+}
+END_TEST
+
+START_TEST(connect_hears_of_its_end_from_any_family)
+{
+	struct one client = {.flags = 0};
+	int listener, fd;
+
+	begin();
+	as_vsock = true;
+	client.address = local(SOCK_STREAM, &listener);
+	if (_i == 0)
+		ck_assert_int_eq(listen(listener, 10), 0);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	start(&client, connect_, fd, 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(client.rc, _i == 0 ? 0 : -ECONNREFUSED);
+	close(fd);
+	close(listener);
 	end();
 }
 END_TEST
@@ -1203,6 +1244,8 @@ main(void)
 	    many_reads_in_time_are_not_late, a_virtual_clock_jumps_over_a_read,
 	    a_connect_is_given_up, a_read_wins_a_race, an_event_ends_a_read);
 	tcase_add_loop_test(two, connect_and_accept_meet, 0, 2);
+	tcase_add_loop_test(
+	    two, connect_hears_of_its_end_from_any_family, 0, 2);
 	tcase_add_loop_test(kinds, nothing_is_missed_after_a_short_read, 0, 3);
 	tcase_add_loop_test(two, close_ends_what_waits, 0, 2);
 	tcase_add_loop_test(two, a_number_is_used_again_at_once, 0, 2);
