@@ -52,7 +52,7 @@ static const struct io_op file_op = {
 static const struct io_op stream_op = {
     {"copy", eddy__io_leave}, attempt, READS | WRITES, COPY};
 
-/* Fit for epoll and never blocking: 0.  -EPERM: a regular file. */
+/* Fit for epoll and never blocking: 0.  -EPERM: always ready. */
 static int
 check(struct eddy_loop *loop, int fd)
 {
@@ -71,7 +71,8 @@ eddy_copy(struct eddy_task *self, int from, int to, size_t size)
 
 	if (r < 0)
 		return eddy_complete(self, r);
-	r = check(self->loop, from);
+	/* Those of procfs and sysfs are fit for epoll. */
+	r = eddy__is_file(from) > 0 ? -EPERM : check(self->loop, from);
 	if (r == -EPERM)
 		op = &file_op;
 	else if (r < 0)

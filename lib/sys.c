@@ -260,6 +260,16 @@ eddy__blocks(int fd)
 }
 
 int
+eddy__is_file(int fd)
+{
+	int saved = errno;
+	struct stat stat;
+	int r = fstat(fd, &stat);
+
+	return eddy__result(r < 0 ? r : S_ISREG(stat.st_mode), saved);
+}
+
+int
 eddy__is_stream(int fd)
 {
 	int kind = 0, saved = errno;

@@ -200,6 +200,23 @@ END_TEST
 
 /* With more to come, as it seemed to Linux before 6.5, TCP would keep them for
  * 200 ms. */
+START_TEST(a_file_of_procfs_is_one)
+{
+	int version, size;
+
+	begin();
+	version = open("/proc/version", O_RDONLY | O_CLOEXEC);
+	size = (int)read(version, space, BIG);
+	ck_assert_int_gt(size, 0);
+	ck_assert_int_eq(lseek(version, 0, SEEK_SET), 0);
+	ck_assert_int_eq(now(copy, version, pair[0], SIZE_MAX), size);
+	ck_assert_int_eq(read(pair[1], other, BIG), size);
+	ck_assert_mem_eq(space, other, (size_t)size);
+	close(version);
+	end();
+}
+END_TEST
+
 START_TEST(the_last_bytes_of_a_file_do_not_wait_in_tcp)
 {
 	int unsent = -1; /* MSan does not know the ioctl */
@@ -535,6 +552,7 @@ main(void)
 	tcase_add_loop_test(two, closing_either_end_ends_a_copy, 0, 2);
 	tcase_add_loop_test(two, a_peer_that_leaves_ends_the_operation, 0, 2);
 	census_add(census_case(suite, "copies", 4), no_more_than_size_is_taken,
+	    a_file_of_procfs_is_one,
 	    the_last_bytes_of_a_file_do_not_wait_in_tcp,
 	    what_cannot_be_copied_is_refused, nobody_reads_what_is_copied,
 	    a_peer_that_resets_in_the_middle_raises_nothing,
