@@ -2025,6 +2025,19 @@ END_TEST
 
 /* EDDY_START. */
 
+SCENE(start_looks_once_where_its_task_is, 0, "")
+{
+	static struct eddy_task three[3];
+	static int n;
+
+	EDDY_BEGIN(self, struct scene, f);
+	ck_assert_int_eq(EDDY_START(self, &three[n++],
+	    eddy_sleep(&three[0], EDDY_MS(1))), 0);
+	ck_assert_int_eq(n, 1);
+	EDDY_TRY(f->rc, eddy_join(self, &three[0]));
+	EDDY_END;
+}
+
 SCENE(start_makes_a_child_of_any_operation, 0, "+a a -a ")
 {
 	EDDY_BEGIN(self, struct scene, f);
@@ -2634,6 +2647,7 @@ static void
 add_language(Suite *suite)
 {
 	census_add(counted(suite, "start", 2),
+	    start_looks_once_where_its_task_is,
 	    start_makes_a_child_of_any_operation,
 	    a_started_operation_that_fails_fails_the_scope,
 	    a_yield_started_below_a_cancelled_task_is_cancelled,

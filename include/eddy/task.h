@@ -181,8 +181,9 @@ struct eddy_task {
 #define EDDY_START(scope, t, op) __extension__({ \
 		static const struct eddy_site eddy_site_ = \
 		    { NULL, __func__, __FILE__, #op, __LINE__ }; \
-		int eddy_rc_ = eddy_slot_(scope, t, &eddy_site_); \
-		if (eddy_rc_ == 0) eddy_rc_ = eddy_started_(t, op); \
+		struct eddy_task *eddy_t_ = (t); \
+		int eddy_rc_ = eddy_slot_(scope, eddy_t_, &eddy_site_); \
+		if (eddy_rc_ == 0) eddy_rc_ = eddy_started_(eddy_t_, op); \
 		eddy_rc_; \
 	})
 
