@@ -16,18 +16,21 @@ static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
 	/* Exactly as long as the job says, so that checkers see one too far. */
-	void *copy = eddy__alloc(job->size);
+	void *copy = eddy__alloc(job->size), *arg = NULL;
 	int r;
 
 	(void)executor;
 	if (copy == NULL)
 		return -ENOMEM;
 	eddy_job_begin(job);
-	if (job->size != 0) {
+	if (job->fn == eddy__transform_run) {
+		arg = job->arg; /* its input is to be read only */
+	} else if (job->size != 0) {
+		arg = copy;
 		memcpy(copy, job->arg, job->size);
 		memset(job->arg, POISON, job->size);
 	}
-	r = job->fn(job->size != 0 ? copy : NULL);
+	r = job->fn(arg);
 	if (job->size != 0)
 		memcpy(job->arg, copy, job->size);
 	eddy__free(copy);

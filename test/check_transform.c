@@ -23,23 +23,27 @@
 
 enum { SLOT = 4096 };
 
-/* The same jobs on processes (0), or on threads. */
+/* The same jobs on processes (0), on threads (1), or on the copy executor. */
 struct rig {
 	struct eddy_loop *loop;
-	struct eddy_executor *executor;
+	struct eddy_executor *executor, copy;
 };
 
 static void
-rig_open(struct rig *rig, int threads, unsigned flags)
+rig_open(struct rig *rig, int where, unsigned flags)
 {
 	struct eddy_process_pool_options options = {
 	    .workers = 1, .depth = 2, .slot_size = SLOT, .flags = flags};
+	int r = 0;
 
 	rig->loop = census_loop();
-	ck_assert_int_eq(threads ? eddy_thread_pool_open(&rig->executor, NULL)
-				 : eddy_process_pool_open(
-				       &rig->executor, rig->loop, &options),
-	    0);
+	if (where == 0)
+		r = eddy_process_pool_open(&rig->executor, rig->loop, &options);
+	else if (where == 1)
+		r = eddy_thread_pool_open(&rig->executor, NULL);
+	else
+		eddy_copy_executor(rig->executor = &rig->copy);
+	ck_assert_int_eq(r, 0);
 }
 
 static void
@@ -635,8 +639,8 @@ main(void)
 	    an_input_has_any_size_up_to_the_slot, a_crash_leaves_no_output);
 	tcase_add_loop_test(
 	    tcase, an_output_that_found_no_memory_may_be_smaller, 0, 2);
-	tcase_add_loop_test(tcase, an_output_has_any_size, 0, 2);
-	tcase_add_loop_test(tcase, an_output_is_not_overdrawn, 0, 2);
+	tcase_add_loop_test(tcase, an_output_has_any_size, 0, 3);
+	tcase_add_loop_test(tcase, an_output_is_not_overdrawn, 0, 3);
 	tcase_add_loop_test(
 	    tcase, an_output_that_could_change_is_never_mapped, 0, LIES);
 	tcase = counted(suite, "descriptors", 20);
