@@ -245,8 +245,8 @@ eddy__timerfd_set(int timerfd, int64_t when)
 
 	if (when == EDDY_FOREVER)
 		at.it_value = (struct timespec){0, 0};
-	else if (when <= 0)
-		at.it_value.tv_nsec = 1; /* long ago; 0 would be never */
+	else if (when <= 0) /* long ago; 0 would be never, < 0 an error */
+		at.it_value = (struct timespec){0, 1};
 	return eddy__result(
 	    timerfd_settime(timerfd, TFD_TIMER_ABSTIME, &at, NULL), saved);
 }

@@ -697,6 +697,11 @@ START_TEST(a_past_deadline_never_runs)
 	call_submit(&rig, &call);
 	call_expect(&rig, &call, EDDY_EXPIRED, 0);
 	ck_assert_uint_eq(board->ran[1], 0);
+	/* The next one is in time. */
+	call_init(&call, hold, 2);
+	call.job.deadline = eddy_after(EDDY_MS(20));
+	call_submit(&rig, &call);
+	call_expect(&rig, &call, EDDY_EXPIRED, 0);
 	rig_close(&rig);
 }
 END_TEST
