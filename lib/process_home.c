@@ -51,24 +51,24 @@ do_errand(struct eddy_loop *loop, struct eddy_post *post)
 void
 eddy__process_at_home(struct pool *pool, struct errand *errand)
 {
-	pthread_mutex_t *lock = &pool->executor.lock;
+	bool away, asks;
 
 	errand->pool = pool;
-	pthread_mutex_lock(lock);
-	/* Behind the one that closes it nobody would be home. */
-	if (pool->own_home && is_closing(pool) && !errand->closes) {
-		pthread_mutex_unlock(lock);
+	if (!is_here(pool))
 		return;
+	/* With the lock: once it closes, home may go; and what was asked before
+	 * that is done before. */
+	pthread_mutex_lock(&pool->executor.lock);
+	away = pool->own_home && eddy__loop_mine(pool->home) < 0;
+	asks = away && (errand->closes || !is_closing(pool));
+	if (asks) {
+		errand->done = 0;
+		eddy_post_init(&errand->post, do_errand);
+		eddy_post(pool->home, &errand->post);
 	}
-	if (!pool->own_home || eddy__loop_mine(pool->home) == 0) {
-		pthread_mutex_unlock(lock);
+	pthread_mutex_unlock(&pool->executor.lock);
+	if (!away)
 		errand->fn(errand);
-		return;
-	}
-	errand->done = 0;
-	eddy_post_init(&errand->post, do_errand);
-	eddy_post(pool->home, &errand->post);
-	pthread_mutex_unlock(lock);
-	while (A_ACQUIRE(&errand->done) == 0)
+	while (asks && A_ACQUIRE(&errand->done) == 0)
 		eddy__futex_wait(&errand->done, 0, EDDY_FOREVER, false);
 }

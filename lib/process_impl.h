@@ -115,6 +115,13 @@ is_closing(const struct pool *pool)
 	return A_LOAD(&pool->executor.closed);
 }
 
+/* False: in a forked child, where its workers are not to be touched. */
+static inline bool
+is_here(const struct pool *pool)
+{
+	return A_LOAD(pool->executor.ours) != 0;
+}
+
 /* Or it may be. */
 static inline bool
 is_alive(const struct worker *worker)
@@ -180,14 +187,14 @@ void eddy__process_hear(struct pool *pool);       /* all news there are */
 int eddy__process_interrupt(
     struct worker *worker, uint32_t i, enum eddy_outcome why);
 
-/* process_home.c: have fn done in the home thread, and wait for it; not at all
- * while another closes the pool. */
+/* process_home.c: have fn done in the home thread, and wait for it; but not of a
+ * pool that is being closed, nor in a forked child. */
 struct errand {
 	struct eddy_post post;
 	void (*fn)(struct errand *errand);
 	struct pool *pool;
 	uint32_t done;
-	bool closes;
+	bool closes; /* it is the close itself */
 	/* What fn takes and gives. */
 	int64_t duration;
 	int result;

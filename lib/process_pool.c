@@ -97,6 +97,8 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	bool here;
 	int r;
 
+	if (!is_here(pool))
+		return -ECHILD;
 	/* With the lock: once it closes, home may go. */
 	pthread_mutex_lock(&executor->lock);
 	here = !is_closing(pool) && eddy__loop_mine(pool->home) == 0;
@@ -229,7 +231,7 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	struct errand errand = {
 	    .fn = close_at_home, .closes = true, .duration = duration};
 	struct pool *pool = pool_of(executor);
-	bool child = A_LOAD(executor->ours) == 0;
+	bool child = !is_here(pool);
 
 	if (child)
 		disconnect(pool);
@@ -239,15 +241,16 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 		pthread_join(pool->thread, NULL);
 	if (pool->own_home)
 		eddy_loop_close(pool->home);
+	if (child) {
+		destroy(executor);
+		return 0;
+	}
 	/* Who has a job that was not heard yet may look on; nobody is home. */
 	pthread_mutex_lock(&executor->lock);
 	pool->own_home = false;
-	pthread_mutex_unlock(&executor->lock);
 	A_RELEASE(&executor->home, NULL);
-	if (child)
-		destroy(executor);
-	else
-		eddy__executor_drop(executor);
+	pthread_mutex_unlock(&executor->lock);
+	eddy__executor_drop(executor);
 	return errand.result;
 }
 

@@ -1563,6 +1563,12 @@ END_TEST
 static int
 close_here(void *arg)
 {
+	struct eddy_executor_stats stats;
+
+	/* Nobody is there to answer. */
+	eddy_executor_stats(arg, &stats);
+	if (stats.submitted != 0 || eddy_process_pool_pids(arg, NULL, 0) != 0)
+		return -1;
 	return eddy_executor_close(arg, EDDY_S(30));
 }
 
@@ -1570,6 +1576,7 @@ START_TEST(a_forked_child_may_close_a_pool_without_a_home)
 {
 	struct eddy_executor *pool = homeless_open(1);
 
+	ck_assert_int_eq(submit_and_wait(pool, count, 0), 7);
 	ck_assert_int_eq(census_child(close_here, pool), 0);
 	ck_assert_int_eq(submit_and_wait(pool, count, 0), 7);
 	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(30)), 0);
