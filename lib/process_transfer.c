@@ -247,6 +247,8 @@ eddy_job_reserve(
 
 	if (eddy__loop_mine(pool->home) < 0)
 		return -EPERM;
+	if (!is_here(pool))
+		return -ECHILD;
 	if (job_is_out(job))
 		return -EBUSY;
 	if (job->fn == eddy__transform_run)
@@ -274,7 +276,7 @@ eddy_job_release(struct eddy_job *job)
 	struct worker *worker = eddy__process_reserver(pool, job);
 
 	job->arg = NULL;
-	if (worker == NULL)
+	if (worker == NULL || !is_here(pool))
 		return;
 	worker->reserved = NULL;
 	pool->reserved--;

@@ -735,6 +735,7 @@ END_TEST
 struct heritage {
 	struct rig *rig;
 	struct eddy_zygote *zygote;
+	struct eddy_job *runs, *reserved;
 };
 
 static int
@@ -754,6 +755,11 @@ use_in_child(void *arg)
 		return -8;
 	if (call_try(rig, &call, give) != -ECHILD)
 		return -1;
+	if (eddy_job_reserve(rig->pool, &call.job, 8) != -ECHILD)
+		return -9;
+	eddy_job_release(heritage->reserved); /* of this copy only */
+	if (eddy_job_cancel(heritage->runs) != -ECHILD)
+		return -10;
 	if (eddy_process_pool_open(&pool, rig->loop, &with) != -ECHILD)
 		return -2;
 	if (eddy_process_pool_open(&pool, rig->loop, &without) != -ECHILD)
@@ -769,18 +775,24 @@ START_TEST(a_forked_child_can_only_close_and_the_host_does_not_notice)
 {
 	struct heritage heritage;
 	struct call call, more;
+	struct eddy_job job = {.fn = give};
 	struct rig rig;
 
 	ck_assert_int_eq(eddy_zygote_open(&heritage.zygote, 0), 0);
-	rig_open(&rig, .workers = 2, .zygote = heritage.zygote);
+	rig_open(&rig, .workers = 3, .zygote = heritage.zygote);
 	heritage.rig = &rig;
+	heritage.runs = &call.job;
+	heritage.reserved = &job;
 	call_start(&rig, &call, hold);
 	rig_until(&rig, A_LOAD(&board->here) == 1);
+	rig_until(&rig, eddy_process_pool_pids(rig.pool, NULL, 0) == 3);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, 8), 0);
 	ck_assert_int_eq(census_child(use_in_child, &heritage), 0);
 	call_start(&rig, &more, give);
 	call_expect(&rig, &more, EDDY_RETURNED, 7);
 	open_gate();
 	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	eddy_job_release(&job);
 	rig_close(&rig);
 	ck_assert_int_eq(eddy_zygote_close(heritage.zygote), 0);
 }
