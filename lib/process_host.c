@@ -80,6 +80,7 @@ back_off(struct pool *pool, uint64_t generation, int error, bool init)
 	if (++pool->failures < FAILURES)
 		return;
 	pool->failures = FAILURES - 1; /* the next one is the last again */
+	pool->wanted = false;
 	for (EACH_WORKER(worker, pool))
 		if (worker->state == LIVE || worker->state == ASKED)
 			return;
@@ -151,15 +152,16 @@ spawn(struct pool *pool, struct worker *worker)
 	return 0;
 }
 
-/* Replace who is gone; after a failure only for jobs that wait. */
+/* Replace who is gone; after a failure only for those who wait. */
 int
 eddy__process_refill(struct pool *pool)
 {
+	bool wanted = pool->wanted || A_LOAD(&pool->queued) != 0;
 	struct worker *worker;
 	int r = 0;
 
 	if (is_closing(pool) || A_LOAD(&pool->broken) != 0 ||
-	    (pool->failures != 0 && A_LOAD(&pool->queued) == 0))
+	    (pool->failures != 0 && !wanted))
 		return 0;
 	if (pool->retry_at <= eddy_now())
 		pool->retry_at = 0;
@@ -167,7 +169,7 @@ eddy__process_refill(struct pool *pool)
 		if (worker->state == NONE && pool->retry_at == 0 &&
 		    pool->spawning < SPAWN_AHEAD)
 			r = spawn(pool, worker);
-	if (A_LOAD(&pool->queued) != 0)
+	if (wanted)
 		eddy__process_wake_at(pool, pool->retry_at);
 	return r;
 }
@@ -210,6 +212,7 @@ listen_to(struct worker *worker)
 		become(worker, LIVE, 0);
 		worker->born = eddy_now();
 		pool->failures = 0;
+		pool->wanted = false;
 	}
 	if (worker->state != LIVE && worker->state != ASKED)
 		return;

@@ -85,6 +85,7 @@ struct pool {
 	unsigned spawning; /* orders that the zygote has not answered */
 	unsigned failures; /* boots in a row */
 	int64_t retry_at;
+	bool wanted;     /* a worker, to be reserved */
 	unsigned inside; /* in the middle of so much: no dispatch now */
 	bool more;       /* jobs came meanwhile */
 	struct eddy_executor_stats stats;

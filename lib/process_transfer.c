@@ -249,12 +249,14 @@ eddy_job_reserve(
 		return -EPERM;
 	if (!is_here(pool))
 		return -ECHILD;
-	if (job_is_out(job))
+	if (job_is_out(job) || eddy__process_reserver(pool, job) != NULL)
 		return -EBUSY;
 	if (job->fn == eddy__transform_run)
 		return -EINVAL;
 	if (size > pool->options.slot_size)
 		return -EMSGSIZE;
+	if (A_LOAD(&pool->broken) != 0)
+		return A_LOAD(&pool->broken);
 	for (EACH_WORKER(worker, pool)) {
 		if (!eddy__process_takes_more(worker, 0))
 			continue;
@@ -266,6 +268,8 @@ eddy_job_reserve(
 		job->arg = eddy__process_area(worker, worker->area);
 		return 0;
 	}
+	pool->wanted = true;
+	eddy__process_refill(pool);
 	return -EAGAIN;
 }
 

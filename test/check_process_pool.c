@@ -2898,6 +2898,7 @@ START_TEST(what_cannot_be_reserved_is_refused)
 	    pthread_create(&thread, NULL, reserve_elsewhere, &rig), 0);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, 8), 0);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, 8), -EBUSY);
 	eddy_job_release(&job);
 	eddy_job_release(&job); /* a second time is nothing */
 	rig_close(&rig);
@@ -3133,6 +3134,27 @@ START_TEST(a_pool_recovers_from_want_of_descriptors)
 	rig_step(&rig);
 	setrlimit(RLIMIT_NOFILE, &old);
 	call_expect(&rig, &call, EDDY_RETURNED, 7);
+	rig_close(&rig);
+}
+END_TEST
+
+/* Who has nothing in the queue waits for one, too. */
+START_TEST(a_worker_to_be_reserved_is_had_after_all)
+{
+	struct eddy_job job = {.fn = count};
+	struct rlimit old;
+	struct rig rig;
+	int pid;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(eddy_process_pool_pids(rig.pool, &pid, 1), 1);
+	old = limit_descriptors(3);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	rig_ready(&rig, 0);
+	setrlimit(RLIMIT_NOFILE, &old);
+	rig_until(&rig, eddy_job_reserve(rig.pool, &job, 8) == 0);
+	eddy_job_release(&job);
 	rig_close(&rig);
 }
 END_TEST
@@ -3387,6 +3409,7 @@ main(int argc, char **argv)
 	tcase_add_loop_test(tcase, reserved_memory_outlives_its_worker, 0, 2);
 	census_add(pool_case(suite, "want", 10),
 	    a_pool_recovers_from_want_of_descriptors,
+	    a_worker_to_be_reserved_is_had_after_all,
 	    a_pool_opens_if_there_is_room_for_one_worker,
 	    a_worker_whose_handle_was_lost_obeys_deadlines,
 	    a_pool_recovers_from_want_in_the_zygote);

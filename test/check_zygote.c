@@ -272,6 +272,7 @@ END_TEST
 START_TEST(a_zygote_that_dies_first_answers_too)
 {
 	struct eddy_executor_stats stats;
+	struct eddy_job job = {.fn = give};
 	struct eddy_zygote *zygote;
 	struct call calls[5];
 	struct rig rig;
@@ -287,6 +288,7 @@ START_TEST(a_zygote_that_dies_first_answers_too)
 		call_expect(&rig, &calls[i], EDDY_LOST, -EPIPE);
 	eddy_executor_stats(rig.pool, &stats);
 	ck_assert_uint_eq(stats.workers, 0);
+	ck_assert_int_eq(eddy_job_reserve(rig.pool, &job, 8), -EPIPE);
 	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_S(30)), 0);
 	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
 	ck_assert_int_eq(eddy_zygote_close(zygote), 0);

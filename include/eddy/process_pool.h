@@ -78,7 +78,7 @@ int eddy_process_pool_open(struct eddy_executor **ret_executor,
  * that nothing is copied either way: fill them in, submit, and read the result
  * there; then submit again, or release.  What a worker can still write is to be
  * read once only, unless it is trusted.  -EAGAIN: no worker is idle.  Home
- * thread of a loop of the caller's.  -EBUSY: the job is out. */
+ * thread of a loop of the caller's.  -EBUSY: the job is out, or has one. */
 int eddy_job_reserve(
     struct eddy_executor *executor, struct eddy_job *job, uint32_t size);
 /* Before the close, and not while job is out.  Its arg is NULL then. */
