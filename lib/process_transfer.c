@@ -276,7 +276,10 @@ eddy_job_reserve(
 void
 eddy_job_release(struct eddy_job *job)
 {
-	struct pool *pool = CONTAINER_OF(job->executor, struct pool, executor);
+	/* Of the strand that it was submitted to. */
+	struct eddy_executor *inner = job->executor->inner;
+	struct pool *pool = CONTAINER_OF(
+	    inner != NULL ? inner : job->executor, struct pool, executor);
 	struct worker *worker = eddy__process_reserver(pool, job);
 
 	job->arg = NULL;

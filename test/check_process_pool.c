@@ -2,6 +2,7 @@
 #include <eddy/offload.h>
 #include <eddy/post.h>
 #include <eddy/process_pool.h>
+#include <eddy/strand.h>
 #include <eddy/thread_pool.h>
 #include <eddy/timer.h>
 #include <eddy/transform.h>
@@ -2937,6 +2938,30 @@ START_TEST(a_reserved_worker_takes_bytes_in_place)
 }
 END_TEST
 
+START_TEST(a_reserved_worker_may_have_its_job_from_a_strand)
+{
+	struct eddy_job job = {.fn = count};
+	struct eddy_executor *strand;
+	struct call other;
+	struct rig rig;
+
+	rig_open(&rig, .workers = 1);
+	rig_ready(&rig, 1);
+	ck_assert_int_eq(eddy_strand_open(&strand, rig.pool, 0), 0);
+	ck_assert_int_eq(
+	    eddy_job_reserve(rig.pool, &job, sizeof(struct bytes)), 0);
+	*(struct bytes *)job.arg = (struct bytes){1, 7, 0};
+	ck_assert_int_eq(eddy_submit(strand, &job, rig.loop, on_other), 0);
+	ck_assert_int_eq(eddy_loop_run(rig.loop), 0);
+	ck_assert_int_eq(((struct bytes *)job.arg)->out, 15);
+	eddy_job_release(&job);
+	call_start(&rig, &other, count, 0); /* its worker is free */
+	call_expect(&rig, &other, EDDY_RETURNED, 7);
+	ck_assert_int_eq(eddy_executor_close(strand, EDDY_S(30)), 0);
+	rig_close(&rig);
+}
+END_TEST
+
 START_TEST(the_memory_of_a_large_reserved_job_is_given_back)
 {
 	enum { SIZE = 4 << 20 };
@@ -3403,6 +3428,7 @@ main(int argc, char **argv)
 	    the_memory_of_a_large_job_waits_for_the_next,
 	    what_cannot_be_reserved_is_refused,
 	    a_reserved_worker_takes_bytes_in_place,
+	    a_reserved_worker_may_have_its_job_from_a_strand,
 	    the_memory_of_a_large_reserved_job_is_given_back,
 	    a_reserved_worker_is_nobody_elses,
 	    a_pool_closes_with_workers_reserved);
