@@ -141,11 +141,13 @@ write_phase(struct text *text, const struct event *event, char phase)
 {
 	char name[2 * sizeof(event->name)];
 
+	/* No %f: in some locales that has a comma. */
 	eddy__print(text,
-	    ",\n{\"ph\":\"%c\",\"pid\":%d,\"tid\":%d,\"ts\":%.3f,"
-	    "\"cat\":\"%s\",\"name\":\"%s\"",
-	    phase, eddy__getpid(), event->thread, (double)event->at / 1e3,
-	    event->kind, escape(name, sizeof(name), event->name));
+	    ",\n{\"ph\":\"%c\",\"pid\":%d,\"tid\":%d,\"ts\":%" PRId64
+	    ".%03d,\"cat\":\"%s\",\"name\":\"%s\"",
+	    phase, eddy__getpid(), event->thread, event->at / 1000,
+	    (int)(event->at % 1000), event->kind,
+	    escape(name, sizeof(name), event->name));
 }
 
 static void
@@ -155,7 +157,8 @@ write_slice(struct text *text, const struct event *event)
 	char operation[512], file[256];
 
 	write_phase(text, event, 'X');
-	eddy__print(text, ",\"dur\":%.3f", (double)event->duration / 1e3);
+	eddy__print(text, ",\"dur\":%" PRId64 ".%03d", event->duration / 1000,
+	    (int)(event->duration % 1000));
 	if (site != NULL)
 		eddy__print(text,
 		    ",\"args\":{\"at\":\"%s:%d\",\"after\":\"%s\"}",
