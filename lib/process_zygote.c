@@ -215,6 +215,12 @@ eddy__zygote_link(struct eddy_zygote *z)
 void
 eddy__zygote_unlink(struct eddy_zygote *z, int link)
 {
+	int saved = errno;
+
+	/* Forked children of the host may have copies of it. */
+	if (z->host == eddy__getpid())
+		shutdown(link, SHUT_WR);
+	errno = saved;
 	eddy__close(link);
 	A_SUB(&z->pools, 1);
 }

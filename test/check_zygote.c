@@ -599,6 +599,30 @@ START_TEST(a_zygote_in_use_does_not_close)
 }
 END_TEST
 
+/* A child that goes on has copies of all descriptors. */
+START_TEST(what_a_closed_pool_had_ends_before_a_forked_child)
+{
+	struct eddy_zygote *zygote;
+	struct rig rig;
+	pid_t child, server;
+
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	server = child_of(getpid());
+	rig_open(&rig, .workers = 1, .zygote = zygote);
+	rig_until(&rig, eddy_process_pool_pids(rig.pool, NULL, 0) == 1);
+	child = fork();
+	if (child == 0)
+		for (;;)
+			pause();
+	rig_close(&rig);
+	while (child_of(server) != 0)
+		poll(NULL, 0, 1);
+	ck_assert_int_eq(kill(child, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+}
+END_TEST
+
 START_TEST(pools_share_a_zygote_and_nothing_else)
 {
 	struct eddy_zygote *zygote;
@@ -1332,6 +1356,7 @@ main(void)
 	    a_zygote_outlives_the_thread_that_opened_it,
 	    only_the_home_thread_opens_and_closes);
 	census_add(board_case(suite, "sharing"), a_zygote_in_use_does_not_close,
+	    what_a_closed_pool_had_ends_before_a_forked_child,
 	    pools_share_a_zygote_and_nothing_else,
 	    what_other_libraries_do_after_a_fork_does_no_harm,
 	    a_loop_may_have_several_pools, a_pool_may_have_many_workers,
