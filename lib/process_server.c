@@ -139,7 +139,7 @@ obey(struct server *server)
 		return false;
 	if (order.op == Z_SPAWN) {
 		spawn(server, &order, fds);
-	} else if (eddy__fork_bare() == 0) {
+	} else if (fds[0] >= 0 && eddy__fork_bare() == 0) {
 		eddy__die_with(server->self);
 		eddy__close(orders);
 		become_server(server, fds[0]);

@@ -623,6 +623,42 @@ START_TEST(what_a_closed_pool_had_ends_before_a_forked_child)
 }
 END_TEST
 
+/* Numbers below 5: it has those. */
+START_TEST(a_zygote_without_room_for_a_link_makes_no_server)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct rlimit all, few;
+	struct eddy_zygote *zygote;
+	struct call call;
+	struct rig rig;
+	pid_t server;
+	int r;
+
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	server = child_of(getpid());
+	ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, NULL, &all), 0);
+	few = all;
+	few.rlim_cur = 5;
+	ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, &few, NULL), 0);
+	options.zygote = zygote;
+	rig.loop = census_loop();
+	r = eddy_process_pool_open(&rig.pool, rig.loop, &options);
+	if (r == 0) { /* it did not know yet */
+		call_start(&rig, &call, give);
+		call_expect(&rig, &call, EDDY_LOST, -EPIPE);
+		ck_assert_int_eq(eddy_executor_close(rig.pool, 0), 0);
+	} else {
+		ck_assert_int_eq(r, -EPIPE);
+	}
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+	ck_assert_int_eq(child_of(server), 0);
+	ck_assert_int_eq(prlimit(server, RLIMIT_NOFILE, &all, NULL), 0);
+	rig_open(&rig, .workers = 1, .zygote = zygote);
+	rig_close(&rig);
+	ck_assert_int_eq(eddy_zygote_close(zygote), 0);
+}
+END_TEST
+
 START_TEST(pools_share_a_zygote_and_nothing_else)
 {
 	struct eddy_zygote *zygote;
@@ -1357,6 +1393,7 @@ main(void)
 	    only_the_home_thread_opens_and_closes);
 	census_add(board_case(suite, "sharing"), a_zygote_in_use_does_not_close,
 	    what_a_closed_pool_had_ends_before_a_forked_child,
+	    a_zygote_without_room_for_a_link_makes_no_server,
 	    pools_share_a_zygote_and_nothing_else,
 	    what_other_libraries_do_after_a_fork_does_no_harm,
 	    a_loop_may_have_several_pools, a_pool_may_have_many_workers,
