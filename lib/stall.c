@@ -246,6 +246,6 @@ eddy_stall_stop(struct eddy_loop *loop, struct eddy_stall_watch *watch)
 	int r = eddy__loop_mine(loop);
 
 	if (r == 0 && loop->stall != NULL && loop->stall == watch->state)
-		leave(loop->stall, true);
+		leave(loop->stall, door_ours(loop->door));
 	return r;
 }

@@ -776,11 +776,20 @@ close_in_child(void *loop)
 	return r == -ECHILD ? eddy_loop_close(loop) : -EPROTO;
 }
 
+static int
+stop_in_child(void *loop)
+{
+	int r = eddy_stall_stop(loop, &pit.watch);
+
+	return r == 0 ? eddy_loop_close(loop) : r;
+}
+
 START_TEST(a_forked_child_can_close_a_watched_loop)
 {
 	struct eddy_loop *loop = watched(THRESHOLD);
 
 	ck_assert_int_eq(census_child(close_in_child, loop), 0);
+	ck_assert_int_eq(census_child(stop_in_child, loop), 0);
 	stall_in_timer(loop);
 	finish(loop);
 	ck_assert_int_eq(pit.begun, 1);
