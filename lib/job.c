@@ -402,7 +402,7 @@ waits_for_us(const struct eddy_job *job)
 		return true;
 	if (needs % 2 != 0)
 		return eddy__job_runs_on((void *)(needs - 1));
-	return needs != 0 && eddy__loop_mine((void *)needs) == 0;
+	return needs != 0 && eddy__loop_here((void *)needs);
 }
 
 int

@@ -188,11 +188,18 @@ job_stamp(int64_t now)
 	return (int)(uint32_t)(now >> STAMP_SHIFT);
 }
 
+/* Is this the loop thread?  For who may come from any. */
+static inline bool
+eddy__loop_here(const struct eddy_loop *loop)
+{
+	return A_LOAD(&loop->owner) == eddy__self();
+}
+
 /* -EPERM unless this is the loop thread. */
 static inline int
 eddy__loop_mine(const struct eddy_loop *loop)
 {
-	if (A_LOAD(&loop->owner) == eddy__self())
+	if (eddy__loop_here(loop))
 		return 0;
 	HOOK(thread(loop, __builtin_return_address(0)));
 	return -EPERM;

@@ -137,7 +137,7 @@ wait_for_room(struct eddy_mailbox *mailbox, int64_t deadline)
 
 	if (deadline == 0)
 		return -EAGAIN;
-	if (eddy__loop_mine(mailbox->loop) == 0)
+	if (eddy__loop_here(mailbox->loop))
 		return -EDEADLK;
 	if (left == 0)
 		return -ETIME;

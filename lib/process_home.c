@@ -59,7 +59,7 @@ eddy__process_at_home(struct pool *pool, struct errand *errand)
 	/* With the lock: once it closes, home may go; and what was asked before
 	 * that is done before. */
 	pthread_mutex_lock(&pool->executor.lock);
-	away = pool->own_home && eddy__loop_mine(pool->home) < 0;
+	away = pool->own_home && !eddy__loop_here(pool->home);
 	asks = away && (errand->closes || !is_closing(pool));
 	if (asks) {
 		errand->done = 0;

@@ -73,7 +73,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		return -EAGAIN;
 	if (report != NULL)
 		*report = (struct eddy_worker_report){0};
-	if (eddy__loop_mine(pool->home) < 0)
+	if (!eddy__loop_here(pool->home))
 		return submit_by_post(pool, job);
 	pool->inside++;
 	eddy__process_wake_at(pool, job->deadline);
@@ -101,7 +101,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 		return -ECHILD;
 	/* With the lock: once it closes, home may go. */
 	pthread_mutex_lock(&executor->lock);
-	here = !is_closing(pool) && eddy__loop_mine(pool->home) == 0;
+	here = !is_closing(pool) && eddy__loop_here(pool->home);
 	if (!is_closing(pool) && !here)
 		eddy_post(pool->home, &pool->knock);
 	pthread_mutex_unlock(&executor->lock);

@@ -115,7 +115,7 @@ update(struct eddy_loop *loop, struct signals *s)
 		fresh = s->blocked & ~set;
 		s->blocked &= set;
 	}
-	if (fresh != 0 && eddy__loop_mine(loop) == 0)
+	if (fresh != 0 && eddy__loop_here(loop))
 		eddy__signals_block(fresh, false, &gone);
 	return r < 0 ? r : 0;
 }

@@ -273,7 +273,7 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 		return 0;
 	}
 	home = executor->inner->home;
-	if (home != NULL && eddy__loop_mine(home) == 0)
+	if (home != NULL && eddy__loop_here(home))
 		deadline = 0; /* it cannot end while we wait here */
 	pthread_mutex_lock(&executor->lock);
 	while (!list_empty(&strand->queue)) {

@@ -383,7 +383,7 @@ shut(struct pool *pool)
 	pool->closing = true;
 	for (loop = pool->corks; loop != NULL; loop = next) {
 		next = loop->cork.next;
-		if (eddy__loop_mine(loop) == 0) {
+		if (eddy__loop_here(loop)) {
 			draw(pool, &loop->cork);
 			unlink_cork(pool, loop); /* or we wait for ourselves */
 		}

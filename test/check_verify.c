@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <eddy/dump.h>
 #include <eddy/io.h>
+#include <eddy/process_pool.h>
 #include <eddy/sync.h>
 #include <eddy/watch.h>
 
@@ -472,6 +473,40 @@ START_TEST(a_wrong_thread_is_told_with_both_places)
 }
 END_TEST
 
+static int
+seven(void *arg)
+{
+	(void)arg;
+	return 7;
+}
+
+/* What any thread may do, in one that is not at home. */
+static int
+be_a_guest(void *arg)
+{
+	struct eddy_executor_stats stats;
+	struct eddy_executor *pool;
+	struct eddy_job job = {.fn = seven};
+	int r = eddy_process_pool_open(&pool, NULL, NULL);
+
+	(void)arg;
+	if (r == 0)
+		r = eddy_submit(pool, &job, NULL, NULL);
+	if (r < 0)
+		return r;
+	if (eddy_job_wait(&job, EDDY_FOREVER) != 7)
+		return -EPROTO;
+	eddy_executor_stats(pool, &stats);
+	return eddy_executor_close(pool, EDDY_S(5));
+}
+
+START_TEST(a_thread_that_may_is_not_told_of)
+{
+	ck_assert_int_eq(listen_to(be_a_guest), 0);
+	ck_assert_str_eq(text, "");
+}
+END_TEST
+
 #endif
 
 /* As with DEBUG=1, where it is freed next. */
@@ -503,7 +538,8 @@ main(void)
 	census_add(census_case(suite, "debug", 10), a_turn_looks_at_all,
 	    a_second_await_is_told_with_both_sites,
 	    a_task_that_has_ended_is_not_used,
-	    a_wrong_thread_is_told_with_both_places);
+	    a_wrong_thread_is_told_with_both_places,
+	    a_thread_that_may_is_not_told_of);
 #endif
 	return suite_main(suite);
 }
