@@ -15,11 +15,14 @@ enum { POISON = 0xa5 };
 static int
 submit(struct eddy_executor *executor, struct eddy_job *job)
 {
-	/* Exactly as long as the job says, so that checkers see one too far. */
-	void *copy = eddy__alloc(job->size), *arg = NULL;
+	void *copy, *arg = NULL;
 	int r;
 
 	(void)executor;
+	if (job->arg == NULL && job->size != 0)
+		return -EINVAL;
+	/* Exactly as long as the job says, so that checkers see one too far. */
+	copy = eddy__alloc(job->size);
 	if (copy == NULL)
 		return -ENOMEM;
 	eddy_job_begin(job);

@@ -1638,6 +1638,7 @@ START_TEST(a_broken_result_on_a_copy_is_as_from_a_process)
 	eddy_copy_executor(&copy);
 	ck_assert_int_eq(
 	    run_on(&copy, give_back, &value, sizeof(value)), -4095);
+	ck_assert_int_eq(run_on(&copy, give_back, NULL, 1), -EINVAL);
 	value = -4096;
 	ck_assert_int_eq(
 	    run_on(&copy, give_back, &value, sizeof(value)), -EPROTO);
