@@ -28,6 +28,13 @@ struct map {
 };
 
 static void
+release(struct map *map)
+{
+	eddy__executor_drop(map->executor);
+	eddy__free(map);
+}
+
+static void
 stop(struct map *map, int error)
 {
 	unsigned i;
@@ -95,7 +102,7 @@ heard(struct eddy_loop *loop, struct eddy_ready *ready)
 		return;
 	error = map->error == 0 && map->left != 0 ? map->stop : map->error;
 	eddy_unpark(map->task, error);
-	eddy__free(map);
+	release(map);
 }
 
 EDDY_ASYNC
@@ -118,6 +125,7 @@ eddy_map(struct eddy_task *self, struct eddy_executor *executor,
 		return eddy_complete(self, -ENOMEM);
 	map->task = self;
 	map->executor = executor;
+	eddy__executor_hold(executor); /* it may be closed between two jobs */
 	map->fn = fn;
 	map->element = array;
 	map->size = size;
@@ -129,7 +137,7 @@ eddy_map(struct eddy_task *self, struct eddy_executor *executor,
 	}
 	if (map->out == 0) {
 		r = map->error;
-		eddy__free(map);
+		release(map);
 		return eddy_complete(self, r);
 	}
 	self->use.user[0] = map;

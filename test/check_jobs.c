@@ -982,6 +982,25 @@ START_TEST(a_map_runs_so_many_at_a_time)
 }
 END_TEST
 
+/* When its last job has come back nobody else keeps the pool. */
+START_TEST(a_pool_may_be_closed_between_two_jobs_of_a_map)
+{
+	struct mapper f;
+	struct rig rig;
+
+	rig_open(&rig, THREADS, 1, 0);
+	map_start(&rig, &f, stay, 3, 1);
+	entered(&rig);
+	let_go(1);
+	ck_assert_int_eq(eddy_executor_close(rig.pool, EDDY_FOREVER), 0);
+	ck_assert_int_eq(f.rc, EDDY_PENDING);
+	run(&rig);
+	ck_assert_int_eq(f.rc, -ESHUTDOWN);
+	expect_ran(1);
+	ck_assert_int_eq(eddy_loop_close(rig.loop), 0);
+}
+END_TEST
+
 /* Every result but one is more than 0; number 4 fails. */
 static int
 fail_at_four(void *arg)
@@ -3523,6 +3542,7 @@ main(void)
 	    a_map_may_be_smaller_than_its_limit, a_map_waits_for_room,
 	    a_map_runs_on_the_executor_of_the_loop, a_map_of_nothing_is_done,
 	    a_map_checks_its_arguments, a_map_runs_so_many_at_a_time,
+	    a_pool_may_be_closed_between_two_jobs_of_a_map,
 	    the_first_failure_ends_a_map, a_failed_map_awaits_those_that_run,
 	    a_failed_map_asks_those_that_run_to_stop, a_crash_ends_a_map,
 	    a_cancelled_map_awaits_its_threads,
