@@ -407,12 +407,15 @@ static int
 collect(struct eddy_loop *loop, int64_t duration)
 {
 	int64_t wait, real, since;
+	bool quiet = loop->cork.count == 0;
 	int n = 0;
 
 	if (loop->spin.duration != 0) /* who waits awake has them now */
 		eddy__loop_flush(loop, false);
 	wait = spin(loop, duration);
-	eddy__loop_flush(loop, wait != 0);
+	/* A loop that never rests must not keep those back that nobody was
+	 * woken for; a turn without new ones is enough. */
+	eddy__loop_flush(loop, wait != 0 || quiet);
 	if (wait != 0 && door_park(loop->door)) {
 		/* A job that was refused meanwhile, after the fence in
 		 * withdraw, may have been all we waited for. */

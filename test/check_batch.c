@@ -17,6 +17,7 @@
 #include "loop_impl.h"
 #include "threads.h"
 #include "sys.h"
+#include "thread_pool_impl.h"
 
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__free,--wrap=eddy_job_end */
 int __real_eddy__thread_create(
@@ -89,7 +90,7 @@ wait_for(sem_t *sem)
 static int
 quick(void *arg)
 {
-	((struct work *)arg)->runs++;
+	A_ADD(&((struct work *)arg)->runs, 1);
 	return 1;
 }
 
@@ -764,6 +765,7 @@ END_TEST
 struct runner {
 	struct eddy_task task;
 	struct work work;
+	int64_t until;
 	int rc;
 };
 
@@ -975,6 +977,59 @@ END_TEST
 START_TEST(each_wake_leads_to_the_next_with_long_spin)
 {
 	check_crowd(EDDY_MS(5), 150);
+}
+END_TEST
+
+/* A task that keeps its loop busy until its job has begun, or in vain. */
+static eddy_step
+restless(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct runner, f);
+	submit(pools[0], 2, 1, quick, self->loop);
+	f->until = eddy_after(EDDY_S(2));
+	while (eddy_now() < f->until && A_LOAD(&works[2].runs) == 0)
+		EDDY_TRY(eddy_yield(self));
+	f->rc = A_LOAD(&works[2].runs);
+	let_go(1);
+	EDDY_END;
+}
+
+/* Jobs that were short so far are not worth a wake while a worker is awake; but
+ * that one may stay. */
+static void
+check_restless(int64_t spin)
+{
+	struct eddy_loop_options options = {.spin_duration = spin};
+	struct pool *pool;
+	struct eddy_loop *loop;
+	bool asleep = false;
+
+	ck_assert_int_eq(eddy_loop_open(&loop, &options), 0);
+	pools[0] = open_pool(2, 0, -1, EDDY_S(60));
+	pool = (struct pool *)pools[0];
+	occupy(pools[0], 0, loop);
+	occupy(pools[0], 1, loop);
+	let_go(1);
+	while (!asleep) {
+		pthread_mutex_lock(&pool->lock);
+		asleep = pool->asleep == 1;
+		A_STORE(&pool->job_time, 1);
+		pool->eager = false;
+		pthread_mutex_unlock(&pool->lock);
+	}
+	runners[0] = (struct runner){.rc = EDDY_PENDING};
+	eddy_prepare(&runners[0].task, restless, "restless");
+	ck_assert_int_eq(eddy_loop_spawn(loop, &runners[0].task, NULL), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(runners[0].rc, 1);
+	expect(0, 3, EDDY_RETURNED);
+	close_both(pools[0], loop);
+}
+
+START_TEST(a_loop_that_never_rests_has_its_jobs_run)
+{
+	check_restless(0);
+	check_restless(-1);
 }
 END_TEST
 
@@ -1312,7 +1367,8 @@ main(void)
 	    slot, who_waits_for_room_gets_what_a_turn_did_not_use, 0, 3);
 	census_add(census_case(suite, "wake", 6), each_wake_leads_to_the_next,
 	    each_wake_leads_to_the_next_without_spin,
-	    each_wake_leads_to_the_next_with_long_spin);
+	    each_wake_leads_to_the_next_with_long_spin,
+	    a_loop_that_never_rests_has_its_jobs_run);
 	if (!CENSUS_ASAN && !CENSUS_TSAN)
 		census_add(idle, an_idle_program_uses_no_cpu);
 	census_add(census_case(suite, "storm", 10),
