@@ -420,7 +420,8 @@ collect(struct eddy_loop *loop, int64_t duration)
 		/* A job that was refused meanwhile, after the fence in
 		 * withdraw, may have been all we waited for. */
 		A_FENCE_BEHIND(&loop->door->accepted);
-		if (wait == EDDY_FOREVER && !eddy__loop_alive(loop))
+		if (may_jump(loop) ||
+		    (wait == EDDY_FOREVER && !eddy__loop_alive(loop)))
 			wait = 0;
 	} else {
 		wait = 0;

@@ -2,6 +2,7 @@
 #include <eddy/executor.h>
 #include <eddy/offload.h>
 #include <eddy/thread_pool.h>
+#include <eddy/timer.h>
 
 #include <errno.h>
 #include <sched.h>
@@ -551,6 +552,52 @@ START_TEST(a_refused_job_does_not_keep_the_loop_running)
 	A_STORE(&over, 1);
 	join(refused);
 	join(refuser);
+	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
+	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
+}
+END_TEST
+
+/* The same just before the loop falls asleep, when it has looked at its jobs. */
+static pthread_t refused_late;
+
+static void
+refuse_now(struct eddy_loop *loop, bool last)
+{
+	if (!last)
+		return;
+	loop->cork.executor = NULL;
+	sem_post(&refuse);
+	join(refused_late);
+}
+
+static void
+on_time(struct eddy_loop *loop, struct eddy_timer *timer)
+{
+	(void)timer;
+	note(heard, 't');
+	eddy_loop_stop(loop);
+}
+
+START_TEST(a_refused_job_does_not_hold_a_virtual_clock)
+{
+	struct eddy_clock clock = {.now = 1};
+	struct eddy_loop_options options = {.clock = &clock};
+	struct refused r;
+	struct eddy_timer timer;
+
+	ck_assert_int_eq(eddy_loop_open(&r.loop, &options), 0);
+	sem_init(&refusing, 0, 0);
+	sem_init(&refuse, 0, 0);
+	eddy_executor_init(&r.executor, &slow_ops);
+	call_init(&r.call, 'a');
+	start_thread(&refused_late, be_refused, &r);
+	wait_for(&refusing);
+	r.loop->cork.executor = &r.executor; /* has something to do by then */
+	r.loop->cork.flush = refuse_now;
+	eddy_timer_init(&timer, on_time);
+	ck_assert_int_eq(eddy_timer_start(r.loop, &timer, EDDY_S(1000)), 0);
+	ck_assert_int_eq(eddy_loop_run(r.loop), 0);
+	ck_assert_str_eq(heard, "t");
 	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
 	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
 }
@@ -1778,6 +1825,7 @@ main(void)
 	    a_refused_job_is_the_callers_again, a_cancelled_job_never_runs,
 	    begin_is_won_once, stop_is_asked_of_nobody_outside_a_job,
 	    a_refused_job_does_not_keep_the_loop_running,
+	    a_refused_job_does_not_hold_a_virtual_clock,
 	    a_refused_job_keeps_no_closed_executor);
 	tcase = census_case(suite, "room", 4);
 	tcase_add_loop_test(
