@@ -154,7 +154,7 @@ static inline void
 cork_put(struct cork *cork, struct eddy_job *job, int stamp)
 {
 	job_keep_stamp(job, stamp);
-	A_STORE(&job->state, JOB_CORKED);
+	A_RELEASE(&job->state, JOB_CORKED); /* as submit in job.c */
 	cork->jobs[cork->count++] = job;
 }
 

@@ -169,7 +169,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job,
 	bool own = loop != NULL && eddy__loop_inside(loop);
 	int r;
 
-	A_STORE(&job->state, JOB_QUEUED);
+	A_RELEASE(&job->state, JOB_QUEUED); /* from now on it has executor */
 	if ((job_flags(job) & EDDY_JOB_LONG) != 0)
 		prepare_progress(job);
 	if (own) {
@@ -443,11 +443,12 @@ lock_place(const struct eddy_job *job)
 int
 eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 {
-	struct eddy_executor *executor = job->executor, *place;
-	uint32_t state = A_ACQUIRE(&job->state);
+	struct eddy_executor *executor, *place;
+	uint32_t state = A_ACQUIRE(&job->state); /* pairs with submit's */
 
 	if (state == JOB_IDLE || state == JOB_DONE)
 		return -EALREADY;
+	executor = job->executor;
 	place = lock_place(job);
 	/* Not from within a stop function: that has the lock all the time. */
 	while (place->admitting == job && place->stopping == 0 &&
