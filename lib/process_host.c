@@ -345,8 +345,11 @@ eddy__process_check(struct worker *worker)
 {
 	static const struct zygote_message none = {.op = Z_SPAWNED};
 
-	if (worker->due != 0 && worker->due <= eddy_now())
+	if (worker->due != 0 && worker->due <= eddy_now()) {
+		if (worker->state == LIVE) /* it may go on just now */
+			eddy__process_take_back(worker);
 		listen_to(worker); /* it is in time, and we are late? */
+	}
 	if (worker->due == 0 || worker->due > eddy_now()) {
 		eddy__process_wake_at(worker->pool, worker->due);
 		return;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -21,11 +22,12 @@
 #include "atomics.h"
 #include "census.h"
 #include "sys.h"
+#include "text.h"
 #include "threads.h"
 
 /* Threads fail on demand; control groups are files of the test. */
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__open,--wrap=eddy__cpus */
-/* link: -Wl,--wrap=eddy__cpu,--wrap=eddy__leave_cpu */
+/* link: -Wl,--wrap=eddy__cpu,--wrap=eddy__leave_cpu,--wrap=eddy__pidfd_kill */
 int __real_eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
 int __wrap_eddy__thread_create(
@@ -38,6 +40,8 @@ int __real_eddy__cpu(void);
 int __wrap_eddy__cpu(void);
 int __real_eddy__leave_cpu(int cpu);
 int __wrap_eddy__leave_cpu(int cpu);
+int __real_eddy__pidfd_kill(int pidfd, int signal);
+int __wrap_eddy__pidfd_kill(int pidfd, int signal);
 
 static int threads_left = INT_MAX; /* that may yet be created */
 static char root[64];              /* instead of /, for control groups */
@@ -125,6 +129,27 @@ let_go(int n)
 {
 	while (n-- > 0)
 		sem_post(&board->leave);
+}
+
+static pid_t
+    stopped; /* goes on when it is to be killed, and as far as it can */
+
+int
+__wrap_eddy__pidfd_kill(int pidfd, int signal)
+{
+	int r, i, n = 0;
+
+	if (stopped == 0)
+		return __real_eddy__pidfd_kill(pidfd, signal);
+	kill(stopped, SIGCONT);
+	stopped = 0;
+	for (i = 0; i < 300 && n == 0; i++) {
+		poll(NULL, 0, 1);
+		sem_getvalue(&board->entered, &n);
+	}
+	r = __real_eddy__pidfd_kill(pidfd, signal);
+	let_go(1);
+	return r;
 }
 
 /* What a worker has: it knows whose it is. */
@@ -660,6 +685,31 @@ START_TEST(processes_are_told_to_leave_and_close)
 		ck_assert_uint_eq(A_LOAD(&board->opens), 3);
 		ck_assert_uint_eq(A_LOAD(&board->closes), 3);
 	}
+}
+END_TEST
+
+/* It is late, for it was stopped where it had nothing to do but pass a job by. */
+START_TEST(a_job_behind_one_that_was_taken_back_hits_no_kill)
+{
+	struct eddy_process_pool_options options = {.workers = 1, .depth = 2};
+	struct rig rig = {PROCESSES, census_loop(), NULL};
+	char path[32], text[64];
+
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&rig.pool, rig.loop, &options), 0);
+	until(&rig, eddy_process_pool_pids(rig.pool, &stopped, 1) == 1);
+	ck_assert_int_eq(kill(stopped, SIGSTOP), 0);
+	snprintf(path, sizeof(path), "/proc/%d/stat", stopped);
+	do {
+		eddy__slurp(path, text, sizeof(text));
+	} while (strstr(text, ") T") == NULL);
+	ck_assert_int_eq(try_start(&rig, 0, note), 0);
+	ck_assert_int_eq(eddy_job_cancel(&calls[0].job), 0);
+	ck_assert_int_eq(try_start(&rig, 1, stay), 0);
+	run(&rig);
+	ck_assert_int_eq(calls[0].job.outcome, EDDY_CANCELLED);
+	ck_assert_int_eq(calls[1].job.outcome, EDDY_RETURNED);
+	rig_close(&rig);
 }
 END_TEST
 
@@ -1498,7 +1548,8 @@ main(void)
 	    a_killed_worker_does_not_close_and_its_heir_opens,
 	    a_thread_that_was_given_up_closes_when_it_leaves,
 	    the_close_of_a_pool_awaits_those_of_its_workers,
-	    processes_are_told_to_leave_and_close);
+	    processes_are_told_to_leave_and_close,
+	    a_job_behind_one_that_was_taken_back_hits_no_kill);
 	census_add(on_board(suite, "lost", 30),
 	    without_a_worker_jobs_are_lost_with_its_error, later_jobs_try_again,
 	    a_pool_with_another_worker_goes_on,
