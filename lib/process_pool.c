@@ -97,8 +97,6 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	bool here;
 	int r;
 
-	if (!is_here(pool))
-		return -ECHILD;
 	/* With the lock: once it closes, home may go. */
 	pthread_mutex_lock(&executor->lock);
 	here = !is_closing(pool) && eddy__loop_here(pool->home);
