@@ -2038,6 +2038,17 @@ SCENE(start_looks_once_where_its_task_is, 0, "")
 	EDDY_END;
 }
 
+/* Without a warning by -Wshadow. */
+SCENE(start_and_cancel_may_stand_inside_an_await, -ECANCELED, "")
+{
+	EDDY_BEGIN(self, struct scene, f);
+	EDDY_TRY(eddy_complete(
+	    self, EDDY_START(self, &f->t, eddy_sleep(&f->t, LONG))));
+	EDDY_TRY(eddy_complete(self, eddy_cancel(&f->t, "enough")));
+	EDDY_TRY(eddy_join(self, &f->t));
+	EDDY_END;
+}
+
 SCENE(start_makes_a_child_of_any_operation, 0, "+a a -a ")
 {
 	EDDY_BEGIN(self, struct scene, f);
@@ -2648,6 +2659,7 @@ add_language(Suite *suite)
 {
 	census_add(counted(suite, "start", 2),
 	    start_looks_once_where_its_task_is,
+	    start_and_cancel_may_stand_inside_an_await,
 	    start_makes_a_child_of_any_operation,
 	    a_started_operation_that_fails_fails_the_scope,
 	    a_yield_started_below_a_cancelled_task_is_cancelled,

@@ -179,10 +179,10 @@ struct eddy_task {
 /* Start an operation as a child t of scope, without awaiting it:
  * EDDY_START(self, &f->t, eddy_sleep(&f->t, EDDY_MS(5))).  0 or -errno. */
 #define EDDY_START(scope, t, op) __extension__({ \
-		static const struct eddy_site eddy_site_ = \
+		static const struct eddy_site eddy_began_ = \
 		    { NULL, __func__, __FILE__, #op, __LINE__ }; \
 		struct eddy_task *eddy_t_ = (t); \
-		int eddy_rc_ = eddy_slot_(scope, eddy_t_, &eddy_site_); \
+		int eddy_rc_ = eddy_slot_(scope, eddy_t_, &eddy_began_); \
 		if (eddy_rc_ == 0) eddy_rc_ = eddy_started_(eddy_t_, op); \
 		eddy_rc_; \
 	})
@@ -216,9 +216,9 @@ struct eddy_task {
 	EDDY_CANCEL1_, )(__VA_ARGS__)
 #define EDDY_CANCEL1_(task) EDDY_CANCEL2_(task, "cancelled")
 #define EDDY_CANCEL2_(task, reason) __extension__({ \
-		static const struct eddy_site eddy_site_ = \
+		static const struct eddy_site eddy_why_ = \
 		    { NULL, __func__, __FILE__, reason, __LINE__ }; \
-		eddy_cancel_at(task, &eddy_site_); \
+		eddy_cancel_at(task, &eddy_why_); \
 	})
 
 #ifdef __cplusplus
