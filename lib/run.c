@@ -5,11 +5,11 @@
 #include <eddy/task.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "sys.h"
 #include "task_impl.h"
+#include "text.h"
 
 static void
 main_ended(struct eddy_loop *loop, struct eddy_task *task)
@@ -49,13 +49,13 @@ drain(struct eddy_loop *loop)
 static bool
 is_stuck(struct eddy_loop *loop)
 {
-	int saved = errno;
+	struct text text = {.fd = STDERR_FILENO};
 
 	if (loop->main_result != EDDY_PENDING || eddy__loop_alive(loop))
 		return false;
-	dprintf(STDERR_FILENO,
+	eddy__print(&text,
 	    "eddy: deadlock: these tasks wait and nothing can wake them\n");
-	errno = saved;
+	eddy__print_end(&text);
 	eddy_dump_tasks(loop, STDERR_FILENO);
 	return true;
 }

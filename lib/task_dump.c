@@ -4,7 +4,6 @@
  * line about an error that nobody read.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "executor_impl.h"
@@ -107,6 +106,7 @@ void
 eddy__task_report(const struct eddy_task *task)
 {
 	struct eddy_loop *loop = task->loop;
+	struct text text = {.fd = STDERR_FILENO};
 	int saved = errno;
 
 	if (loop->options.on_error != NULL) {
@@ -114,7 +114,8 @@ eddy__task_report(const struct eddy_task *task)
 		return;
 	}
 	errno = -task->result;
-	dprintf(STDERR_FILENO, "eddy: %s: nobody read its error: %m\n",
-	    name_of(task));
+	eddy__print(
+	    &text, "eddy: %s: nobody read its error: %m\n", name_of(task));
 	errno = saved;
+	eddy__print_end(&text); /* without SIGPIPE */
 }

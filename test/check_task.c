@@ -2000,6 +2000,28 @@ START_TEST(a_root_may_be_cancelled_from_outside)
 }
 END_TEST
 
+/* Standard error is a pipe whose reader has gone. */
+static int
+run_unheard(void *arg)
+{
+	struct eddy_task *task = EDDY_NEW(kid, .name = "a", .result = -ENOENT);
+	struct eddy_loop *loop;
+	int ends[2];
+
+	(void)arg;
+	if (pipe(ends) < 0 || dup2(ends[1], STDERR_FILENO) < 0 ||
+	    close(ends[0]) < 0 || eddy_loop_open(&loop, NULL) < 0 ||
+	    eddy_loop_spawn(loop, task, NULL) < 0)
+		return -1;
+	return eddy_loop_run(loop) < 0 ? -1 : run_hopeless(NULL);
+}
+
+START_TEST(a_line_that_nobody_reads_kills_nobody)
+{
+	ck_assert_int_eq(census_child(run_unheard, NULL), -EDEADLK);
+}
+END_TEST
+
 START_TEST(an_error_that_nobody_reads_is_a_line_on_standard_error)
 {
 	int fd = memfd_create("stderr", MFD_CLOEXEC), saved = dup(2);
@@ -2651,6 +2673,7 @@ add_frames(Suite *suite)
 	    run_may_be_called_in_a_task, done_of_a_root_may_free_its_frame,
 	    done_of_a_root_may_start_another,
 	    a_root_may_be_cancelled_from_outside,
+	    a_line_that_nobody_reads_kills_nobody,
 	    an_error_that_nobody_reads_is_a_line_on_standard_error);
 }
 

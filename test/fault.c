@@ -410,7 +410,6 @@ CALL(madvise, int, -1, (void *p, size_t size, int advice), (p, size, advice),
 
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_fcntl(int fd, int op, ...);
-int __wrap_dprintf(int fd, const char *format, ...);
 long __wrap_syscall(long number, ...);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int ms);
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
@@ -463,22 +462,6 @@ __wrap_fcntl(int fd, int op, ...)
 	                          : 0;
 	errno = abs(e);
 	r = e != 0 ? -1 : fcntl(fd, op, arg);
-	if (r >= 0)
-		junk();
-	return r;
-}
-
-int
-__wrap_dprintf(int fd, const char *format, ...)
-{
-	int e = strike("dprintf", ERRORS(EIO, ENOSPC, -EAGAIN)), r;
-	va_list args;
-
-	va_start(args, format);
-	if (e != 0)
-		errno = abs(e);
-	r = e != 0 ? -1 : vdprintf(fd, format, args);
-	va_end(args);
 	if (r >= 0)
 		junk();
 	return r;
