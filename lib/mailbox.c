@@ -56,10 +56,11 @@ eddy_future_complete(struct eddy_future *future, int result)
 EDDY_ASYNC
 eddy_future_wait(struct eddy_task *self, struct eddy_future *future)
 {
-	if (eddy_cancelled(self))
-		return eddy_complete(self, -ECANCELED);
-	if (A_LOAD(&future->state) == HEARD)
-		return eddy_complete(self, future->result);
+	int r = eddy_cancelled(self) ? -ECANCELED
+	                             : eddy__loop_mine(future->loop);
+
+	if (r < 0 || A_LOAD(&future->state) == HEARD)
+		return eddy_complete(self, r < 0 ? r : future->result);
 	list_push(&future->waiters, &self->use.ready);
 	return eddy_park(self, &future_op);
 }
@@ -172,12 +173,12 @@ EDDY_ASYNC
 eddy_mailbox_pop(
     struct eddy_task *self, struct eddy_mailbox *mailbox, void **ret_item)
 {
-	int r = -EAGAIN;
+	int r = eddy_cancelled(self) ? -ECANCELED
+	                             : eddy__loop_mine(mailbox->loop);
 
-	if (eddy_cancelled(self))
-		r = -ECANCELED;
-	else if (list_empty(&mailbox->poppers))
-		r = take(mailbox, ret_item);
+	if (r == 0)
+		r = list_empty(&mailbox->poppers) ? take(mailbox, ret_item)
+		                                  : -EAGAIN;
 	if (r != -EAGAIN)
 		return eddy_complete(self, r);
 	list_push(&mailbox->poppers, &self->use.ready);

@@ -40,11 +40,21 @@ waiter_of(const struct eddy_ready *node)
 	return CONTAINER_OF(node, struct eddy_task, use.ready);
 }
 
+/* -EPERM when those who wait belong to another thread. */
+static inline int
+waiters_mine(const struct eddy_ready *list)
+{
+	return list_empty(list) ? 0
+	                        : eddy__loop_mine(waiter_of(list->next)->loop);
+}
+
 /* To wait in list, with that. */
 static inline EDDY_ASYNC
 waiter_park(struct eddy_task *self, struct eddy_ready *list,
     const struct eddy_op *op, void *with)
 {
+	if (waiters_mine(list) < 0)
+		return eddy_complete(self, -EPERM);
 	list_push(list, &self->use.ready);
 	self->use.user[2] = with;
 	return eddy__park(self, op);

@@ -23,14 +23,6 @@ next(struct eddy_ready *list)
 	return node != NULL ? waiter_of(node) : NULL;
 }
 
-/* -EPERM when those who wait belong to another thread. */
-static int
-mine(const struct eddy_ready *list)
-{
-	return list_empty(list) ? 0
-	                        : eddy__loop_mine(waiter_of(list->next)->loop);
-}
-
 /* Event. */
 
 static const struct eddy_op event_op = {"event", waiter_leave};
@@ -47,7 +39,7 @@ int
 eddy_event_set(struct eddy_event *event)
 {
 	struct eddy_ready *node = event->followers.next;
-	int r = mine(&event->waiters);
+	int r = waiters_mine(&event->waiters);
 
 	if (r == 0 && node != &event->followers)
 		r = eddy__loop_mine(eddy__task_that_follows(node)->loop);
@@ -135,7 +127,7 @@ int
 eddy_semaphore_release(struct eddy_semaphore *semaphore)
 {
 	struct eddy_task *task;
-	int r = mine(&semaphore->waiters);
+	int r = waiters_mine(&semaphore->waiters);
 
 	if (r < 0)
 		return r;
@@ -178,8 +170,11 @@ EDDY_ASYNC
 eddy_condition_wait(struct eddy_task *self, struct eddy_condition *condition,
     struct eddy_semaphore *mutex)
 {
-	if (eddy_cancelled(self))
-		return eddy_complete(self, -ECANCELED);
+	int r = eddy_cancelled(self) ? -ECANCELED
+	                             : waiters_mine(&condition->waiters);
+
+	if (r < 0)
+		return eddy_complete(self, r);
 	if (mutex != NULL)
 		eddy_semaphore_release(mutex);
 	return waiter_park(self, &condition->waiters, &condition_op, mutex);
@@ -189,7 +184,7 @@ int
 eddy_condition_signal(struct eddy_condition *condition, unsigned n)
 {
 	unsigned woken = 0;
-	int r = mine(&condition->waiters);
+	int r = waiters_mine(&condition->waiters);
 
 	if (r < 0)
 		return r;
@@ -215,7 +210,7 @@ int
 eddy_queue_try_push(struct eddy_queue *queue, void *item)
 {
 	struct eddy_task *popper;
-	int r = queue->ring.closed ? -EPIPE : mine(&queue->poppers);
+	int r = queue->ring.closed ? -EPIPE : waiters_mine(&queue->poppers);
 
 	if (r < 0)
 		return r;
@@ -230,7 +225,7 @@ int
 eddy_queue_try_pop(struct eddy_queue *queue, void **ret_item)
 {
 	struct eddy_task *pusher;
-	int r = mine(&queue->pushers);
+	int r = waiters_mine(&queue->pushers);
 
 	if (r == 0)
 		r = ring_take(&queue->ring, ret_item);
@@ -272,7 +267,8 @@ eddy_queue_pop(
 int
 eddy_queue_close(struct eddy_queue *queue)
 {
-	if (mine(&queue->pushers) < 0 || mine(&queue->poppers) < 0)
+	if (waiters_mine(&queue->pushers) < 0 ||
+	    waiters_mine(&queue->poppers) < 0)
 		return -EPERM;
 	queue->ring.closed = true;
 	waiters_wake(&queue->pushers, -EPIPE);

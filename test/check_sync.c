@@ -1250,6 +1250,39 @@ SCENE(where_a_task_waits_other_threads_are_refused, "a:ok ")
 	EDDY_END;
 }
 
+static eddy_step
+stranger(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct user, f);
+	EDDY_TRY(f->rc, eddy_timeout(self, EDDY_S(1), operation(f)));
+	EDDY_END;
+}
+
+static int
+wait_on_a_loop_of_its_own(int what)
+{
+	struct user f = {.what = (enum what)what};
+
+	eddy_prepare(&f.task, stranger, "stranger");
+	return eddy_run(&f.task);
+}
+
+SCENE(where_a_task_waits_tasks_of_other_threads_are_refused, "a:canceled ")
+{
+	static const enum what of[] = {
+	    EVENT, SEMAPHORE, CONDITION, PUSH, POP, FUTURE, MAIL};
+
+	SCENE_BEGIN;
+	go(f, &f->a, "a", of[f->i]);
+	OTHERS();
+	outsiders[0] = (struct outsider){
+	    .fn = wait_on_a_loop_of_its_own, .number = (int)of[f->i]};
+	start_thread(&outsiders[0]);
+	ck_assert_int_eq(join_threads(1), -EPERM);
+	eddy_cancel(&f->a.task);
+	EDDY_END;
+}
+
 /* clang-format on */
 
 /* Futures. */
@@ -2235,6 +2268,8 @@ add_threads(Suite *suite)
 
 	add_loops(
 	    tcase, where_a_task_waits_other_threads_are_refused, INTRUSIONS);
+	add_loops(
+	    tcase, where_a_task_waits_tasks_of_other_threads_are_refused, 7);
 	census_add(census_case(suite, "future", 5),
 	    a_future_completed_before_the_wait_has_its_result,
 	    a_wait_for_a_future_keeps_the_loop_running,
