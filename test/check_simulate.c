@@ -16,6 +16,7 @@
 #include <eddy/sync.h>
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -162,7 +163,10 @@ WRAP(int, getsockopt,
 		return __real_getsockopt(fd, level, name, value, size);
 	if (fd >= FIRST + SOCKETS)
 		return answer(-ENOTSOCK);
-	*(int *)value = fd < FIRST + STREAMS ? SOCK_STREAM : SOCK_SEQPACKET;
+	*(int *)value = fd >= FIRST + STREAMS ? 0 : IPPROTO_TCP;
+	if (name == SO_TYPE)
+		*(int *)value = fd < FIRST + STREAMS ? SOCK_STREAM
+		                                     : SOCK_SEQPACKET;
 	return 0;
 }
 
