@@ -278,6 +278,10 @@ eddy__is_stream(int fd)
 
 	if (r < 0 || kind != 0) /* there is SCTP, too */
 		return eddy__result(r < 0 ? r : kind == IPPROTO_TCP, saved);
+	/* Of Hyper-V's vsock and of IUCV a read gets one packet. */
+	r = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &kind, &size);
+	if (r < 0 || kind != AF_UNIX)
+		return eddy__result(r < 0 ? r : 0, saved);
 	r = getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &size);
 	return eddy__result(r < 0 ? r : kind == SOCK_STREAM, saved);
 }

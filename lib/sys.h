@@ -62,7 +62,7 @@ int eddy__listen(int fd, const struct sockaddr *at, unsigned size, int backlog);
 int eddy__connect(int fd, const struct sockaddr *to, unsigned size);
 int eddy__blocks(int fd);    /* 1: O_NONBLOCK is not set */
 int eddy__is_file(int fd);   /* 1: a regular file */
-int eddy__is_stream(int fd); /* 1: SOCK_STREAM */
+int eddy__is_stream(int fd); /* 1: a read of it takes all there is */
 
 /* sys_process.c.  Sets of signals, as EDDY_SIGNAL makes them.  block: of this
  * thread; ret_changed: those that were not so before.  elsewhere: does another

@@ -1148,6 +1148,25 @@ START_TEST(a_number_from_accept_is_good_at_once)
 }
 END_TEST
 
+/* With others a read that got less than it had room for may leave some. */
+START_TEST(only_of_tcp_and_unix_streams_a_read_takes_all)
+{
+	static const int of[][3] = {{AF_UNIX, SOCK_STREAM, 1},
+	    {AF_INET, SOCK_STREAM, 1}, {AF_INET6, SOCK_STREAM, 1},
+	    {AF_UNIX, SOCK_SEQPACKET, 0}, {AF_INET, SOCK_DGRAM, 0},
+	    {AF_VSOCK, SOCK_STREAM, 0}};
+	unsigned i;
+
+	for (i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		int fd = socket(of[i][0], of[i][1] | SOCK_CLOEXEC, 0);
+
+		if (fd >= 0) /* not all machines have each */
+			ck_assert_int_eq(eddy__is_stream(fd), of[i][2]);
+		close(fd);
+	}
+}
+END_TEST
+
 /* Nor does a read try first what the one before has found empty. */
 START_TEST(a_steady_connection_costs_no_control_calls)
 {
@@ -1254,6 +1273,7 @@ main(void)
 	census_add(census_case(suite, "the table", 8),
 	    a_descriptor_closed_untold_is_found_in_two_seconds,
 	    a_number_from_accept_is_good_at_once,
+	    only_of_tcp_and_unix_streams_a_read_takes_all,
 	    a_steady_connection_costs_no_control_calls,
 	    an_idle_descriptor_does_not_spin, an_idle_wait_is_looked_at_once);
 	return suite_main(suite);
