@@ -24,6 +24,7 @@ struct limit {
 	struct eddy_watch watch;    /* of one operation */
 	struct eddy_ready follower; /* of an event, the same */
 	struct eddy_task *task;
+	const struct eddy_site *cause; /* that why is a copy of */
 };
 
 static struct limit *
@@ -32,6 +33,14 @@ limit_of(const struct eddy_task *task)
 	return (task->flags & TASK_BOUNDED) != 0
 	           ? CONTAINER_OF(task->why, struct limit, why)
 	           : NULL;
+}
+
+const struct eddy_site *
+eddy__task_cause(const struct eddy_task *task)
+{
+	const struct limit *limit = limit_of(task);
+
+	return limit != NULL ? limit->cause : task->why;
 }
 
 struct eddy_task *
@@ -58,14 +67,16 @@ eddy__task_after(
 static struct eddy_task *
 give_up(struct eddy_task *task, const struct eddy_site *why)
 {
+	struct limit *limit = limit_of(task);
+
 	if ((task->flags & TASK_FINAL) == 0)
 		task->flags &= ~(unsigned)TASK_OVERDUE; /* this beats it */
 	/* One that was told before tells those below it itself. */
 	if ((task->flags & (TASK_FINAL | TASK_DONE | TASK_CANCELLED)) != 0)
 		return NULL;
 	task->flags |= TASK_CANCELLED;
-	if ((task->flags & TASK_BOUNDED) != 0)
-		limit_of(task)->why = *why;
+	if (limit != NULL)
+		limit->why = *(limit->cause = why);
 	else
 		task->why = why;
 	if ((task->flags & TASK_SHIELD) != 0 || task->op == NULL)
@@ -159,7 +170,7 @@ need_limit(struct eddy_task *task)
 	limit->task = task;
 	limit->timer.fn = on_limit;
 	if (task->why != NULL)
-		limit->why = *task->why;
+		limit->why = *(limit->cause = task->why);
 	task->why = &limit->why;
 	task->flags |= TASK_BOUNDED;
 	return limit;

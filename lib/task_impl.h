@@ -36,6 +36,8 @@ void eddy__cancel_all(struct eddy_task *task, const struct eddy_site *why);
 /* How who waits for tasks gives up: they are told, and awaited. */
 int eddy__cancel_callee(struct eddy_task *task, int rc);
 int eddy__cancel_kids(struct eddy_task *task, int rc);
+/* Why it was cancelled, in memory that stays when the task has ended. */
+const struct eddy_site *eddy__task_cause(const struct eddy_task *task);
 /* The end of the bound of a scope, and of what it watches for one operation. */
 void eddy__task_unbound(struct eddy_task *self);
 void eddy__task_unwatch(struct eddy_task *task);

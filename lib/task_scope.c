@@ -66,7 +66,7 @@ inherit(struct eddy_task *task, struct eddy_task *parent)
 	if (!task_cancelled(parent))
 		return;
 	task->flags |= TASK_CANCELLED;
-	task->why = parent->why;
+	task->why = eddy__task_cause(parent);
 }
 
 int

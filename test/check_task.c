@@ -340,6 +340,28 @@ SCENE(a_scope_whose_last_child_has_ended_takes_no_other, 0,
 	EDDY_END;
 }
 
+static const struct eddy_site enough = {.text = "enough"};
+static struct kid heir;
+
+static eddy_step
+bounded_house(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct kid, f);
+	eddy_deadline_set(self, EDDY_FOREVER);
+	eddy_cancel_at(self, &enough);
+	spawn_kid(self, &heir, "x", LONG, 0);
+	EDDY_END;
+}
+
+SCENE(a_child_outlives_where_its_scope_had_the_reason, 0, "+x -x ")
+{
+	EDDY_BEGIN(self, struct scene, f);
+	spawn_fn(self, &f->a, bounded_house);
+	EDDY_TRY(eddy_join_all(self));
+	ck_assert_ptr_eq(heir.task.why, &enough);
+	EDDY_END;
+}
+
 /* Joining. */
 
 SCENE(join_delivers_the_result_of_one_child, 7, "+a +b a -a joined b -b ")
@@ -2612,7 +2634,8 @@ add_scopes(Suite *suite)
 	    a_task_may_spawn_into_the_scope_of_another,
 	    an_operation_that_was_started_is_a_scope_too,
 	    a_scope_that_is_being_left_takes_no_child,
-	    a_scope_whose_last_child_has_ended_takes_no_other);
+	    a_scope_whose_last_child_has_ended_takes_no_other,
+	    a_child_outlives_where_its_scope_had_the_reason);
 	tcase = counted(suite, "join", 2);
 	census_add(tcase, join_delivers_the_result_of_one_child,
 	    join_delivers_also_when_the_child_has_ended,
