@@ -371,13 +371,22 @@ on_cancelled(struct eddy_loop *loop, struct eddy_job *job)
 	was_cancelled = 1;
 }
 
+static uint32_t *began; /* shared with the worker */
+
+static int
+say_and_linger(void *arg)
+{
+	(void)arg;
+	A_STORE(began, 1);
+	pause(); /* until it is killed */
+	return 0;
+}
+
 static void
 on_long_visit(struct eddy_loop *loop, struct eddy_post *post)
 {
-	static char waits = 1;
-
 	(void)post;
-	visit.job = (struct eddy_job)EDDY_JOB(wait_at_gate, &waits);
+	visit.job = (struct eddy_job)EDDY_JOB(say_and_linger, NULL);
 	cancelled = visit.job;
 	ck_assert_int_eq(eddy_submit(visit.pool, &visit.job, loop, on_job), 0);
 	ck_assert_int_eq(
@@ -398,13 +407,15 @@ START_TEST(a_process_pool_that_is_being_closed_is_no_trap)
 	pthread_t thread;
 	int pid;
 
+	began = census_share(sizeof(*began));
 	ck_assert_int_eq(
 	    eddy_process_pool_open(&visit.pool, NULL, &options), 0);
 	loop = census_loop();
 	eddy_post_init(&visit.post, on_long_visit);
 	ck_assert_int_eq(eddy_post(loop, &visit.post), 0);
 	ck_assert_int_ge(eddy_loop_step(loop, 0), 0);
-	await_running(loop, visit.pool, 1);
+	while (A_LOAD(began) == 0)
+		ck_assert_int_ge(eddy_loop_step(loop, EDDY_MS(1)), 0);
 	ck_assert_int_eq(eddy_process_pool_pids(visit.pool, &pid, 1), 1);
 	ck_assert_int_eq(
 	    pthread_create(&thread, NULL, close_pool, visit.pool), 0);

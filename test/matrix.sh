@@ -73,6 +73,7 @@ tests_old='a_process_pool_tells_its_processes
 tests_qemu='a_forked_child_may_only_close a_child_forked_by_a_callback_may_close
     a_forked_child_cannot_ring_a_sleeping_loop in_a_forked_child_it_is_refused
     a_forked_child_cannot_change_a_watch a_forked_child_has_no_workers
+    a_forked_child_leaves_the_epoll_alone
     a_forked_child_of_a_busy_pool_has_no_workers
     a_forked_child_may_close_the_pool
     a_forked_child_may_close_a_pool_without_a_home
