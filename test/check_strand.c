@@ -4004,6 +4004,44 @@ START_TEST(a_drain_awaits_what_a_cancel_takes_out_of_a_pool)
 }
 END_TEST
 
+static void *
+close_in_time(void *executor)
+{
+	ck_assert_int_eq(eddy_executor_close(executor, EDDY_FOREVER), 0);
+	sem_post(&board->entered);
+	return NULL;
+}
+
+/* A loop may cancel its job while another thread closes. */
+START_TEST(a_close_awaits_what_a_cancel_takes_out_of_a_pool)
+{
+	struct eddy_executor *pool = open_threads(1, 0);
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor_stats stats;
+	pthread_t canceller, closer;
+	struct work running, queued;
+
+	occupy(pool, &running, loop);
+	start(pool, &queued, quick, loop);
+	begin_cancel(&canceller, &queued.job);
+	start_thread(&closer, close_in_time, pool);
+	let_go(1);
+	until_heard(loop, &running);
+	do {
+		sched_yield();
+		eddy_executor_stats(pool, &stats);
+	} while (stats.workers != 0);
+	ck_assert_int_lt(sem_trywait(&board->entered), 0);
+	sem_post(&meeting.closed);
+	join(canceller);
+	join(closer);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	expect(&running, EDDY_RETURNED);
+	expect(&queued, EDDY_CANCELLED);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 START_TEST(a_drain_awaits_what_a_cancel_takes_out_of_a_strand)
 {
 	struct place place = {.loop = census_loop()};
@@ -4293,6 +4331,7 @@ main(void)
 	    a_drain_of_a_pool_runs_what_a_strand_has_waiting_for_room,
 	    a_drain_may_meet_a_close_and_who_gives_up,
 	    a_drain_awaits_what_a_cancel_takes_out_of_a_pool,
+	    a_close_awaits_what_a_cancel_takes_out_of_a_pool,
 	    a_drain_awaits_what_a_cancel_takes_out_of_a_strand,
 	    a_drain_awaits_who_gives_up_waiting_for_room,
 	    two_cancels_at_once_end_a_job_that_waits_once);
