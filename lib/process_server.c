@@ -204,6 +204,10 @@ leave_host(struct server *server)
 	eddy__close_range(3, (unsigned)orders - 1); /* 3 is orders: none */
 	server->fds[ORDERS].fd = orders;
 	null = eddy__open("/dev/null", O_RDWR, 0);
+	if (null < 0) { /* an empty root: as little to read, and no room */
+		null = eddy__memfd_open("eddy-null");
+		eddy__memfd_seal(null, 0, true);
+	}
 	dup2(null, STDIN_FILENO);
 	/* Not the host's output, but what it opened without having any. */
 	for (number = STDOUT_FILENO; number <= STDERR_FILENO; number++)
@@ -211,6 +215,8 @@ leave_host(struct server *server)
 			dup2(null, number);
 	if (null > STDERR_FILENO)
 		eddy__close(null);
+	else /* it is one of them, also of what a job executes */
+		fcntl(null, F_SETFD, 0);
 	return r;
 }
 

@@ -776,6 +776,48 @@ START_TEST(a_host_that_dropped_privileges_needs_a_new_zygote)
 }
 END_TEST
 
+/* With anything as 0, 1 and 2, also in a program that it executes. */
+static int
+talk(void *arg)
+{
+	int i, r = 7;
+
+	for (i = 0; i < 3; i++)
+		if (fcntl(i, F_GETFD) != 0)
+			r = -EBADF;
+	(void)!write(2, "", 1);
+	return read(0, arg, 1) == 0 ? r : -EIO;
+}
+
+static int
+live_in_a_hole(void *dir)
+{
+	struct eddy_zygote *zygote;
+	struct rig rig;
+	int i;
+
+	if (chroot(dir) == 0) /* where it may */
+		ck_assert_int_eq(chdir("/"), 0);
+	for (i = 0; i < 3; i++)
+		close(i);
+	ck_assert_int_eq(eddy_zygote_open(&zygote, 0), 0);
+	rig_open(&rig, .workers = 1, .zygote = zygote);
+	for (i = 0; i < 2; i++)
+		expect(&rig, talk, EDDY_RETURNED, 7);
+	rig_close(&rig);
+	return eddy_zygote_close(zygote);
+}
+
+START_TEST(a_host_without_any_file_makes_clean_workers)
+{
+	char dir[] = "/tmp/eddy-XXXXXX";
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(census_child(live_in_a_hole, dir), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 START_TEST(signals_for_the_hosts_group_do_not_reach_workers)
 {
 	struct call call;
@@ -1398,6 +1440,7 @@ main(void)
 	    what_other_libraries_do_after_a_fork_does_no_harm,
 	    a_loop_may_have_several_pools, a_pool_may_have_many_workers,
 	    a_host_that_dropped_privileges_needs_a_new_zygote,
+	    a_host_without_any_file_makes_clean_workers,
 	    signals_for_the_hosts_group_do_not_reach_workers,
 	    a_forked_child_can_only_close_and_the_host_does_not_notice,
 	    a_forked_child_opens_no_pool_on_a_loop_that_never_ran,
