@@ -95,8 +95,12 @@ make_channel(struct pool *pool, struct worker *worker)
 {
 	const struct eddy_process_pool_options *options = &pool->options;
 	int memfd = eddy__memfd_open("eddy-channel"), r = memfd;
+	struct rlimit files;
 	void *memory = NULL;
 
+	getrlimit(RLIMIT_FSIZE, &files); /* beyond that, SIGXFSZ ends us */
+	if (r >= 0 && files.rlim_cur < pool->channel_size)
+		r = -EFBIG;
 	if (r >= 0)
 		r = eddy__memfd_seal(memfd, pool->channel_size, false);
 	if (r == 0)

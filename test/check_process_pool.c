@@ -438,6 +438,28 @@ START_TEST(wrong_options_are_refused)
 }
 END_TEST
 
+/* Not by a signal that ends the program. */
+START_TEST(a_limit_on_files_is_one_on_slots)
+{
+	struct eddy_process_pool_options options = {
+	    .slot_size = 4 << 20, .workers = 1};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+	struct rlimit old, few;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+	few = old;
+	few.rlim_cur = 4 << 20;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &few), 0);
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &options), -EFBIG);
+	options.slot_size = 4096;
+	ck_assert_int_eq(eddy_process_pool_open(&pool, loop, &options), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_S(30)), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 /* Crashes and exits. */
 
 static int
@@ -3345,7 +3367,7 @@ main(int argc, char **argv)
 	    bytes_come_back_whatever_the_function_returned,
 	    a_result_below_the_errors_is_refused,
 	    any_size_up_to_the_slot_travels_both_ways, a_job_needs_no_bytes,
-	    wrong_options_are_refused);
+	    wrong_options_are_refused, a_limit_on_files_is_one_on_slots);
 	tcase = pool_case(suite, "crashes", 20);
 	census_add(tcase, each_way_to_die_is_told_and_spoils_no_bytes,
 	    a_worker_killed_from_outside_is_a_crash,
