@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@
 #define FUTEX SYS_futex
 #endif
 enum { FUTEX_WAIT, FUTEX_WAKE, FUTEX_PRIVATE_FLAG = 128 }; /* futex(2) */
+#define HUGETLBFS UINT32_C(0x958458f6)                     /* statfs(2) */
 
 /* glibc 2.34, musl 1.2.2. */
 extern pid_t _Fork(void) __attribute__((weak));
@@ -171,9 +173,13 @@ int
 eddy__memfd_check(int fd, size_t size)
 {
 	int saved = errno, seals = fcntl(fd, F_GET_SEALS);
+	struct statfs files;
 	struct stat stat;
+	/* Huge pages are not unmapped by the byte. */
 	bool good = seals >= 0 && (seals & FINAL) == FINAL &&
-	            fstat(fd, &stat) == 0 && size <= (size_t)stat.st_size;
+	            fstat(fd, &stat) == 0 && size <= (size_t)stat.st_size &&
+	            (fstatfs(fd, &files) < 0 ||
+			(uint32_t)files.f_type != HUGETLBFS);
 
 	errno = saved;
 	return good ? 0 : -EPROTO;

@@ -326,6 +326,7 @@ enum lie {
 	NOTHING_SENT,
 	TOO_MANY,
 	MORE_THAN_SAID,
+	HUGE_PAGES,
 	BEYOND_THE_SLOT,
 	LIES
 };
@@ -357,11 +358,14 @@ lie(struct eddy_span in, struct eddy_output *output)
 	enum lie which = *(const enum lie *)in.data;
 	struct slot *slot = find_slot();
 	int fd = memfd_create("lie", MFD_ALLOW_SEALING), seals = 0, fds[2];
+	int huge = memfd_create("lie", MFD_ALLOW_SEALING | MFD_HUGETLB);
 
 	(void)output;
 	if (slot == NULL || fd < 0 || ftruncate(fd, 8192) < 0)
 		return -EIO;
-	if (which == TOO_SHORT)
+	if (which == HUGE_PAGES && huge >= 0 && ftruncate(huge, 1 << 30) == 0)
+		fd = huge;
+	if (which == TOO_SHORT || (which == HUGE_PAGES && fd == huge))
 		seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE |
 		        F_SEAL_SEAL;
 	else if (which == SHRINKABLE)
