@@ -268,7 +268,7 @@ eddy_job_reserve(
 		job->arg = eddy__process_area(worker, worker->area);
 		return 0;
 	}
-	pool->wanted = true;
+	pool->wanted = pool->failures != 0;
 	eddy__process_refill(pool);
 	return -EAGAIN;
 }
