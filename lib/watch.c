@@ -77,9 +77,7 @@ seat(
 static int
 may_change(const struct eddy_loop *loop)
 {
-	int r = eddy__loop_mine(loop);
-
-	return r == 0 && !door_ours(loop->door) ? -ECHILD : r;
+	return door_ours(loop->door) ? eddy__loop_mine(loop) : -ECHILD;
 }
 
 /* Room in the table for fd, if that is open. */

@@ -480,6 +480,12 @@ seven(void *arg)
 	return 7;
 }
 
+static int
+close_in_child(void *pool)
+{
+	return eddy_executor_close(pool, EDDY_S(5));
+}
+
 /* What any thread may do, in one that is not at home. */
 static int
 be_a_guest(void *arg)
@@ -497,6 +503,8 @@ be_a_guest(void *arg)
 	if (eddy_job_wait(&job, EDDY_FOREVER) != 7)
 		return -EPROTO;
 	eddy_executor_stats(pool, &stats);
+	if (census_child(close_in_child, pool) != 0)
+		return -ECHILD;
 	return eddy_executor_close(pool, EDDY_S(5));
 }
 
