@@ -180,12 +180,14 @@ int
 eddy_deadline_set(struct eddy_task *self, int64_t deadline)
 {
 	struct limit *limit;
+	int r;
 
 	if ((self->flags & (TASK_STARTED | TASK_DONE)) != TASK_STARTED)
 		return -EINVAL;
-	limit = need_limit(self);
+	r = eddy__loop_mine(self->loop);
+	limit = r == 0 ? need_limit(self) : NULL;
 	if (limit == NULL)
-		return -ENOMEM;
+		return r < 0 ? r : -ENOMEM;
 	if (deadline == EDDY_FOREVER)
 		return eddy_timer_stop(self->loop, &limit->timer);
 	return eddy_timer_start(self->loop, &limit->timer, deadline);

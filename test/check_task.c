@@ -1783,7 +1783,7 @@ SCENE(big_frames_come_from_new_frame_zeroed, 0, "")
 struct intruder {
 	struct eddy_task *scope, *running, *parked;
 	struct kid a;
-	int spawn, spawn_new, root, root_new, cancel, unpark;
+	int spawn, spawn_new, root, root_new, cancel, unpark, bound;
 };
 
 static void *
@@ -1798,6 +1798,7 @@ intrude(void *arg)
 	in->root_new = eddy_loop_spawn(loop, EDDY_NEW(worker), NULL);
 	in->cancel = eddy_cancel(in->running);
 	in->unpark = eddy_unpark(in->parked, 6);
+	in->bound = eddy_deadline_set(in->running, EDDY_FOREVER);
 	return NULL;
 }
 
@@ -1820,6 +1821,8 @@ SCENE(calls_from_another_thread_are_refused, 0, "+b b -b ")
 	ck_assert_int_eq(in.root_new, -EPERM);
 	ck_assert_int_eq(in.cancel, -EPERM);
 	ck_assert_int_eq(in.unpark, -EPERM);
+	ck_assert_int_eq(in.bound, -EPERM);
+	ck_assert_ptr_null(f->b.task.why); /* nor has it one now */
 	ck_assert_int_eq(eddy_unpark(&f->t, 5), 0);
 	EDDY_AWAIT(f->rc, eddy_join(self, &f->t));
 	ck_assert_int_eq(f->rc, 5);
