@@ -463,6 +463,7 @@ START_TEST(a_regular_file_is_for_jobs)
 	ck_assert_int_eq(now(readv_, file, 5), -EPERM);
 	ck_assert_int_eq(now(write_full_, file, 5), -EPERM);
 	ck_assert_int_eq(now(recvfrom_, file, 5), -ENOTSOCK);
+	ck_assert_int_eq(now_with(poll_, file, 0, POLLIN), POLLIN);
 	close(file);
 	end();
 }
