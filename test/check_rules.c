@@ -898,6 +898,18 @@ START_TEST(a_deadline_bounds_waits_for_children)
 }
 END_TEST
 
+SCENE(a_deadline_behind_the_body_leaves_its_result, 3, "-c at=10 ")
+{
+	EDDY_BEGIN(self, struct scene, f);
+	ck_assert_int_eq(bound(f, 10), 0);
+	spawn(self, KID(&f->c, "c", LONG, .lag = 0));
+	EDDY_RETURN(3);
+	EDDY_FINALLY;
+	ck_assert_int_eq(f->c.task.result, -ECANCELED);
+	say("at=%d", at(f));
+	EDDY_END;
+}
+
 SCENE(a_deadline_moves, -ETIME, "at=25 ")
 {
 	EDDY_BEGIN(self, struct scene, f);
@@ -1538,7 +1550,8 @@ add_deadlines(Suite *suite)
 	TCase *tcase = counted(suite, "deadline", 2);
 
 	census_add(tcase, a_deadline_bounds_the_body,
-	    a_deadline_bounds_children_and_callees, a_deadline_moves,
+	    a_deadline_bounds_children_and_callees,
+	    a_deadline_behind_the_body_leaves_its_result, a_deadline_moves,
 	    forever_lifts_a_deadline, a_deadline_in_the_past_is_now,
 	    a_deadline_that_comes_too_late_changes_nothing,
 	    a_deadline_does_not_cut_finally, a_deadline_does_not_cut_a_shield,
