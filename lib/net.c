@@ -83,14 +83,15 @@ open_listener(const struct addrinfo *at, int backlog)
 	return r;
 }
 
-/* Without a host IPv6 comes first, which includes IPv4. */
+/* Without a host IPv6 comes first, which includes IPv4; but not IPv4 alone
+ * where somebody else has the port of IPv6. */
 static int
 listen_somewhere(struct search *f)
 {
 	int pass, r = -EADDRNOTAVAIL;
 	struct addrinfo *at;
 
-	for (pass = f->host != NULL; pass < 2; pass++) {
+	for (pass = f->host != NULL; pass < 2 && r != -EADDRINUSE; pass++) {
 		for (at = first(f); at != NULL; at = at->ai_next) {
 			if (pass == 0 && at->ai_family != AF_INET6)
 				continue;

@@ -177,6 +177,23 @@ START_TEST(without_a_host_both_families_are_heard)
 }
 END_TEST
 
+/* Half a server would be one that some clients miss. */
+START_TEST(without_a_host_it_is_both_families_or_none)
+{
+	struct sockaddr_in6 at = {.sin6_family = AF_INET6};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (have_ipv6()) {
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+		ck_assert_int_eq(
+		    bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+		ck_assert_int_eq(listen(fd, 1), 0);
+		ck_assert_int_eq(run(NULL, port_of(fd), true), -EADDRINUSE);
+	}
+	close(fd);
+}
+END_TEST
+
 START_TEST(names_are_looked_up)
 {
 	int fd = listen_at("localhost", "0");
@@ -329,7 +346,8 @@ main(void)
 
 	census_add(census_case(suite, "names", 30),
 	    a_listener_is_found_by_its_address,
-	    without_a_host_both_families_are_heard, names_are_looked_up,
+	    without_a_host_both_families_are_heard,
+	    without_a_host_it_is_both_families_or_none, names_are_looked_up,
 	    a_path_is_a_unix_socket, a_pair_is_connected);
 	census_add(census_case(suite, "race", 30),
 	    after_a_failure_the_next_address_is_tried,
