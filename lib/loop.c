@@ -526,6 +526,8 @@ enter(struct eddy_loop *loop)
 			A_RELEASE(&loop->door->ours, ours);
 	}
 	A_STORE(&loop->owner, eddy__self());
+	if (loop->park != NULL)
+		(void)door_rouse(loop->door); /* or it could not sleep */
 	loop->parked = false;
 	if (loop->stall != NULL)
 		loop->stall->look(loop->stall);

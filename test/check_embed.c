@@ -502,6 +502,20 @@ START_TEST(a_loop_in_a_loop_hears_its_timers_and_posts)
 }
 END_TEST
 
+START_TEST(an_embedded_loop_can_still_wait)
+{
+	struct eddy_timer timer;
+	int steps = 0;
+
+	eddy_timer_init(&timer, on_timer);
+	ck_assert_int_eq(
+	    eddy_timer_start(loop, &timer, eddy_after(EDDY_MS(20))), 0);
+	for (; fired == 0; steps++)
+		ck_assert_int_ge(eddy_loop_step(loop, EDDY_MS(LONG)), 0);
+	ck_assert_int_le(steps, 3); /* one for the bell */
+}
+END_TEST
+
 START_TEST(an_embedded_loop_can_still_be_run)
 {
 	struct eddy_timer timer;
@@ -543,7 +557,7 @@ main(void)
 	    it_stays_readable_while_work_is_left,
 	    a_watched_descriptor_makes_it_readable,
 	    a_loop_in_a_loop_hears_its_timers_and_posts,
-	    an_embedded_loop_can_still_be_run);
+	    an_embedded_loop_can_still_wait, an_embedded_loop_can_still_be_run);
 	tcase_add_loop_test(
 	    tcase, a_deadline_before_time_began_makes_it_readable, 0, 2);
 	suite_add_tcase(suite, tcase);
