@@ -59,7 +59,8 @@ eddy_new_(const void *literal, size_t size, eddy_task_fn *fn, const char *name)
 	return task;
 }
 
-int
+/* Not inlined: of a frame in another one gcc 12 takes the free for real. */
+__attribute__((noinline)) int
 eddy__task_refuse(struct eddy_task *task, int r)
 {
 	if (task == NULL)

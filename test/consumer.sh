@@ -161,8 +161,9 @@ with_meson()
 
 with_amalgamation()
 {
-	$MAKE amalgamation && $CC -Wall -Wextra -Werror -Ibuild "$tmp/main.c" \
-	    "$tmp/answer.c" build/eddy.c -pthread -o "$tmp/app" && right "$tmp/app"
+	$MAKE amalgamation && $CC -O2 -Wall -Wextra -Werror -Ibuild \
+	    "$tmp/main.c" "$tmp/answer.c" build/eddy.c -pthread -o "$tmp/app" &&
+	    right "$tmp/app"
 }
 
 with_musl()
