@@ -72,7 +72,11 @@ eddy_job_run(struct eddy_task *self, struct eddy_executor *executor,
 static int
 stop_drain(struct eddy_task *task, int rc)
 {
-	eddy__executor_undrain(task->use.user[0]);
+	struct eddy_executor *executor = task->use.user[0];
+
+	if (rc != -EINVAL && A_LOAD(&executor->drains) == 0)
+		return -EALREADY; /* they are out; the news is on its way */
+	eddy__executor_undrain(executor);
 	return eddy_unpark(task, rc);
 }
 

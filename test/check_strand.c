@@ -2829,6 +2829,17 @@ START_TEST(a_drain_awaits_all_that_was_accepted)
 }
 END_TEST
 
+START_TEST(what_is_drained_is_so_again_at_once)
+{
+	struct place place;
+
+	place_open(&place, all_kinds[_i], 1, 3);
+	ck_assert_int_eq(drain(&place, EDDY_FOREVER), 0);
+	ck_assert_int_eq(drain(&place, 0), 0);
+	place_close(&place);
+}
+END_TEST
+
 /* A task that drains in the turn in which it submits. */
 struct rusher {
 	struct eddy_task task;
@@ -4319,6 +4330,7 @@ main(void)
 	    what_never_had_a_job_is_drained_at_once,
 	    a_cancelled_task_drains_nothing,
 	    what_is_drained_may_be_drained_again,
+	    what_is_drained_is_so_again_at_once,
 	    what_is_drained_may_be_closed_at_once,
 	    a_drain_for_a_loop_of_another_thread_is_eperm);
 	add_loop(drains, 2, a_drain_awaits_the_turn_of_another_loop,
