@@ -151,6 +151,8 @@ try_other(struct eddy_task *task, const struct io_op *op)
 	int n = vector ? (int)task->use.io.size : 1;
 	int fd = task->use.io.fd, r;
 
+	if (vector && task->use.io.size > IOV_MAX)
+		return -EINVAL; /* as readv(2), also where not all are looked at */
 	r = eddy__watch_arm(task->loop, fd, 0, false);
 	if (r < 0)
 		return r;

@@ -180,6 +180,7 @@ eddy_signal_start(
 	if (r < 0)
 		return r;
 	signal->set = set;
+	signal->loop = loop;
 	if (before == 0)
 		list_push(&s->started, &signal->node);
 	r = update(loop, s);
@@ -217,6 +218,8 @@ eddy_signal_wait(struct eddy_task *self, struct eddy_signal *signal)
 		return eddy_complete(self, -ECANCELED);
 	if (signal->set == 0 || signal->fn != NULL)
 		return eddy_complete(self, -EINVAL);
+	if (signal->loop != self->loop)
+		return eddy_complete(self, -EPERM);
 	signal->got &= signal->got - 1;
 	if (number != 0)
 		return eddy_complete(self, number);

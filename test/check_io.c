@@ -130,6 +130,7 @@ OP(writev_, eddy_writev(&f->task, f->fd, f->iov, 2))
 OP(readv_late, (f->iov[0].iov_len = 0, readv_(f)))
 OP(writev_late, (f->iov[0].iov_len = 0, writev_(f)))
 OP(readv_none, eddy_readv(&f->task, f->fd, NULL, 0))
+OP(readv_fewer, eddy_readv(&f->task, f->fd, f->iov, -1))
 OP(recv_, eddy_recv(&f->task, f->fd, f->data, f->size, f->flags))
 OP(send_, eddy_send(&f->task, f->fd, f->data, f->size, f->flags))
 OP(recvfrom_, eddy_recvfrom(&f->task, f->fd, f->data, f->size, &f->address))
@@ -587,6 +588,7 @@ START_TEST(a_pipe_that_blocks_passes_over_empty_buffers)
 	ck_assert_int_eq(now(readv_late, ends[0], 16), 4);
 	ck_assert_int_eq(write(ends[1], "x", 1), 1);
 	ck_assert_int_eq(now(readv_none, ends[0], 0), 0);
+	ck_assert_int_eq(now(readv_fewer, ends[0], 0), -EINVAL);
 	end();
 }
 END_TEST

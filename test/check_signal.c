@@ -361,7 +361,7 @@ END_TEST
 
 START_TEST(a_wait_can_be_given_up)
 {
-	struct eddy_loop *loop = census_loop();
+	struct eddy_loop *loop = census_loop(), *other = census_loop();
 	struct eddy_signal signal;
 	struct hear f, g;
 
@@ -370,6 +370,10 @@ START_TEST(a_wait_can_be_given_up)
 	step(loop);
 	ck_assert_int_eq(f.got[0], -EINVAL); /* not started */
 	ck_assert_int_eq(eddy_signal_start(loop, &signal, BOTH), 0);
+	hear_start(other, &f, &signal);
+	step(other);
+	ck_assert_int_eq(f.got[0], -EPERM);
+	ck_assert_int_eq(eddy_loop_close(other), 0);
 	hear_start(loop, &f, &signal);
 	hear_start(loop, &g, &signal);
 	step(loop);

@@ -26,9 +26,10 @@ struct eddy_signal {
 	struct eddy_ready node;  /* among those started */
 	struct eddy_ready waiters;
 	eddy_signal_fn *fn;
-	uint64_t set;    /* 0: stopped */
-	uint64_t got;    /* came, and nobody was told yet */
-	bool background; /* does not keep the loop running */
+	struct eddy_loop *loop; /* where it was started */
+	uint64_t set;           /* 0: stopped */
+	uint64_t got;           /* came, and nobody was told yet */
+	bool background;        /* does not keep the loop running */
 };
 
 /* fn NULL: for eddy_signal_wait. */
