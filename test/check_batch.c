@@ -1280,6 +1280,7 @@ START_TEST(a_loop_may_close_right_after_the_last_outcome)
 END_TEST
 
 static struct slot victim;
+static uint32_t wanted; /* back, by the main thread */
 
 static void
 on_victim(struct eddy_loop *loop, struct eddy_job *job)
@@ -1295,8 +1296,10 @@ cancel_victim(void *arg)
 	while (A_ACQUIRE(&victim.busy) != 2) {
 		uint32_t out = 1;
 
-		if (!A_CAS(&victim.busy, &out, 3))
+		if (A_LOAD(&wanted) != 0 || !A_CAS(&victim.busy, &out, 3)) {
+			sched_yield();
 			continue;
+		}
 		eddy_job_cancel(&victim.job);
 		A_RELEASE(&victim.busy, 1);
 	}
@@ -1331,8 +1334,10 @@ START_TEST(a_cancel_may_come_when_the_loop_is_gone)
 		ck_assert_int_eq(eddy_loop_run(loop), 0);
 		ck_assert_int_eq(heard, i + 1);
 		ck_assert_int_eq(eddy_loop_close(loop), 0);
+		A_STORE(&wanted, 1);
 		for (out = 1; !A_CAS(&victim.busy, &out, 0); out = 1)
-			;
+			sched_yield();
+		A_STORE(&wanted, 0);
 	}
 	A_RELEASE(&victim.busy, 2);
 	join(thread);
