@@ -24,6 +24,7 @@
 
 #include "census.h"
 #include "counted.h"
+#include "sys.h"
 #include "threads.h"
 
 enum { SLOW = CENSUS_TSAN || CENSUS_ASAN };
@@ -4053,6 +4054,33 @@ START_TEST(a_close_awaits_what_a_cancel_takes_out_of_a_pool)
 }
 END_TEST
 
+/* The close has given up on a job that runs: the cancel is the last to leave. */
+START_TEST(a_cancel_keeps_a_pool_that_was_given_up)
+{
+	struct eddy_executor *pool = open_threads(1, 0);
+	struct eddy_loop *loop = census_loop();
+	pthread_t canceller;
+	struct work running, queued;
+
+	occupy(pool, &running, loop);
+	start(pool, &queued, quick, loop);
+	begin_cancel(&canceller, &queued.job);
+	on_free = spoil;
+	ck_assert_int_eq(eddy_executor_close(pool, 0), -ETIME);
+	let_go(1);
+	until_heard(loop, &running);
+	while (eddy__thread_count() != 2) /* its worker has left */
+		sched_yield();
+	sem_post(&meeting.closed);
+	join(canceller);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	on_free = NULL;
+	expect(&running, EDDY_RETURNED);
+	expect(&queued, EDDY_CANCELLED);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 START_TEST(a_drain_awaits_what_a_cancel_takes_out_of_a_strand)
 {
 	struct place place = {.loop = census_loop()};
@@ -4344,6 +4372,7 @@ main(void)
 	    a_drain_may_meet_a_close_and_who_gives_up,
 	    a_drain_awaits_what_a_cancel_takes_out_of_a_pool,
 	    a_close_awaits_what_a_cancel_takes_out_of_a_pool,
+	    a_cancel_keeps_a_pool_that_was_given_up,
 	    a_drain_awaits_what_a_cancel_takes_out_of_a_strand,
 	    a_drain_awaits_who_gives_up_waiting_for_room,
 	    two_cancels_at_once_end_a_job_that_waits_once);
