@@ -229,25 +229,28 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	struct errand errand = {
 	    .fn = close_at_home, .closes = true, .duration = duration};
 	struct pool *pool = pool_of(executor);
-	bool child = !is_here(pool);
+	bool child = !is_here(pool), own;
 
 	if (child)
 		disconnect(pool);
 	else
 		eddy__process_at_home(pool, &errand);
-	if (pool->own_home && !child)
-		pthread_join(pool->thread, NULL);
-	if (pool->own_home)
-		eddy_loop_close(pool->home);
 	if (child) {
+		if (pool->own_home)
+			eddy_loop_close(pool->home);
 		destroy(executor);
 		return 0;
 	}
+	own = pool->own_home;
+	if (own)
+		pthread_join(pool->thread, NULL);
 	/* Who has a job that was not heard yet may look on; nobody is home. */
 	pthread_mutex_lock(&executor->lock);
 	pool->own_home = false;
 	A_RELEASE(&executor->home, NULL);
 	pthread_mutex_unlock(&executor->lock);
+	if (own)
+		eddy_loop_close(pool->home);
 	eddy__executor_drop(executor);
 	return errand.result;
 }

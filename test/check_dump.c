@@ -294,7 +294,8 @@ on_job(struct eddy_loop *loop, struct eddy_job *job)
 static void *
 close_late(void *arg)
 {
-	eddy_executor_close(visit.pool, EDDY_MS(200));
+	eddy_executor_close(visit.pool, EDDY_MS(50));
+	A_STORE(&visit.over, 1);
 	return arg;
 }
 
@@ -310,6 +311,11 @@ on_visit(struct eddy_loop *loop, struct eddy_post *post)
 		while (!A_LOAD(&visit.pool->closed))
 			sched_yield();
 		poll(NULL, 0, 20); /* it waits for the worker by now */
+		dump_loop(loop);
+		has("\nprocesses: 0 queued, 0 running, 0 workers; submitted "
+		    "0, ");
+		while (A_LOAD(&visit.over) == 0) /* and goes meanwhile */
+			dump_loop(loop);
 	} else if (visit.closes) {
 		eddy_executor_close(visit.pool, EDDY_S(5));
 	}
@@ -451,7 +457,7 @@ START_TEST(a_process_pool_that_is_being_closed_is_dumped)
 		sched_yield();
 	visit.late = true;
 	visit_pool(NULL);
-	has("\nprocesses: 0 queued, 0 running, 0 workers; submitted 0, ");
+	has("\nprocesses: 0 queued, 0 running, 0 workers; submitted 1, ");
 	ck_assert_int_eq(pthread_join(visit.closer, NULL), 0);
 }
 END_TEST
