@@ -229,19 +229,16 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	struct errand errand = {
 	    .fn = close_at_home, .closes = true, .duration = duration};
 	struct pool *pool = pool_of(executor);
-	bool child = !is_here(pool), own;
+	bool own = pool->own_home;
 
-	if (child)
+	if (!is_here(pool)) {
 		disconnect(pool);
-	else
-		eddy__process_at_home(pool, &errand);
-	if (child) {
-		if (pool->own_home)
+		if (own)
 			eddy_loop_close(pool->home);
 		destroy(executor);
 		return 0;
 	}
-	own = pool->own_home;
+	eddy__process_at_home(pool, &errand);
 	if (own)
 		pthread_join(pool->thread, NULL);
 	/* Who has a job that was not heard yet may look on; nobody is home. */
