@@ -178,8 +178,8 @@ eddy__memfd_check(int fd, size_t size)
 	/* Huge pages are not unmapped by the byte. */
 	bool good = seals >= 0 && (seals & FINAL) == FINAL &&
 	            fstat(fd, &stat) == 0 && size <= (size_t)stat.st_size &&
-	            fstatfs(fd, &files) == 0 &&
-	            (uint32_t)files.f_type != HUGETLBFS;
+	            (fstatfs(fd, &files) < 0 ||
+			(uint32_t)files.f_type != HUGETLBFS);
 
 	errno = saved;
 	return good ? 0 : -EPROTO;

@@ -96,7 +96,6 @@ static const struct told {
     {"recvmsg", 0, EPIPE},              /* no zygote any more */
     {"recvmsg", 0, EPROTO},             /* no output from a worker */
     {"fstat", 0, EPROTO},
-    {"fstatfs", 0, EPROTO},
 };
 
 static bool

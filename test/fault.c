@@ -349,7 +349,7 @@ CALL(fsync, int, -1, (int fd), (fd), -EINTR, EIO, ENOSPC, EROFS)
 CALL(stat, int, -1, (const char *path, struct stat *stat_), (path, stat_),
     ENOENT, EACCES, ENOMEM)
 CALL(fstat, int, -1, (int fd, struct stat *stat_), (fd, stat_), ENOMEM)
-CALL(fstatfs, int, -1, (int fd, struct statfs *files), (fd, files), ENOMEM)
+CALL(fstatfs, int, -1, (int fd, struct statfs *files), (fd, files), ENOSYS)
 CALL(rename, int, -1, (const char *from, const char *to), (from, to), EACCES,
     EIO, ENOSPC, EROFS)
 CALL(unlink, int, -1, (const char *path), (path), EACCES, EIO, EROFS)
