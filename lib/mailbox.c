@@ -15,7 +15,8 @@
 #include "ring.h"
 #include "sys.h"
 
-/* Future: EMPTY -> TAKEN by who completes it -> HEARD in the loop thread. */
+/* Future: EMPTY -> TAKEN by who completes or closes it -> HEARD in the loop
+ * thread. */
 
 enum { EMPTY, TAKEN, HEARD };
 
@@ -69,9 +70,13 @@ int
 eddy_future_close(struct eddy_future *future)
 {
 	int r = eddy_post_cancel(future->loop, &future->post);
+	uint32_t empty = EMPTY;
 
 	if (r < 0 && r != -EALREADY)
 		return r;
+	if (A_CAS(&future->state, &empty, TAKEN))
+		future->result = -ECANCELED;
+	A_STORE(&future->state, HEARD);
 	waiters_wake(&future->waiters, -ECANCELED);
 	return 0;
 }

@@ -1376,6 +1376,8 @@ SCENE(close_of_a_future_answers_who_waits, "a:canceled b:canceled c:canceled "
 	ck_assert_int_eq(in_a_thread(close_future), -EPERM);
 	ck_assert_int_eq(eddy_future_close(&future), 0);
 	ck_assert_int_eq(eddy_future_close(&future), 0);
+	EXPECT(-ECANCELED, eddy_future_wait(self, &future));
+	ck_assert_int_eq(in_a_thread(complete), -EALREADY);
 	memset(&future, 0xee, sizeof(future)); /* its memory goes */
 	EDDY_TRY(eddy_join_all(self));
 	ck_assert(!f->a.cancelled);
@@ -1389,6 +1391,7 @@ SCENE(a_future_may_go_before_its_result_was_heard, "a:canceled ")
 	OTHERS();
 	ck_assert_int_eq(in_a_thread(complete), 0);
 	ck_assert_int_eq(eddy_future_close(&future), 0);
+	EXPECT(42, eddy_future_wait(self, &future));
 	memset(&future, 0xee, sizeof(future));
 	OTHERS();
 	EDDY_END;

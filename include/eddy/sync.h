@@ -107,8 +107,8 @@ void eddy_future_init(struct eddy_future *future, struct eddy_loop *loop);
  * it has one; -EINVAL: not a result. */
 int eddy_future_complete(struct eddy_future *future, int result);
 EDDY_ASYNC eddy_future_wait(struct eddy_task *self, struct eddy_future *future);
-/* Before its memory goes, when nobody will complete it: waiters are answered
- * -ECANCELED.  Loop thread. */
+/* Before its memory goes: waiters are answered -ECANCELED, and so is who waits
+ * later if nobody has completed it.  Loop thread. */
 int eddy_future_close(struct eddy_future *future);
 
 /* Mailbox: a bounded queue that any thread may push to. */
