@@ -712,7 +712,9 @@ hopeless(struct eddy_task *self)
 static int
 end_with_a_stubborn_call(void *arg)
 {
-	struct eddy_loop_options options = {.close_duration = EDDY_MS(1)};
+	/* What is hopeless is so at once. */
+	struct eddy_loop_options options = {
+	    .close_duration = arg != NULL ? EDDY_S(10) : EDDY_MS(1)};
 	struct story story;
 	struct brief f;
 	struct call c;
