@@ -167,7 +167,7 @@ enum { STARVED = 100000 }; /* times; it must not come to that */
 static struct requeue {
 	struct eddy_post post;
 	struct eddy_timer timer;
-	struct eddy_job job;
+	struct eddy_job first, job;
 	struct eddy_executor *pool;
 	int times;
 	bool stop;
@@ -301,13 +301,30 @@ never(void *arg)
 	return 0;
 }
 
+static int
+occupy(void *arg)
+{
+	(void)arg;
+	return pause();
+}
+
+static void
+on_occupied(struct eddy_loop *loop, struct eddy_job *job)
+{
+	(void)loop;
+	(void)job;
+}
+
 static void
 begin_job(struct eddy_loop *loop)
 {
 	struct eddy_process_pool_options pool = {.workers = 1, .depth = 1};
 
-	/* Its worker has not started while all this goes on. */
+	/* Its worker has something to do while all this goes on. */
 	ck_assert_int_eq(eddy_process_pool_open(&requeue.pool, loop, &pool), 0);
+	requeue.first.fn = occupy;
+	ck_assert_int_eq(
+	    eddy_submit(requeue.pool, &requeue.first, loop, on_occupied), 0);
 	requeue.job.fn = never;
 	submit_again(loop, &requeue.job);
 }
@@ -343,9 +360,11 @@ START_TEST(fairness)
 	ck_assert_str_eq(trace, "readable ");
 	ck_assert_int_gt(requeue.times, 1);
 	requeue.stop = true;
-	if (requeue.pool != NULL)
+	if (requeue.pool != NULL) {
+		ck_assert_int_eq(eddy_job_cancel(&requeue.first), 0);
 		ck_assert_int_eq(
 		    eddy_executor_close(requeue.pool, EDDY_S(30)), 0);
+	}
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	close_loop(loop);
 	close(fds[0]);
