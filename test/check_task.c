@@ -390,7 +390,7 @@ SCENE(a_failure_that_join_waits_for_is_told_there, 0, "+a +b a -a EIO b -b ")
 {
 	EDDY_BEGIN(self, struct scene, f);
 	spawn_kid(self, &f->a, "a", 0, -EIO);
-	spawn_kid(self, &f->b, "b", EDDY_MS(5), 0);
+	spawn_kid(self, &f->b, "b", EDDY_MS(100), 0);
 	EDDY_AWAIT(f->rc, eddy_join(self, &f->a.task));
 	if (f->rc == -EIO)
 		say("EIO");
