@@ -292,10 +292,13 @@ may_jump(struct eddy_loop *loop)
 int64_t
 eddy__loop_next(struct eddy_loop *loop)
 {
-	bool virtual = loop->options.clock != NULL;
-	int64_t next = eddy__alarm_next(
-	    &loop->heaps[virtual ? REAL_TIME : LOOP_TIME]);
+	const struct eddy_clock *clock = loop->options.clock;
+	int64_t next = eddy__alarm_next(&loop->heaps[LOOP_TIME]);
 
+	if (clock != NULL && next <= clock->now)
+		return 0; /* moved by hand */
+	if (clock != NULL)
+		next = eddy__alarm_next(&loop->heaps[REAL_TIME]);
 	return next < loop->verify_at ? next : loop->verify_at;
 }
 
@@ -312,14 +315,10 @@ note_turn(struct eddy_loop *loop, int64_t now)
 static int64_t
 patience(struct eddy_loop *loop, int64_t duration)
 {
-	bool virtual = loop->options.clock != NULL;
 	int64_t next, now;
 
 	if (loop->stopping || !list_empty(&loop->pending) || may_jump(loop))
 		return 0;
-	if (virtual && eddy__alarm_next(&loop->heaps[LOOP_TIME]) <=
-			   loop->options.clock->now)
-		return 0; /* moved by hand */
 	next = eddy__loop_next(loop);
 	if (next == EDDY_FOREVER || duration == 0)
 		return duration;

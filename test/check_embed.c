@@ -502,6 +502,33 @@ START_TEST(a_loop_in_a_loop_hears_its_timers_and_posts)
 }
 END_TEST
 
+/* More of them than one turn takes. */
+START_TEST(a_clock_moved_by_hand_is_work_at_once)
+{
+	static struct eddy_timer timers[500];
+	struct eddy_clock clock = {0};
+	struct eddy_loop_options options = {.clock = &clock};
+	int i;
+
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+	ck_assert_int_eq(eddy_loop_open(&loop, &options), 0);
+	fd = eddy_loop_fd(loop);
+	ck_assert_int_ge(fd, 0);
+	for (i = 0; i < 500; i++) {
+		eddy_timer_init(&timers[i], on_timer);
+		ck_assert_int_eq(eddy_timer_start(loop, &timers[i], 5), 0);
+	}
+	drive();
+	ck_assert_int_eq(fired, 0);
+	ck_assert_int_eq(eddy_loop_deadline(loop), EDDY_FOREVER);
+	clock.now = 6;
+	ck_assert_int_eq(eddy_loop_deadline(loop), 0);
+	ck_assert_int_eq(eddy_loop_step(loop, 0), 1);
+	drive();
+	ck_assert_int_eq(fired, 500);
+}
+END_TEST
+
 START_TEST(an_embedded_loop_can_still_wait)
 {
 	struct eddy_timer timer;
@@ -557,6 +584,7 @@ main(void)
 	    it_stays_readable_while_work_is_left,
 	    a_watched_descriptor_makes_it_readable,
 	    a_loop_in_a_loop_hears_its_timers_and_posts,
+	    a_clock_moved_by_hand_is_work_at_once,
 	    an_embedded_loop_can_still_wait, an_embedded_loop_can_still_be_run);
 	tcase_add_loop_test(
 	    tcase, a_deadline_before_time_began_makes_it_readable, 0, 2);
