@@ -29,7 +29,8 @@ void eddy_post_init(struct eddy_post *post, eddy_post_fn *fn);
  * of that call; -ECHILD: forked child, noticed where it would ring. */
 int eddy_post(struct eddy_loop *loop, struct eddy_post *post);
 
-/* Take a pending post back.  Loop thread.  -EALREADY: it was not pending. */
+/* Take a pending post back.  Loop thread.  -EALREADY: it was not pending, or is
+ * just being posted and will come. */
 int eddy_post_cancel(struct eddy_loop *loop, struct eddy_post *post);
 
 EDDY_HEADER_END_
