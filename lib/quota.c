@@ -6,6 +6,7 @@
  * each; a group also has no more than those above it.  What is not there, or
  * not seen from this container, limits nothing.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +83,7 @@ unsigned
 eddy__quota(unsigned cpus)
 {
 	char list[LIST], *line, *rest = list, *controllers;
+	int saved = errno; /* sscanf sets it */
 
 	slurp("/proc/self", "cgroup", list, LIST);
 	while ((line = strsep(&rest, "\n")) != NULL) {
@@ -94,5 +96,6 @@ eddy__quota(unsigned cpus)
 		else if (has_cpu(controllers))
 			cpus = limit_above("/sys/fs/cgroup/cpu", line, cpus);
 	}
+	errno = saved;
 	return cpus;
 }

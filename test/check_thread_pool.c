@@ -216,7 +216,9 @@ START_TEST(no_thread_starts_before_the_first_job)
 	struct eddy_executor *pool;
 	int threads = eddy__thread_count();
 
+	errno = EDOM;
 	ck_assert_int_eq(eddy_thread_pool_open(&pool, NULL), 0);
+	ck_assert_int_eq(errno, EDOM); /* left alone */
 	ck_assert_int_eq(eddy__thread_count(), threads);
 	ck_assert_uint_eq(stats_of(pool).workers, 0);
 	ck_assert_int_eq(eddy_executor_close(pool, 0), 0);
