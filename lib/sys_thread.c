@@ -22,10 +22,10 @@ eddy__thread_create(
 {
 	static const int faults[] = {
 	    SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+	int saved = errno, r; /* pthread_create maps a stack */
 	pthread_attr_t attr;
 	sigset_t set, old;
 	size_t i;
-	int r;
 
 	sigfillset(&set);
 	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
@@ -38,6 +38,7 @@ eddy__thread_create(
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	}
 	pthread_attr_destroy(&attr);
+	errno = saved;
 	return -r;
 }
 

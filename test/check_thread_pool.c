@@ -506,6 +506,25 @@ START_TEST(an_impossible_stack_is_told_by_submit)
 }
 END_TEST
 
+/* Where a quarter of all memory is too much. */
+START_TEST(a_stack_that_is_not_to_be_had_leaves_errno_alone)
+{
+	struct eddy_thread_pool_options options = {.stack_size = SIZE_MAX / 4};
+	struct eddy_executor *pool;
+	struct work work;
+	int r;
+
+	ck_assert_int_eq(eddy_thread_pool_open(&pool, &options), 0);
+	work_init(&work, quick, 1);
+	errno = EDOM;
+	r = eddy_submit(pool, &work.job, NULL, NULL);
+	ck_assert_int_eq(errno, EDOM);
+	if (r == 0)
+		eddy_job_wait(&work.job, EDDY_FOREVER);
+	close_pool(pool);
+}
+END_TEST
+
 START_TEST(a_queue_without_bounds_is_refused)
 {
 	struct eddy_thread_pool_options options = {.queue_limit = 1 << 29};
@@ -1839,6 +1858,7 @@ main(void)
 	    workers_that_leave_lose_no_job,
 	    name_and_stack_of_workers_are_options,
 	    an_impossible_stack_is_told_by_submit,
+	    a_stack_that_is_not_to_be_had_leaves_errno_alone,
 	    a_queue_without_bounds_is_refused,
 	    no_worker_takes_a_signal_of_the_process);
 	census_add(census_case(suite, "queue", 4), a_full_queue_refuses,
