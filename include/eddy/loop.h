@@ -4,8 +4,8 @@
  *
  * A loop belongs to the thread that runs or steps it (before that: to the one
  * that opened it).  Calls from another thread answer -EPERM, calls in a forked
- * child -ECHILD.  One turn flushes, polls, collects what is ready in FIFO
- * order and runs exactly that; see eddy-loop(3).
+ * child -ECHILD where they notice.  One turn flushes, polls, collects what is
+ * ready in FIFO order and runs exactly that; see eddy-loop(3).
  */
 #ifndef EDDY_LOOP_H
 #define EDDY_LOOP_H
