@@ -215,27 +215,6 @@ START_TEST(a_slip_draws_its_diagnostic)
 }
 END_TEST
 
-START_TEST(an_array_is_not_offloaded_in_cxx_either)
-{
-	const char *path = "test/misuse/offload_of_an_array.c";
-	const char *args[] = {modes[_i].compiler, "-std=c++11", "-Wall",
-	    "-Wextra", "-pedantic", "-Iinclude", "-fsyntax-only", "-x", "c++",
-	    path, "-DRIGHT", NULL};
-	static struct run run;
-
-	if (modes[_i].missing)
-		return;
-	start(&run, args);
-	finish(&run);
-	expect_silence(&run, path, modes[_i].compiler);
-	args[COUNT_OF(args) - 2] = NULL;
-	start(&run, args);
-	finish(&run);
-	ck_assert_msg(run.status != 0 && strstr(run.text, "eddy_pointer_"),
-	    "%s: should not compile:\n%s", modes[_i].compiler, run.text);
-}
-END_TEST
-
 START_TEST(good_code_is_silent_under_strict_warnings)
 {
 	static const char *const compilers[] = {"gcc", "clang"};
@@ -337,8 +316,6 @@ main(void)
 	tcase_add_loop_test(tcase, a_slip_draws_its_diagnostic, 0, slip_count);
 	tcase_add_loop_test(
 	    tcase, good_code_is_silent_under_strict_warnings, 0, 2);
-	tcase_add_loop_test(
-	    tcase, an_array_is_not_offloaded_in_cxx_either, MODES - 2, MODES);
 	tcase = census_case(suite, "headers", 20);
 	/* One more: eddy.h itself. */
 	tcase_add_loop_test(

@@ -67,14 +67,7 @@ struct eddy_job {
  * compile, since it is its first element that would go. */
 /* clang-format off */
 #ifdef __cplusplus
-extern "C++"
-{
-template <class T> struct eddy_size_ { enum : size_t { of = sizeof(T) }; };
-template <> struct eddy_size_<void> { enum : size_t { of = 0 }; };
-template <class T> eddy_size_<T> eddy_pointer_(T *const &); /* not an array */
-eddy_size_<void> eddy_pointer_(decltype(nullptr));
-}
-#define EDDY_SIZE_OF_(ptr) size_t(decltype(eddy_pointer_(ptr))::of)
+#define EDDY_SIZE_OF_(ptr) sizeof(*(ptr))
 #else
 #define EDDY_SIZE_OF_(ptr) (EDDY_NO_ARRAY_(ptr) + _Generic((ptr), void *: 0, \
 	default: sizeof(*_Generic((ptr), void *: "", default: (ptr)))))
