@@ -41,6 +41,10 @@ for h in include/eddy.h include/eddy/*.h; do
 		echo "#include <${h#include/}>" | $CC -x c -std=$std -D_POSIX_C_SOURCE=200809L \
 		    -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only - || wrong "$h as $std"
 	done
+	[ "$h" != include/eddy/executor.h ] || echo "#include <eddy/executor.h>
+	    int f(void *), n; struct eddy_job a = EDDY_JOB(f, &n), b = EDDY_JOB(f, NULL);" |
+	    $CC -x c -std=c99 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only - ||
+		wrong "EDDY_JOB as C99"
 	command -v g++ >/dev/null 2>&1 || continue
 	echo "#include <${h#include/}>" | g++ -x c++ -std=c++17 -pedantic -Wall -Wextra \
 	    -Werror -Iinclude -fsyntax-only - || wrong "$h as C++17"

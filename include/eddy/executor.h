@@ -69,11 +69,12 @@ struct eddy_job {
 #ifdef __cplusplus
 #define EDDY_SIZE_OF_(ptr) sizeof(*(ptr))
 #else
-#define EDDY_SIZE_OF_(ptr) (EDDY_NO_ARRAY_(ptr) + _Generic((ptr), void *: 0, \
-	default: sizeof(*_Generic((ptr), void *: "", default: (ptr)))))
-#define EDDY_NO_ARRAY_(ptr) (0 * sizeof(struct { int unused; _Static_assert( \
+#define EDDY_SIZE_OF_(ptr) (__extension__ (EDDY_NO_ARRAY_(ptr) + \
+	_Generic((ptr), void *: 0, default: \
+	sizeof(*_Generic((ptr), void *: "", default: (ptr))))))
+#define EDDY_NO_ARRAY_(ptr) (0 * sizeof(struct { int array_without_ampersand : \
 	__builtin_types_compatible_p(__typeof__(ptr), \
-	    __typeof__(1 ? (ptr) : (ptr))), "&array, not array"); }))
+	    __typeof__(1 ? (ptr) : (ptr))) ? 1 : -1; }))
 #endif
 /* clang-format on */
 

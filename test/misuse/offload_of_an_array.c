@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* expect: error &array, not array */
+/* expect: error array_without_ampersand */
 #include <eddy/offload.h>
 
 struct frame {
