@@ -45,7 +45,12 @@ eddy__executor_drop(struct eddy_executor *executor)
 void
 eddy_executor_fini(struct eddy_executor *executor)
 {
+	const uint32_t *ours = executor->inner == NULL ? executor->ours : NULL;
+
 	pthread_mutex_destroy(&executor->lock);
+	/* In a forked child a strand in front may look at it yet. */
+	if (ours != NULL && A_LOAD(ours) != 0)
+		eddy__unmap(ours, sizeof(*ours));
 }
 
 /* One that waited is on its way, or has ended: a drain is told behind that. */

@@ -188,7 +188,6 @@ destroy(struct eddy_executor *executor)
 	struct pool *pool = pool_of(executor);
 
 	eddy_executor_fini(&pool->executor);
-	eddy__unmap(executor->ours, sizeof(*executor->ours));
 	eddy__free(pool->workers);
 	eddy__free(pool);
 }

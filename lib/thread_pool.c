@@ -32,8 +32,6 @@ free_pool(struct pool *pool)
 {
 	eddy__free(pool->lanes[NORMAL].slots);
 	eddy__free(pool->lanes[URGENT].slots);
-	if (pool->executor.ours != NULL)
-		eddy__unmap(pool->executor.ours, sizeof(*pool->executor.ours));
 	eddy__free(pool);
 }
 

@@ -2694,6 +2694,27 @@ close_in_child(void *arg)
 	return eddy_executor_close(arg, EDDY_FOREVER);
 }
 
+/* Not the right order either. */
+static int
+close_pool_first(void *arg)
+{
+	struct place *place = arg;
+
+	alarm(2);
+	ck_assert_int_eq(eddy_executor_close(place->inner, EDDY_FOREVER), 0);
+	return eddy_executor_close(place->executor, EDDY_FOREVER);
+}
+
+START_TEST(a_forked_child_may_close_the_strand_last)
+{
+	struct place place;
+
+	place_open(&place, _i ? STRAND : PROCESS_STRAND, 1, 0);
+	ck_assert_int_eq(census_child(close_pool_first, &place), 0);
+	place_close(&place);
+}
+END_TEST
+
 START_TEST(a_forked_child_may_close_the_strand)
 {
 	struct work running, queued;
@@ -4346,6 +4367,8 @@ main(void)
 	census_add(case_of(suite, "fork", 4), a_forked_child_has_no_strand,
 	    a_forked_child_of_a_busy_strand_has_none,
 	    a_forked_child_may_close_the_strand);
+	add_loop(case_of(suite, "fork late", 4), 2,
+	    a_forked_child_may_close_the_strand_last);
 	add_loop(drains, KINDS, a_drain_awaits_all_that_was_accepted,
 	    a_drain_that_was_late_may_be_asked_for_again,
 	    a_drain_that_was_late_costs_no_job, a_cancelled_drain_costs_no_job,

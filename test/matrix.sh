@@ -87,6 +87,7 @@ tests_qemu='a_forked_child_may_only_close a_child_forked_by_a_callback_may_close
     descriptors_that_nobody_asked_for_do_not_stay
     a_child_forked_by_a_callback_leaves_its_jobs a_forked_child_has_no_strand
     a_forked_child_of_a_busy_strand_has_none a_forked_child_may_close_the_strand
+    a_forked_child_may_close_the_strand_last
     the_memory_of_a_large_job_is_given_back
     the_memory_of_a_large_reserved_job_is_given_back
     a_sandbox_holds_and_lets_jobs_run
