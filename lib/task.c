@@ -241,7 +241,9 @@ relay(struct eddy_task *self)
 {
 	if ((self->flags & TASK_LEAVING) == 0)
 		self->result = self->rc;
-	return eddy_leave_children_(self) ? (eddy_step){NULL} : eddy_end_(self);
+	if (eddy_leave_children_(self))
+		return (eddy_step){NULL};
+	return eddy_end_(self);
 }
 
 int
