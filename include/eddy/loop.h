@@ -54,7 +54,8 @@ int eddy_loop_open_version(struct eddy_loop **ret_loop,
 
 /* Free the loop, in any thread.  -EBUSY while it runs, or while it has tasks,
  * accepted jobs or process pools; armed timers, watches and posts are
- * forgotten.  In a forked child it only drops descriptors and memory. */
+ * forgotten: initialise them before another use.  In a forked child it only
+ * drops descriptors and memory. */
 int eddy_loop_close(struct eddy_loop *loop);
 
 /* Turn until stopped, or until nothing is armed, in flight or held: 0. */
