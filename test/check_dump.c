@@ -10,9 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -267,14 +265,13 @@ START_TEST(the_executors_of_a_loop_are_dumped)
 END_TEST
 
 /* A loop that has a job on a pool of another loop, or on one that is closed by
- * now, or is just being closed by another thread. */
+ * now. */
 static struct visit {
 	struct eddy_executor *pool;
 	struct eddy_post post;
 	struct eddy_job job;
 	int number;
-	bool closes, late;
-	pthread_t closer;
+	bool closes;
 	uint32_t over; /* any thread */
 } visit;
 
@@ -291,34 +288,14 @@ on_job(struct eddy_loop *loop, struct eddy_job *job)
 	ck_assert_int_ne(job->outcome, EDDY_NONE);
 }
 
-static void *
-close_late(void *arg)
-{
-	eddy_executor_close(visit.pool, EDDY_MS(50));
-	A_STORE(&visit.over, 1);
-	return arg;
-}
-
 static void
 on_visit(struct eddy_loop *loop, struct eddy_post *post)
 {
 	(void)post;
 	visit.job = (struct eddy_job)EDDY_JOB(nothing, &visit.number);
 	ck_assert_int_eq(eddy_submit(visit.pool, &visit.job, loop, on_job), 0);
-	if (visit.late) {
-		ck_assert_int_eq(
-		    pthread_create(&visit.closer, NULL, close_late, NULL), 0);
-		while (!A_LOAD(&visit.pool->closed))
-			sched_yield();
-		poll(NULL, 0, 20); /* it waits for the worker by now */
-		dump_loop(loop);
-		has("\nprocesses: 0 queued, 0 running, 0 workers; submitted "
-		    "0, ");
-		while (A_LOAD(&visit.over) == 0) /* and goes meanwhile */
-			dump_loop(loop);
-	} else if (visit.closes) {
+	if (visit.closes)
 		eddy_executor_close(visit.pool, EDDY_S(5));
-	}
 	dump_loop(loop);
 }
 
@@ -365,7 +342,8 @@ START_TEST(a_process_pool_that_is_closed_has_nothing)
 }
 END_TEST
 
-/* A loop that has a job on a pool that another thread is just closing. */
+/* A loop that has a job on a pool that another thread is just closing: by whoever
+ * asks why that takes so long. */
 static struct eddy_job cancelled;
 static uint32_t was_cancelled;
 
@@ -403,10 +381,11 @@ static void *
 close_pool(void *pool)
 {
 	ck_assert_int_eq(eddy_executor_close(pool, EDDY_FOREVER), 0);
+	A_STORE(&visit.over, 1);
 	return NULL;
 }
 
-START_TEST(a_process_pool_that_is_being_closed_is_no_trap)
+START_TEST(a_process_pool_that_is_being_closed_is_dumped)
 {
 	struct eddy_process_pool_options options = {.workers = 1, .depth = 1};
 	struct eddy_loop *loop;
@@ -430,35 +409,13 @@ START_TEST(a_process_pool_that_is_being_closed_is_no_trap)
 	dump_loop(loop);
 	has("\nprocesses: 0 queued, 0 running, 0 workers; submitted 0, ");
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	while (A_LOAD(&visit.over) == 0) /* and goes meanwhile */
+		dump_loop(loop);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	dump_loop(loop);
 	has("\nprocesses: 0 queued, 0 running, 0 workers; submitted 2, ");
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
 	ck_assert_int_eq(eddy_loop_close(loop), 0);
-}
-END_TEST
-
-static void
-linger(void *state)
-{
-	(void)state;
-	pause(); /* until it is killed */
-}
-
-/* By whoever asks why that takes so long. */
-START_TEST(a_process_pool_that_is_being_closed_is_dumped)
-{
-	struct eddy_process_pool_options options = {
-	    .workers = 1, .worker_close = linger};
-
-	ck_assert_int_eq(
-	    eddy_process_pool_open(&visit.pool, NULL, &options), 0);
-	while (eddy_process_pool_pids(visit.pool, NULL, 0) == 0)
-		sched_yield();
-	visit.late = true;
-	visit_pool(NULL);
-	has("\nprocesses: 0 queued, 0 running, 0 workers; submitted 1, ");
-	ck_assert_int_eq(pthread_join(visit.closer, NULL), 0);
 }
 END_TEST
 
@@ -674,7 +631,6 @@ main(void)
 	    the_executors_of_a_loop_are_dumped,
 	    a_process_pool_of_another_loop_is_only_named,
 	    a_process_pool_that_is_closed_has_nothing,
-	    a_process_pool_that_is_being_closed_is_no_trap,
 	    a_process_pool_that_is_being_closed_is_dumped,
 	    a_signal_dumps_and_does_not_hold_the_loop,
 	    a_thread_that_would_take_the_signal_is_told_of,
