@@ -39,10 +39,9 @@ park(struct eddy_loop *loop)
 int
 eddy_loop_fd(struct eddy_loop *loop)
 {
-	int r = eddy__loop_mine(loop);
+	/* In a forked child the epoll is the parent's. */
+	int r = door_ours(loop->door) ? eddy__loop_mine(loop) : -ECHILD;
 
-	if (r == 0 && !door_ours(loop->door))
-		r = -ECHILD; /* whose epoll is the parent's */
 	if (r < 0 || loop->park != NULL)
 		return r < 0 ? r : loop->epoll;
 	r = loop->alarm = eddy__timerfd();

@@ -412,13 +412,10 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 {
 	static const struct eddy_executor_ops ops = {"processes", submit,
 	    cancel, close_pool, describe, start_draining, list_workers};
-	int r = eddy__loop_mine(home);
+	int r = door_ours(home->door) ? eddy__loop_mine(home) : -ECHILD;
+	struct pool *pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 	const uint32_t *ours;
-	struct pool *pool;
 
-	if (r == 0 && !door_ours(home->door))
-		r = -ECHILD;
-	pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 	if (r == 0)
 		r = pool != NULL ? eddy__mark(&ours) : -ENOMEM;
 	if (r < 0) {
