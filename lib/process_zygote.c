@@ -160,7 +160,7 @@ eddy_zygote_close(struct eddy_zygote *z)
 	if (ours && A_LOAD(&z->pools) != 0)
 		return -EBUSY;
 	if (ours)
-		shutdown(z->socket, SHUT_WR);
+		eddy__hang_up(z->socket);
 	/* While it has its end of the socket, the id is its own. */
 	if (ours && eddy__poll(&fd, 1, DURATION) == 0)
 		kill(z->pid, SIGKILL); /* somebody has stopped it */
@@ -215,12 +215,9 @@ eddy__zygote_link(struct eddy_zygote *z)
 void
 eddy__zygote_unlink(struct eddy_zygote *z, int link)
 {
-	int saved = errno;
-
 	/* Forked children of the host may have copies of it. */
 	if (z->host == eddy__getpid())
-		shutdown(link, SHUT_WR);
-	errno = saved;
+		eddy__hang_up(link);
 	eddy__close(link);
 	A_SUB(&z->pools, 1);
 }

@@ -103,6 +103,7 @@ CALL(stream_pair, (int ret_fds[2]), socketpair(AF_UNIX,
     SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ret_fds))
 CALL(accept, (int fd, struct sockaddr *ret_from, unsigned *ret_size),
     RETRY(accept4(fd, ret_from, ret_size, SOCK_CLOEXEC | SOCK_NONBLOCK)))
+QUIET(hang_up, (int fd), shutdown(fd, SHUT_WR))
 CALL(socket_error, (int fd, int *ret_error), getsockopt(fd, SOL_SOCKET,
     SO_ERROR, ret_error, &(socklen_t){sizeof(*ret_error)}))
 CALL(recvfrom, (int fd, void *data, size_t size, int flags,
