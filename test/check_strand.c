@@ -2700,7 +2700,6 @@ close_pool_first(void *arg)
 {
 	struct place *place = arg;
 
-	alarm(2);
 	ck_assert_int_eq(eddy_executor_close(place->inner, EDDY_FOREVER), 0);
 	return eddy_executor_close(place->executor, EDDY_FOREVER);
 }
