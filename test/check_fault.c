@@ -271,8 +271,8 @@ END_TEST
 static struct {
 	int scenario, choice;
 	enum fault_place place;
-	bool later;
-	uint32_t k;
+	bool given, later;
+	uint32_t k; /* 0: nothing fails */
 } again;
 
 START_TEST(that_fault_is_survived)
@@ -306,6 +306,7 @@ read_arguments(int argc, char **argv)
 		again.scenario++;
 	if (again.scenario == n)
 		usage();
+	again.given = true;
 	again.place = strcmp(argv[3], "host") == 0 ? HOST : CHILDREN;
 	again.later = strcmp(argv[4], "from") == 0;
 	again.k = (uint32_t)atoi(argv[5]);
@@ -318,7 +319,7 @@ plan(void)
 	Suite *suite = suite_create("fault");
 	int n = (int)COUNT_OF(scenarios);
 
-	if (again.k != 0) {
+	if (again.given) {
 		census_add(
 		    census_case(suite, "replay", 60), that_fault_is_survived);
 		return srunner_create(suite);

@@ -6,9 +6,10 @@
  * the system call and waits only when that would block.  A socket never blocks
  * the loop, whatever its mode, but for a listener that others accept from; give
  * that and other descriptors O_NONBLOCK.  No SIGPIPE is raised.  -EPERM: a
- * regular file, which is a matter for jobs; -EEXIST: another waits for the same
- * descriptor and direction; -ECANCELED: cancelled, or eddy_close.  Sizes beyond
- * INT_MAX count as that.
+ * regular file, which is a matter for jobs (but it is ready, says eddy_poll, and
+ * fit for eddy_copy); -EEXIST: another waits for the same descriptor and
+ * direction; -ECANCELED: cancelled, or eddy_close.  Sizes beyond INT_MAX count as
+ * that.
  */
 #ifndef EDDY_IO_H
 #define EDDY_IO_H
