@@ -76,8 +76,16 @@ eddy__job_note(const struct eddy_job *job, enum loop_note what)
 
 /* A cancel in the thread of its loop may come at any time before that has heard
  * the outcome, so until then the executor's memory stays.  Other threads take a
- * hold for each job; a loop one for as many of one executor as are its own,
- * whichever of them are heard. */
+ * hold for each job; a loop one for all its own on one executor, and lets go of
+ * it and of theirs when more were heard than its own, and it has to. */
+static void
+let_go(struct eddy_loop *loop)
+{
+	do
+		eddy__executor_drop(loop->held);
+	while (loop->held_jobs++ < 0);
+	loop->held = NULL;
+}
 
 /* It is its loop's now, and one that is timed if it is time for one. */
 static void
@@ -85,12 +93,17 @@ count_own(struct eddy_loop *loop, struct eddy_job *job)
 {
 	struct door *door = loop->door;
 
-	if (loop->held == NULL)
-		loop->held = job->executor;
-	if (loop->held == job->executor)
+	if (loop->held == job->executor) {
 		loop->held_jobs++;
-	if (loop->held != job->executor || loop->held_jobs == 1)
+	} else {
+		if (loop->held != NULL && loop->held_jobs <= 0)
+			let_go(loop);
+		if (loop->held == NULL) {
+			loop->held = job->executor;
+			loop->held_jobs = 1;
+		}
 		eddy__executor_hold(job->executor);
+	}
 	if (++loop->submitted < loop->sample_at ||
 	    (job_flags(job) & JOB_OWNED) != 0)
 		return;
@@ -105,11 +118,13 @@ count_own(struct eddy_loop *loop, struct eddy_job *job)
 static inline void
 count_heard(struct eddy_loop *loop, struct eddy_executor *executor)
 {
-	if (loop->held == executor && --loop->held_jobs != 0)
-		return;
 	if (loop->held == executor)
-		loop->held = NULL;
-	eddy__executor_drop(executor);
+		loop->held_jobs--;
+	else
+		eddy__executor_drop(executor);
+	if (loop->held_jobs <= 0 && loop->held != NULL &&
+	    !eddy__loop_jobs(loop))
+		let_go(loop);
 }
 
 /* The job that is timed has come back. */
@@ -282,7 +297,7 @@ eddy__job_deliver(struct eddy_loop *loop, struct eddy_ready *ready)
 	struct eddy_job *job = job_of(ready);
 
 	if (loop->trace != NULL || A_LOAD(&loop->door->timed) == job ||
-	    loop->held != job->executor || loop->held_jobs == 1) {
+	    loop->held != job->executor || eddy__loop_jobs(loop) == 1) {
 		deliver(loop, job);
 		return;
 	}

@@ -170,7 +170,7 @@ struct eddy_loop {
 	int64_t pace;     /* ns: that for an outcome, moving average */
 	uint64_t counted; /* outcomes in it */
 	struct eddy_executor *held; /* job.c: the memory of, or NULL */
-	uint64_t held_jobs;         /* that one hold is for */
+	int64_t held_jobs;          /* its own, less all that were heard */
 	bool heard;                 /* the door had something last time */
 	bool polled;                /* descriptors were asked then */
 	struct cork cork;

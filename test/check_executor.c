@@ -603,58 +603,6 @@ START_TEST(a_refused_job_does_not_hold_a_virtual_clock)
 }
 END_TEST
 
-/* An executor whose memory is the library's, as a pool's is. */
-static struct {
-	struct eddy_executor executor;
-	struct call call;
-	bool destroyed;
-} lent;
-
-static void
-destroy_lent(struct eddy_executor *executor)
-{
-	eddy_executor_fini(executor);
-	lent.destroyed = true;
-}
-
-static void
-submit_to_lent(struct eddy_loop *loop, struct eddy_post *post)
-{
-	(void)post;
-	ck_assert_int_eq(
-	    eddy_submit(&lent.executor, &lent.call.job, loop, on_call), 0);
-}
-
-START_TEST(a_refused_job_keeps_no_closed_executor)
-{
-	struct refused r = {.loop = census_loop()};
-	struct eddy_post post;
-	pthread_t refused;
-
-	sem_init(&refusing, 0, 0);
-	sem_init(&refuse, 0, 0);
-	eddy_executor_init(&r.executor, &slow_ops);
-	call_init(&r.call, 'a');
-	start_thread(&refused, be_refused, &r);
-	wait_for(&refusing);
-	eddy_executor_init(&lent.executor, &fate_ops);
-	lent.executor.destroy = destroy_lent;
-	fate = EDDY_RETURNED;
-	call_init(&lent.call, 'b');
-	eddy_post_init(&post, submit_to_lent);
-	eddy_post(r.loop, &post);
-	turn(r.loop);
-	turn(r.loop);
-	ck_assert_str_eq(heard, "b");
-	eddy__executor_drop(&lent.executor); /* as its close would */
-	ck_assert(lent.destroyed);
-	sem_post(&refuse);
-	join(refused);
-	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
-	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
-}
-END_TEST
-
 /* Waiting for room. */
 
 struct waiter {
@@ -1825,8 +1773,7 @@ main(void)
 	    a_refused_job_is_the_callers_again, a_cancelled_job_never_runs,
 	    begin_is_won_once, stop_is_asked_of_nobody_outside_a_job,
 	    a_refused_job_does_not_keep_the_loop_running,
-	    a_refused_job_does_not_hold_a_virtual_clock,
-	    a_refused_job_keeps_no_closed_executor);
+	    a_refused_job_does_not_hold_a_virtual_clock);
 	tcase = census_case(suite, "room", 4);
 	tcase_add_loop_test(
 	    tcase, a_waiter_refused_on_its_way_passes_the_room_on, 0, 2);
