@@ -39,8 +39,7 @@ park(struct eddy_loop *loop)
 int
 eddy_loop_fd(struct eddy_loop *loop)
 {
-	/* In a forked child the epoll is the parent's. */
-	int r = door_ours(loop->door) ? eddy__loop_mine(loop) : -ECHILD;
+	int r = eddy__loop_ours(loop);
 
 	if (r < 0 || loop->park != NULL)
 		return r < 0 ? r : loop->epoll;

@@ -272,7 +272,7 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 	struct eddy_loop *loop;
 	int r = 0;
 
-	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
+	if (!executor_ours(executor))
 		return executor->ops->close(executor, 0); /* no lock is safe */
 	if (eddy__job_runs_on(executor) ||
 	    (executor->inner != NULL && eddy__job_runs_on(executor->inner)))

@@ -182,12 +182,19 @@ executor_room(struct eddy_executor *executor, unsigned n)
 int eddy__job_submit(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop, loop_run_fn *run, union eddy_job_to to);
 
+/* False: in a forked child, where its threads are not. */
+static inline bool
+executor_ours(const struct eddy_executor *executor)
+{
+	return executor->ours == NULL || A_LOAD(executor->ours) != 0;
+}
+
 /* Has executor no reason of its own to refuse a job? */
 static inline int
 executor_check(const struct eddy_executor *executor)
 {
-	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
-		return -ECHILD; /* its threads are not here */
+	if (!executor_ours(executor))
+		return -ECHILD;
 	if (A_LOAD(&executor->closing))
 		return -ESHUTDOWN;
 	return A_LOAD(&executor->waiting) != 0 ? -EAGAIN : 0;

@@ -464,7 +464,7 @@ eddy__job_give_up(struct eddy_job *job, enum eddy_outcome outcome)
 	if (state == JOB_IDLE || state == JOB_DONE)
 		return -EALREADY;
 	executor = job->executor;
-	if (executor->ours != NULL && A_LOAD(executor->ours) == 0)
+	if (!executor_ours(executor))
 		return -ECHILD; /* nor is its lock of use here */
 	place = lock_place(job);
 	/* Not from within a stop function: that has the lock all the time. */

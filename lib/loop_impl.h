@@ -205,6 +205,14 @@ eddy__loop_mine(const struct eddy_loop *loop)
 	return -EPERM;
 }
 
+/* Or -ECHILD in a forked child: the epoll is shared with that, which must not
+ * change it. */
+static inline int
+eddy__loop_ours(const struct eddy_loop *loop)
+{
+	return door_ours(loop->door) ? eddy__loop_mine(loop) : -ECHILD;
+}
+
 /* Is this thread running the loop just now? */
 static inline bool
 eddy__loop_inside(const struct eddy_loop *loop)

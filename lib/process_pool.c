@@ -412,7 +412,7 @@ open_pool(struct eddy_executor **ret_executor, struct eddy_loop *home,
 {
 	static const struct eddy_executor_ops ops = {"processes", submit,
 	    cancel, close_pool, describe, start_draining, list_workers};
-	int r = door_ours(home->door) ? eddy__loop_mine(home) : -ECHILD;
+	int r = eddy__loop_ours(home);
 	struct pool *pool = r == 0 ? eddy__alloc(sizeof(*pool)) : NULL;
 	const uint32_t *ours;
 

@@ -146,7 +146,7 @@ close_signals(
 static int
 find(struct eddy_loop *loop, struct signals **ret_signals)
 {
-	int r = door_ours(loop->door) ? eddy__loop_mine(loop) : -ECHILD;
+	int r = eddy__loop_ours(loop);
 	struct signals *s;
 
 	if (r < 0)

@@ -268,7 +268,7 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 	struct eddy_job *job;
 	int r = 0;
 
-	if (executor->ours != NULL && A_LOAD(executor->ours) == 0) {
+	if (!executor_ours(executor)) {
 		eddy__free(strand); /* who had it is not here */
 		return 0;
 	}

@@ -73,13 +73,6 @@ seat(
 	return 0;
 }
 
-/* The epoll is shared with forked children, who must not change it. */
-static int
-may_change(const struct eddy_loop *loop)
-{
-	return door_ours(loop->door) ? eddy__loop_mine(loop) : -ECHILD;
-}
-
 /* Room in the table for fd, if that is open. */
 static int
 need_room(struct eddy_loop *loop, int fd)
@@ -213,7 +206,7 @@ eddy_watch_start(
 	bool writes = (events & EPOLLOUT) != 0;
 	bool reads = !writes || (events & ~(EPOLLOUT | EPOLLET)) != 0;
 	struct watched *entry, before;
-	int r = may_change(loop);
+	int r = eddy__loop_ours(loop);
 
 	if (r == 0 && (events & (EPOLLONESHOT | EPOLLEXCLUSIVE)) != 0)
 		r = -EINVAL;
@@ -253,7 +246,7 @@ stop(struct eddy_loop *loop, struct watched *entry, struct eddy_watch *watch)
 int
 eddy_watch_stop(struct eddy_loop *loop, struct eddy_watch *watch)
 {
-	int r = may_change(loop);
+	int r = eddy__loop_ours(loop);
 	struct watched *entry;
 
 	if (r < 0 || !watch->started)
@@ -376,7 +369,7 @@ eddy__watch_verify(struct eddy_loop *loop)
 int
 eddy_forget(struct eddy_loop *loop, int fd)
 {
-	int r = may_change(loop);
+	int r = eddy__loop_ours(loop);
 
 	if (r < 0 || (uint32_t)fd >= loop->watched_room)
 		return r;

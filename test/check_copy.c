@@ -198,8 +198,6 @@ START_TEST(a_file_goes_to_a_socket_or_a_pipe)
 }
 END_TEST
 
-/* With more to come, as it seemed to Linux before 6.5, TCP would keep them for
- * 200 ms. */
 START_TEST(a_file_of_procfs_is_one)
 {
 	int version, size;
@@ -217,6 +215,8 @@ START_TEST(a_file_of_procfs_is_one)
 }
 END_TEST
 
+/* With more to come, as it seemed to Linux before 6.5, TCP would keep them for
+ * 200 ms. */
 START_TEST(the_last_bytes_of_a_file_do_not_wait_in_tcp)
 {
 	int unsent = -1; /* MSan does not know the ioctl */

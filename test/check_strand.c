@@ -4043,12 +4043,23 @@ close_in_time(void *executor)
 	return NULL;
 }
 
+/* Its workers; its memory stays while an outcome was not heard. */
+static void
+until_left(struct eddy_executor *pool)
+{
+	struct eddy_executor_stats stats;
+
+	do {
+		sched_yield();
+		eddy_executor_stats(pool, &stats);
+	} while (stats.workers != 0);
+}
+
 /* A loop may cancel its job while another thread closes. */
 START_TEST(a_close_awaits_what_a_cancel_takes_out_of_a_pool)
 {
 	struct eddy_executor *pool = open_threads(1, 0);
 	struct eddy_loop *loop = census_loop();
-	struct eddy_executor_stats stats;
 	pthread_t canceller, closer;
 	struct work running, queued;
 
@@ -4058,10 +4069,7 @@ START_TEST(a_close_awaits_what_a_cancel_takes_out_of_a_pool)
 	start_thread(&closer, close_in_time, pool);
 	let_go(1);
 	until_heard(loop, &running);
-	do {
-		sched_yield();
-		eddy_executor_stats(pool, &stats);
-	} while (stats.workers != 0);
+	until_left(pool);
 	ck_assert_int_lt(sem_trywait(&board->entered), 0);
 	sem_post(&meeting.closed);
 	join(canceller);
@@ -4078,7 +4086,6 @@ START_TEST(a_cancel_keeps_a_pool_that_was_given_up)
 {
 	struct eddy_executor *pool = open_threads(1, 0);
 	struct eddy_loop *loop = census_loop();
-	struct eddy_executor_stats stats;
 	pthread_t canceller;
 	struct work running, queued;
 
@@ -4088,10 +4095,7 @@ START_TEST(a_cancel_keeps_a_pool_that_was_given_up)
 	ck_assert_int_eq(eddy_executor_close(pool, 0), -ETIME);
 	let_go(1);
 	until_heard(loop, &running);
-	do { /* its memory is there: one outcome was not heard */
-		sched_yield();
-		eddy_executor_stats(pool, &stats);
-	} while (stats.workers != 0);
+	until_left(pool);
 	sem_post(&meeting.closed);
 	join(canceller);
 	ck_assert_int_eq(eddy_loop_run(loop), 0);
