@@ -588,6 +588,14 @@ START_TEST(a_pipe_that_blocks_passes_over_empty_buffers)
 	ck_assert_int_eq(now(readv_late, ends[0], 16), 4);
 	ck_assert_int_eq(write(ends[1], "x", 1), 1);
 	ck_assert_int_eq(now(readv_none, ends[0], 0), 0);
+	end();
+}
+END_TEST
+
+START_TEST(fewer_buffers_than_none_are_refused)
+{
+	begin();
+	use_pipe(0);
 	ck_assert_int_eq(now(readv_fewer, ends[0], 0), -EINVAL);
 	end();
 }
@@ -1246,7 +1254,8 @@ main(void)
 	    full_is_all_or_an_error, a_sigpipe_that_waits_still_waits,
 	    a_regular_file_is_for_jobs, poll_tells_what_is_there,
 	    a_watch_and_a_task_share_a_descriptor,
-	    a_pipe_that_blocks_passes_over_empty_buffers);
+	    a_pipe_that_blocks_passes_over_empty_buffers,
+	    fewer_buffers_than_none_are_refused);
 	tcase_add_loop_test(
 	    kinds, a_read_waits_for_bytes_and_then_for_the_end, 0, 3);
 	tcase_add_loop_test(
