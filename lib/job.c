@@ -77,7 +77,8 @@ eddy__job_note(const struct eddy_job *job, enum loop_note what)
 /* A cancel in the thread of its loop may come at any time before that has heard
  * the outcome, so until then the executor's memory stays.  Other threads take a
  * hold for each job; a loop one for all its own on one executor, and lets go of
- * it and of theirs when more were heard than its own, and it has to. */
+ * it and of theirs when more were heard than its own, and it has to or rests.
+ * Memory that is the caller's may go before that: such a one is not held. */
 static void
 let_go(struct eddy_loop *loop)
 {
@@ -98,9 +99,10 @@ count_own(struct eddy_loop *loop, struct eddy_job *job)
 	} else {
 		if (loop->held != NULL && loop->held_jobs <= 0)
 			let_go(loop);
-		if (loop->held == NULL) {
+		if (loop->held == NULL && job->executor->destroy != NULL) {
 			loop->held = job->executor;
 			loop->held_jobs = 1;
+			loop->let_go = let_go;
 		}
 		eddy__executor_hold(job->executor);
 	}

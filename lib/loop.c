@@ -367,6 +367,14 @@ spin(struct eddy_loop *loop, int64_t duration)
 	return door_empty(loop->door) ? patience(loop, duration) : 0;
 }
 
+/* For a while: an executor that is closed need not wait for its next job. */
+static void
+rest(struct eddy_loop *loop)
+{
+	if (loop->held != NULL && loop->held_jobs <= 0)
+		loop->let_go(loop);
+}
+
 /* Nothing was ready: to the next deadline, but not beyond duration. */
 static void
 jump(struct eddy_loop *loop, int64_t duration)
@@ -419,6 +427,7 @@ collect(struct eddy_loop *loop, int64_t duration)
 		/* A job that was refused meanwhile, after the fence in
 		 * withdraw, may have been all we waited for. */
 		A_FENCE_BEHIND(&loop->door->accepted);
+		rest(loop);
 		if (may_jump(loop) ||
 		    (wait == EDDY_FOREVER && !eddy__loop_alive(loop)))
 			wait = 0;
@@ -540,6 +549,7 @@ leave(struct eddy_loop *loop, int r)
 	if (loop->began != 0)
 		note_turn(loop, eddy_now());
 	eddy__loop_flush(loop, true);
+	rest(loop);
 	if (loop->park != NULL)
 		loop->park(loop);
 	A_RELEASE(&loop->running, 0);

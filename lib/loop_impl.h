@@ -171,8 +171,9 @@ struct eddy_loop {
 	uint64_t counted; /* outcomes in it */
 	struct eddy_executor *held; /* job.c: the memory of, or NULL */
 	int64_t held_jobs;          /* its own, less all that were heard */
-	bool heard;                 /* the door had something last time */
-	bool polled;                /* descriptors were asked then */
+	void (*let_go)(struct eddy_loop *); /* job.c: of held, if it can */
+	bool heard;  /* the door had something last time */
+	bool polled; /* descriptors were asked then */
 	struct cork cork;
 	struct eddy_ready spare_jobs; /* offload_job.c */
 	struct attachment *attached;

@@ -603,6 +603,143 @@ START_TEST(a_refused_job_does_not_hold_a_virtual_clock)
 }
 END_TEST
 
+/* An executor whose memory is the library's, as a pool's is. */
+static struct {
+	struct eddy_executor executor;
+	struct call call;
+	struct eddy_post post, end;
+	uint32_t destroyed; /* any thread */
+} lent;
+
+static void
+destroy_lent(struct eddy_executor *executor)
+{
+	eddy_executor_fini(executor);
+	A_RELEASE(&lent.destroyed, 1);
+}
+
+static void
+submit_to_lent(struct eddy_loop *loop, struct eddy_post *post)
+{
+	(void)post;
+	ck_assert_int_eq(
+	    eddy_submit(&lent.executor, &lent.call.job, loop, on_call), 0);
+	eddy__executor_drop(&lent.executor); /* as its close would */
+}
+
+static void
+let_end(struct eddy_loop *loop, struct eddy_post *post)
+{
+	(void)post;
+	ck_assert_int_eq(eddy_loop_release(loop), 0);
+}
+
+static void *
+see_destroyed(void *arg)
+{
+	while (A_ACQUIRE(&lent.destroyed) == 0)
+		sched_yield();
+	sem_post(&refuse);
+	eddy_post_init(&lent.end, let_end);
+	eddy_post(arg, &lent.end);
+	return NULL;
+}
+
+/* _i: it is let go when the loop sleeps, or between steps. */
+START_TEST(a_refused_job_keeps_no_closed_executor)
+{
+	struct refused r = {.loop = census_loop()};
+	pthread_t refused, other;
+
+	sem_init(&refusing, 0, 0);
+	sem_init(&refuse, 0, 0);
+	eddy_executor_init(&r.executor, &slow_ops);
+	call_init(&r.call, 'a');
+	start_thread(&refused, be_refused, &r);
+	wait_for(&refusing);
+	eddy_executor_init(&lent.executor, &fate_ops);
+	lent.executor.destroy = destroy_lent;
+	fate = EDDY_RETURNED;
+	call_init(&lent.call, 'b');
+	eddy_post_init(&lent.post, submit_to_lent);
+	eddy_post(r.loop, &lent.post);
+	if (_i == 0) {
+		eddy_loop_hold(r.loop);
+		start_thread(&other, see_destroyed, r.loop);
+		ck_assert_int_eq(eddy_loop_run(r.loop), 0);
+		join(other);
+	} else {
+		while (heard[0] == '\0')
+			turn(r.loop);
+		ck_assert_int_eq(A_LOAD(&lent.destroyed), 1);
+		sem_post(&refuse);
+	}
+	join(refused);
+	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
+	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
+}
+END_TEST
+
+/* Its last outcome: what its memory is used for now looks like one more. */
+static void
+reuse_lent(struct eddy_loop *loop, struct eddy_job *job)
+{
+	on_call(loop, job);
+	lent.executor.destroy = destroy_lent;
+}
+
+static void
+submit_to_own(struct eddy_loop *loop, struct eddy_post *post)
+{
+	(void)post;
+	ck_assert_int_eq(
+	    eddy_submit(&lent.executor, &lent.call.job, loop, reuse_lent), 0);
+}
+
+static struct eddy_executor another;
+
+static void
+submit_to_other(struct eddy_loop *loop, struct eddy_post *post)
+{
+	(void)post;
+	ck_assert_int_eq(
+	    eddy_submit(&another, &lent.call.job, loop, on_call), 0);
+}
+
+START_TEST(an_executor_of_a_user_may_go_with_its_last_outcome)
+{
+	struct refused r = {.loop = census_loop()};
+	struct eddy_post post;
+	pthread_t refused;
+
+	sem_init(&refusing, 0, 0);
+	sem_init(&refuse, 0, 0);
+	eddy_executor_init(&r.executor, &slow_ops);
+	call_init(&r.call, 'a');
+	start_thread(&refused, be_refused, &r);
+	wait_for(&refusing);
+	eddy_executor_init(&lent.executor, &fate_ops);
+	eddy_executor_init(&another, &fate_ops);
+	fate = EDDY_RETURNED;
+	call_init(&lent.call, 'b');
+	eddy_post_init(&lent.post, submit_to_own);
+	eddy_post(r.loop, &lent.post);
+	while (heard[0] == '\0')
+		turn(r.loop);
+	eddy_post_init(&post, submit_to_other);
+	eddy_post(r.loop, &post);
+	while (heard[1] == '\0')
+		turn(r.loop);
+	ck_assert_int_eq(A_LOAD(&lent.destroyed), 0);
+	eddy_executor_fini(&lent.executor);
+	sem_post(&refuse);
+	join(refused);
+	ck_assert_int_eq(eddy_executor_close(&another, 0), 0);
+	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
+	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
+}
+END_TEST
+
 /* Waiting for room. */
 
 struct waiter {
@@ -1765,7 +1902,8 @@ main(void)
 	Suite *suite = suite_create("executor");
 	TCase *tcase;
 
-	census_add(census_case(suite, "jobs", 4), a_users_table_is_an_executor,
+	tcase = census_case(suite, "jobs", 4);
+	census_add(tcase, a_users_table_is_an_executor,
 	    a_loop_waits_awake_for_a_second_at_most,
 	    outcome_and_result_are_two_things, submit_checks_its_arguments,
 	    a_job_that_is_out_is_busy, a_job_is_out_until_its_outcome_was_heard,
@@ -1773,7 +1911,10 @@ main(void)
 	    a_refused_job_is_the_callers_again, a_cancelled_job_never_runs,
 	    begin_is_won_once, stop_is_asked_of_nobody_outside_a_job,
 	    a_refused_job_does_not_keep_the_loop_running,
-	    a_refused_job_does_not_hold_a_virtual_clock);
+	    a_refused_job_does_not_hold_a_virtual_clock,
+	    an_executor_of_a_user_may_go_with_its_last_outcome);
+	tcase_add_loop_test(
+	    tcase, a_refused_job_keeps_no_closed_executor, 0, 2);
 	tcase = census_case(suite, "room", 4);
 	tcase_add_loop_test(
 	    tcase, a_waiter_refused_on_its_way_passes_the_room_on, 0, 2);
