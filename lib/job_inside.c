@@ -18,6 +18,7 @@ eddy_job_begin(struct eddy_job *job)
 
 	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
 		return false;
+	eddy__inside_leave(&inside); /* one around it: nobody calls its hooks */
 	inside.job = job;
 	job_note(job, JOB_BEGUN);
 	return true;

@@ -1517,6 +1517,42 @@ one_thread(void)
 	return pool;
 }
 
+static void
+stop_nobody(void *arg)
+{
+	ck_assert_msg(arg == NULL, "called");
+}
+
+static int
+run_another_inside(void *arg)
+{
+	struct eddy_job *outer = arg, job;
+	struct eddy_executor executor;
+	char letter = 'i';
+	int r = eddy_job_on_stop(stop_nobody, outer);
+
+	job = (struct eddy_job)EDDY_JOB(run_letter, &letter);
+	eddy_executor_init(&executor, &inline_ops);
+	if (r == 0)
+		r = eddy_submit(&executor, &job, NULL, NULL);
+	eddy_executor_fini(&executor);
+	return r == 0 ? eddy_job_wait(&job, 0) : r;
+}
+
+/* Or a cancel would look for it at the end of that job, where it is not. */
+START_TEST(a_job_that_ran_another_inside_has_no_hook)
+{
+	struct eddy_executor *pool = one_thread();
+	struct eddy_job job = EDDY_JOB(run_another_inside, &job);
+
+	ck_assert_int_eq(eddy_submit(pool, &job, NULL, NULL), 0);
+	ck_assert_int_eq(eddy_job_wait(&job, EDDY_FOREVER), 'i');
+	ck_assert_uint_eq(job_flags(&job) & JOB_HOOKED, 0);
+	eddy__job_call_stop(pool, &job);
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_FOREVER), 0);
+}
+END_TEST
+
 START_TEST(a_thread_without_a_loop_waits_for_a_job)
 {
 	struct eddy_executor *pool = one_thread();
@@ -1938,6 +1974,7 @@ main(void)
 	    a_stop_function_may_cancel_a_job_on_its_way,
 	    a_cancel_may_meet_the_room);
 	census_add(census_case(suite, "wait", 4),
+	    a_job_that_ran_another_inside_has_no_hook,
 	    a_thread_without_a_loop_waits_for_a_job,
 	    a_wait_ends_at_its_deadline_and_the_job_goes_on,
 	    a_cancel_ends_the_wait, only_a_job_without_a_loop_is_waited_for,
