@@ -38,16 +38,22 @@ struct server {
 	size_t count;
 };
 
+static _Noreturn void finish(struct server *server);
+
 static void
 tell(struct server *server, const struct zygote_message *message, int fd)
 {
 	struct pollfd host = {.fd = server->fds[ORDERS].fd};
 	int r;
 
-	/* Also when memory is short: the host would wait for ever. */
+	/* Also when memory is short: the host would wait for ever.  As it would
+	 * for who goes on after another error. */
 	while ((r = eddy__send(
-		    host.fd, message, sizeof(*message), &fd, fd >= 0)) < 0 &&
-	       r != -EPIPE && (host.revents & POLLHUP) == 0) {
+		    host.fd, message, sizeof(*message), &fd, fd >= 0)) < 0) {
+		if ((host.revents & POLLHUP) != 0 ||
+		    (r != -EAGAIN && r != -ENOMEM && r != -ENOBUFS &&
+			r != -ETOOMANYREFS))
+			finish(server);
 		host.events = r == -EAGAIN ? POLLOUT : 0;
 		eddy__poll(&host, 1, r == -EAGAIN ? EDDY_FOREVER : EDDY_MS(1));
 	}

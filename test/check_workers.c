@@ -28,6 +28,7 @@
 /* Threads fail on demand; control groups are files of the test. */
 /* link: -Wl,--wrap=eddy__thread_create,--wrap=eddy__open,--wrap=eddy__cpus */
 /* link: -Wl,--wrap=eddy__cpu,--wrap=eddy__leave_cpu,--wrap=eddy__pidfd_kill */
+/* link: -Wl,--wrap=eddy__send */
 int __real_eddy__thread_create(
     pthread_t *ret_thread, size_t stack, void *(*fn)(void *), void *arg);
 int __wrap_eddy__thread_create(
@@ -42,6 +43,10 @@ int __real_eddy__leave_cpu(int cpu);
 int __wrap_eddy__leave_cpu(int cpu);
 int __real_eddy__pidfd_kill(int pidfd, int signal);
 int __wrap_eddy__pidfd_kill(int pidfd, int signal);
+int __real_eddy__send(
+    int fd, const void *data, size_t size, const int *fds, int n);
+int __wrap_eddy__send(
+    int fd, const void *data, size_t size, const int *fds, int n);
 
 static int threads_left = INT_MAX; /* that may yet be created */
 static char root[64];              /* instead of /, for control groups */
@@ -101,6 +106,7 @@ static struct board {
 	uint32_t first_fails;   /* after so many that do not */
 	uint32_t wrong;         /* states in the wrong worker */
 	uint32_t ran;
+	pid_t mute; /* all others can send nothing */
 } * board;
 
 enum where { PROCESSES, THREADS }; /* in this order: threads are not forked */
@@ -150,6 +156,14 @@ __wrap_eddy__pidfd_kill(int pidfd, int signal)
 	r = __real_eddy__pidfd_kill(pidfd, signal);
 	let_go(1);
 	return r;
+}
+
+int
+__wrap_eddy__send(int fd, const void *data, size_t size, const int *fds, int n)
+{
+	return board->mute != 0 && board->mute != getpid()
+	           ? -EBADF
+	           : __real_eddy__send(fd, data, size, fds, n);
 }
 
 /* What a worker has: it knows whose it is. */
@@ -742,6 +756,21 @@ START_TEST(without_a_worker_jobs_are_lost_with_its_error)
 	check_lost(PROCESSES, INT_MIN, -EINVAL); /* what is no error */
 	check_lost(THREADS, 0, -ENOKEY);
 	check_lost(THREADS, INT_MIN, -EINVAL);
+}
+END_TEST
+
+START_TEST(of_a_server_that_cannot_answer_jobs_are_lost)
+{
+	struct eddy_process_pool_options options = {.workers = 1};
+	struct rig rig = {PROCESSES, census_loop(), NULL};
+
+	ck_assert_int_eq(eddy_zygote_open(&options.zygote, 0), 0);
+	board->mute = getpid();
+	ck_assert_int_eq(
+	    eddy_process_pool_open(&rig.pool, rig.loop, &options), 0);
+	ck_assert_int_eq(run_one(&rig, note), -EPIPE);
+	rig_close(&rig);
+	ck_assert_int_eq(eddy_zygote_close(options.zygote), 0);
 }
 END_TEST
 
@@ -1551,7 +1580,8 @@ main(void)
 	    processes_are_told_to_leave_and_close,
 	    a_job_behind_one_that_was_taken_back_hits_no_kill);
 	census_add(on_board(suite, "lost", 30),
-	    without_a_worker_jobs_are_lost_with_its_error, later_jobs_try_again,
+	    without_a_worker_jobs_are_lost_with_its_error,
+	    of_a_server_that_cannot_answer_jobs_are_lost, later_jobs_try_again,
 	    a_pool_with_another_worker_goes_on,
 	    a_worker_that_is_still_opening_is_waited_for,
 	    the_last_worker_to_fail_loses_the_jobs,
