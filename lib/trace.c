@@ -120,17 +120,23 @@ note(struct observer *observer, enum loop_note what, int thread,
 	record(trace_of(observer), &event);
 }
 
-/* As the inside of a JSON string. */
+/* As the inside of a JSON string, without the rest of a UTF-8 character that was
+ * cut, here or before. */
 static const char *
 escape(char *to, size_t size, const char *from)
 {
-	size_t n = 0;
+	size_t n = 0, tail = 0;
 
 	for (; from != NULL && *from != '\0' && n + 3 < size; from++) {
 		if (*from == '"' || *from == '\\')
 			to[n++] = '\\';
 		to[n++] = (unsigned char)*from < ' ' ? ' ' : *from;
 	}
+	while (tail < n && tail < 3 && (to[n - 1 - tail] & 0xc0) == 0x80)
+		tail++;
+	/* The first byte says with ones how many there are. */
+	if (tail < n && (to[n - 1 - tail] & 0xff) >= 0x100 - (0x40 >> tail))
+		n -= tail + 1;
 	to[n] = '\0';
 	return to;
 }

@@ -183,6 +183,45 @@ START_TEST(turns_callbacks_and_tasks_are_slices)
 }
 END_TEST
 
+struct nap {
+	struct eddy_task task;
+};
+
+static eddy_step
+nap(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct nap, f);
+	EDDY_TRY(eddy_sleep(self, 1));
+	EDDY_END;
+}
+
+START_TEST(a_character_is_written_whole_or_not)
+{
+	static const char *const characters[] = {
+	    "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9d\x84\x9e"};
+	const char *character = characters[_i / 2];
+	struct eddy_loop *loop = census_loop();
+	size_t room = 31 - strlen(character);
+	char name[64], wanted[64];
+	struct nap frame;
+
+	/* It fits, or is one byte too long. */
+	memset(name, 'a', sizeof(name));
+	strcpy(name + room + _i % 2, character);
+	strcpy(name + strlen(name), _i % 2 == 0 ? "" : "more");
+	snprintf(wanted, sizeof(wanted), "\"name\":\"%.*s\"",
+	    _i % 2 == 0 ? 31 : (int)room + 1, name);
+	EDDY_INIT(&frame, nap);
+	frame.task.name = name;
+	start(loop, 0);
+	ck_assert_int_eq(eddy_loop_spawn(loop, &frame.task, NULL), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	write_trace(loop);
+	ck_assert_int_ge(count(wanted), 1);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 static void *
 run_here(void *loop)
 {
@@ -482,13 +521,15 @@ int
 main(void)
 {
 	Suite *suite = suite_create("trace");
+	TCase *tcase;
 
-	census_add(counted(suite, "events", 10),
-	    turns_callbacks_and_tasks_are_slices,
+	tcase = counted(suite, "events", 10);
+	census_add(tcase, turns_callbacks_and_tasks_are_slices,
 	    slices_are_on_the_lane_of_the_thread_that_runs_the_loop,
 	    a_job_on_a_thread_is_a_span_a_slice_and_a_flow,
 	    a_job_on_a_strand_is_traced_and_an_owned_one_is_not,
 	    a_job_in_a_process_is_a_span_and_a_flow, a_stall_is_an_instant);
+	tcase_add_loop_test(tcase, a_character_is_written_whole_or_not, 0, 6);
 	census_add(counted(suite, "life", 10), the_oldest_events_are_lost,
 	    a_trace_can_stop_and_start_anew, a_write_that_fails_says_so,
 	    another_thread_is_refused, a_loop_that_is_given_up_keeps_its_record,
