@@ -254,6 +254,7 @@ cancel(struct eddy_executor *executor, struct eddy_job *job,
 	pthread_mutex_lock(&executor->lock);
 	strand->ending--;
 	tell_drain(strand);
+	pthread_cond_signal(&strand->idle);
 	pthread_mutex_unlock(&executor->lock);
 	eddy__executor_drop(executor);
 	return 0;
@@ -282,8 +283,9 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 		eddy_job_end(job, EDDY_CANCELLED, 0);
 		pthread_mutex_lock(&executor->lock);
 	}
-	/* Only a job is late: what comes after it does not take long. */
-	while (strand->busy &&
+	/* Only a job is late: what comes after it, or the cancel of another
+	 * thread, does not take long. */
+	while ((strand->busy || strand->ending != 0) &&
 	       (strand->name == NULL || (deadline != 0 && r != -ETIMEDOUT)))
 		r = eddy__cond_wait(&strand->idle, &executor->lock,
 		    strand->name != NULL ? deadline : EDDY_FOREVER);

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -4081,6 +4082,42 @@ START_TEST(a_close_awaits_what_a_cancel_takes_out_of_a_pool)
 }
 END_TEST
 
+static void *
+let_end_when_closed(void *arg)
+{
+	struct eddy_executor *executor = arg;
+
+	while (!A_LOAD(&executor->closed))
+		sched_yield();
+	poll(NULL, 0, 20);
+	sem_post(&meeting.closed);
+	return NULL;
+}
+
+/* So it has its outcome then. */
+START_TEST(a_close_awaits_what_a_cancel_takes_out_of_a_strand)
+{
+	struct eddy_executor *strand;
+	struct work running, queued;
+	pthread_t canceller, helper;
+	struct picky picky;
+
+	picky_init(&picky, &picky_ops);
+	strand = open_strand(&picky.executor, 0);
+	start(strand, &running, quick, NULL);
+	start(strand, &queued, quick, NULL);
+	begin_cancel(&canceller, &queued.job);
+	picky_run(&picky);
+	start_thread(&helper, let_end_when_closed, strand);
+	close_executor(strand);
+	ck_assert_int_eq(eddy_job_wait(&queued.job, 0), -ECANCELED);
+	ck_assert_int_eq(eddy_job_wait(&running.job, 0), 1);
+	join(canceller);
+	join(helper);
+	close_executor(&picky.executor);
+}
+END_TEST
+
 /* The close has given up on a job that runs: the cancel is the last to leave. */
 START_TEST(a_cancel_keeps_a_pool_that_was_given_up)
 {
@@ -4398,6 +4435,7 @@ main(void)
 	    a_drain_may_meet_a_close_and_who_gives_up,
 	    a_drain_awaits_what_a_cancel_takes_out_of_a_pool,
 	    a_close_awaits_what_a_cancel_takes_out_of_a_pool,
+	    a_close_awaits_what_a_cancel_takes_out_of_a_strand,
 	    a_cancel_keeps_a_pool_that_was_given_up,
 	    a_drain_awaits_what_a_cancel_takes_out_of_a_strand,
 	    a_drain_awaits_who_gives_up_waiting_for_room,
