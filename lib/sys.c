@@ -241,12 +241,19 @@ eddy__ring(int eventfd)
 	return eddy__result(n, saved);
 }
 
+struct timespec
+eddy__timespec(int64_t when)
+{
+	if (sizeof(time_t) < sizeof(when) && when > EDDY_S(INT32_MAX))
+		when = EDDY_S(INT32_MAX);
+	return (struct timespec){.tv_sec = (time_t)(when / EDDY_S(1)),
+	    .tv_nsec = (long)(when % EDDY_S(1))};
+}
+
 int
 eddy__timerfd_set(int timerfd, int64_t when)
 {
-	struct itimerspec at = {
-	    .it_value = {.tv_sec = (time_t)(when / EDDY_S(1)),
-		.tv_nsec = (long)(when % EDDY_S(1))}};
+	struct itimerspec at = {.it_value = eddy__timespec(when)};
 	int saved = errno;
 
 	if (when == EDDY_FOREVER)

@@ -50,6 +50,7 @@ int eddy__epoll_wait(int epoll, struct epoll_event *events, int n,
 int eddy__poll(struct pollfd *fds, int n, int64_t duration);
 int eddy__ring(int eventfd); /* add one; saturated is rung */
 int eddy__timerfd_set(int timerfd, int64_t when); /* absolute; FOREVER: never */
+struct timespec eddy__timespec(int64_t when); /* at most what that can hold */
 
 /* One message with n descriptors, at most FDS_MAX; -EAGAIN: not now.  recv:
  * bytes, 0 at the end; descriptors that are missing are -1, or -EMFILE. */

@@ -71,8 +71,7 @@ eddy__cond_init(pthread_cond_t *cond)
 int
 eddy__cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline)
 {
-	struct timespec until = {.tv_sec = (time_t)(deadline / EDDY_S(1)),
-	    .tv_nsec = (long)(deadline % EDDY_S(1))};
+	struct timespec until = eddy__timespec(deadline);
 
 	return deadline == EDDY_FOREVER
 	           ? -pthread_cond_wait(cond, lock)

@@ -212,6 +212,22 @@ START_TEST(a_deadline_before_time_began_makes_it_readable)
 }
 END_TEST
 
+/* In 2^32 s, which 32 bits have as now. */
+START_TEST(a_timer_in_ages_leaves_it_quiet)
+{
+	struct eddy_timer timer;
+
+	drive();
+	eddy_timer_init(&timer, on_timer);
+	ck_assert_int_eq(eddy_timer_start(loop, &timer,
+			     eddy_after(EDDY_S(INT64_C(1) << 32))),
+	    0);
+	ck_assert_int_eq(eddy_loop_step(loop, 0), 1);
+	ck_assert(!readable(20));
+	ck_assert_int_eq(eddy_timer_stop(loop, &timer), 0);
+}
+END_TEST
+
 START_TEST(a_timer_moved_sooner_between_steps_is_in_time)
 {
 	struct eddy_timer timer;
@@ -574,6 +590,7 @@ main(void)
 	    a_post_makes_it_readable,
 	    a_cancelled_post_leaves_the_others_to_be_heard,
 	    a_timer_started_between_steps_makes_it_readable_in_time,
+	    a_timer_in_ages_leaves_it_quiet,
 	    a_timer_moved_sooner_between_steps_is_in_time,
 	    a_timer_moved_later_does_not_keep_it_readable,
 	    equal_deadlines_one_after_another_are_all_heard,
