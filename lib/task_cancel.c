@@ -226,7 +226,10 @@ eddy__task_that_follows(struct eddy_ready *follower)
 static void
 on_watch(struct eddy_loop *loop, struct eddy_watch *watch, uint32_t events)
 {
-	(void)loop, (void)events;
+	(void)events;
+	/* Once: beside a writer's level it would be told each turn. */
+	eddy__watch_leave(loop, watch->fd, 0);
+	watch->started = false;
 	eddy__task_interrupt(
 	    CONTAINER_OF(watch, struct limit, watch)->task, -ECANCELED);
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include <eddy/io.h>
 #include <eddy/sync.h>
+#include <eddy/watch.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -31,6 +33,19 @@ one(struct eddy_task *self)
 	EDDY_AWAIT(f->rc, f->op(f));
 	EDDY_END;
 }
+
+/* Does not end before it likes, as a job that runs. */
+static int asked;
+
+static int
+go_on(struct eddy_task *task, int rc)
+{
+	(void)task, (void)rc;
+	asked++;
+	return 0;
+}
+
+static const struct eddy_op stubborn = {"stubborn", go_on};
 
 struct callee {
 	struct eddy_task task;
@@ -59,6 +74,7 @@ OP(copy_timed, eddy_timeout(&f->task, EDDY_MS(1), copy(f)))
 OP(read_, eddy_read(&f->task, f->from, &f->size, 1))
 HANGUP(wait_, eddy_event_wait(&f->task, f->event))
 HANGUP(sleep_until, eddy_sleep(&f->task, EDDY_MS(1)))
+HANGUP(insist_until, eddy_park(&f->task, &stubborn))
 HANGUP(wait_twice, wait_(f))
 HANGUP(read_until, read_(f))
 HANGUP(write_until, eddy_write(&f->task, f->from, &f->size, 1))
@@ -540,6 +556,38 @@ START_TEST(closing_the_descriptor_ends_only_the_look_out)
 }
 END_TEST
 
+static void
+on_room(struct eddy_loop *l, struct eddy_watch *watch, uint32_t events)
+{
+	(void)l, (void)watch, (void)events;
+	ck_abort_msg("there is none");
+}
+
+/* Not with each turn, which none would sleep then. */
+START_TEST(beside_a_level_to_write_a_hangup_is_told_once)
+{
+	struct eddy_watch watch;
+	struct one f;
+	int i;
+
+	begin();
+	while (write(pair[0], space, 1000) > 0)
+		;
+	eddy_watch_init(&watch, pair[0], on_room, 0);
+	ck_assert_int_eq(eddy_watch_start(loop, &watch, EPOLLOUT), 0);
+	start(&f, insist_until, pair[0], -1, 0);
+	ck_assert_int_eq(shutdown(pair[1], SHUT_WR), 0);
+	for (i = 0; i < 10; i++)
+		step();
+	ck_assert_int_eq(asked, 1);
+	ck_assert_int_eq(eddy_unpark(&f.task, 5), 0);
+	ck_assert_int_eq(eddy_watch_stop(loop, &watch), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(f.rc, 5);
+	end();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -562,6 +610,7 @@ main(void)
 	    a_pipe_without_a_reader_is_a_hangup,
 	    a_hangup_is_looked_for_no_longer_than_the_operation,
 	    who_reads_cannot_look_for_a_hangup,
+	    beside_a_level_to_write_a_hangup_is_told_once,
 	    closing_the_descriptor_ends_only_the_look_out);
 	return suite_main(suite);
 }
