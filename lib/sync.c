@@ -35,14 +35,23 @@ eddy_event_init(struct eddy_event *event)
 	list_init(&event->followers);
 }
 
-int
-eddy_event_set(struct eddy_event *event)
+static int
+event_mine(const struct eddy_event *event)
 {
 	struct eddy_ready *node = event->followers.next;
 	int r = waiters_mine(&event->waiters);
 
 	if (r == 0 && node != &event->followers)
 		r = eddy__loop_mine(eddy__task_that_follows(node)->loop);
+	return r;
+}
+
+int
+eddy_event_set(struct eddy_event *event)
+{
+	int r = event_mine(event);
+	struct eddy_ready *node;
+
 	if (r < 0)
 		return r;
 	event->set = true;
@@ -61,9 +70,12 @@ eddy_event_clear(struct eddy_event *event)
 EDDY_ASYNC
 eddy_event_wait(struct eddy_task *self, struct eddy_event *event)
 {
-	if (eddy_cancelled(self) || event->set)
-		return eddy_complete(
-		    self, eddy_cancelled(self) ? -ECANCELED : 0);
+	int r = eddy_cancelled(self) ? -ECANCELED
+	        : event->set         ? 0
+	                             : event_mine(event);
+
+	if (r < 0 || event->set)
+		return eddy_complete(self, r);
 	return waiter_park(self, &event->waiters, &event_op, NULL);
 }
 
@@ -74,7 +86,9 @@ eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
 
 	if (op.rc != EDDY_PENDING || self->op == NULL)
 		return op; /* complete, or about to be */
-	r = eddy__task_follow(self, &event->followers);
+	r = event_mine(event);
+	if (r == 0)
+		r = eddy__task_follow(self, &event->followers);
 	if (r == 0 && event->set) {
 		list_pop(&event->followers); /* it may go before op is over */
 		r = -ECANCELED;

@@ -1283,6 +1283,39 @@ SCENE(where_a_task_waits_tasks_of_other_threads_are_refused, "a:canceled ")
 	EDDY_END;
 }
 
+static eddy_step
+strange_follower(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct user, f);
+	if (f->what == EVENT)
+		EDDY_TRY(eddy_event_wait(self, &stop));
+	EDDY_TRY(eddy_until(self, &stop, eddy_sleep(self, EDDY_S(1))));
+	EDDY_END;
+}
+
+static int
+follow_on_a_loop_of_its_own(int what)
+{
+	struct user f = {.what = (enum what)what};
+
+	eddy_prepare(&f.task, strange_follower, "stranger");
+	return eddy_run(&f.task);
+}
+
+/* Or would wait for the same event. */
+SCENE(where_a_task_follows_tasks_of_other_threads_are_refused, "a:canceled ")
+{
+	SCENE_BEGIN;
+	go(f, &f->a, "a", SLEEP)->until = &stop;
+	OTHERS();
+	outsiders[0] = (struct outsider){ .fn = follow_on_a_loop_of_its_own,
+	    .number = f->i == 0 ? SLEEP : EVENT };
+	start_thread(&outsiders[0]);
+	ck_assert_int_eq(join_threads(1), -EPERM);
+	eddy_cancel(&f->a.task);
+	EDDY_END;
+}
+
 /* clang-format on */
 
 /* Futures. */
@@ -2273,6 +2306,8 @@ add_threads(Suite *suite)
 	    tcase, where_a_task_waits_other_threads_are_refused, INTRUSIONS);
 	add_loops(
 	    tcase, where_a_task_waits_tasks_of_other_threads_are_refused, 7);
+	add_loops(
+	    tcase, where_a_task_follows_tasks_of_other_threads_are_refused, 2);
 	census_add(census_case(suite, "future", 5),
 	    a_future_completed_before_the_wait_has_its_result,
 	    a_wait_for_a_future_keeps_the_loop_running,
