@@ -117,6 +117,8 @@ eddy_map(struct eddy_task *self, struct eddy_executor *executor,
 		r = -EINVAL;
 	if (r == 0 && executor == NULL)
 		r = eddy_loop_executor(self->loop, &executor);
+	if (r == 0 && eddy_cancelled(self))
+		r = -ECANCELED;
 	if (r < 0 || n == 0)
 		return eddy_complete(self, r);
 	count = n < count ? (unsigned)n : count;

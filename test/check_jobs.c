@@ -1249,6 +1249,10 @@ START_TEST(a_cancelled_task_maps_nothing)
 	run(&rig);
 	ck_assert_int_eq(f.rc, -ECANCELED);
 	expect_ran(0);
+	map_start(&rig, &f, note, 0, 2); /* not even nothing */
+	ck_assert_int_eq(eddy_cancel(&f.task), 0);
+	run(&rig);
+	ck_assert_int_eq(f.rc, -ECANCELED);
 	rig_close(&rig);
 }
 END_TEST
