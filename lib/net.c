@@ -60,7 +60,7 @@ look_up(struct eddy_task *self, struct search *f, int flags)
 	memcpy(f->path.sun_path, f->service, size);
 	f->hints.ai_addr = (struct sockaddr *)&f->path;
 	f->hints.ai_addrlen = sizeof(f->path);
-	return eddy_complete(self, 0);
+	return eddy_complete(self, eddy_cancelled(self) ? -ECANCELED : 0);
 }
 
 static struct addrinfo *

@@ -323,6 +323,27 @@ START_TEST(a_path_is_a_unix_socket)
 }
 END_TEST
 
+START_TEST(a_cancelled_task_makes_no_socket)
+{
+	struct eddy_loop *loop = census_loop();
+	char path[64];
+	struct call f;
+	int i;
+
+	snprintf(path, sizeof(path), "/tmp/eddy-net-%d", (int)getpid());
+	for (i = 0; i < 4; i++) {
+		EDDY_INIT(&f, call, .service = i % 2 ? path : "0",
+		    .listens = i < 2, .patience = EDDY_FOREVER);
+		ck_assert_int_eq(eddy_loop_spawn(loop, &f.task, NULL), 0);
+		ck_assert_int_eq(eddy_cancel(&f.task), 0);
+		ck_assert_int_eq(eddy_loop_run(loop), 0);
+		ck_assert_int_eq(f.fd, -ECANCELED);
+	}
+	ck_assert_int_lt(access(path, F_OK), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 START_TEST(a_pair_is_connected)
 {
 	int ends[2];
@@ -348,7 +369,8 @@ main(void)
 	    a_listener_is_found_by_its_address,
 	    without_a_host_both_families_are_heard,
 	    without_a_host_it_is_both_families_or_none, names_are_looked_up,
-	    a_path_is_a_unix_socket, a_pair_is_connected);
+	    a_path_is_a_unix_socket, a_cancelled_task_makes_no_socket,
+	    a_pair_is_connected);
 	census_add(census_case(suite, "race", 30),
 	    after_a_failure_the_next_address_is_tried,
 	    a_silent_address_has_a_head_start_only, families_are_tried_in_turn);
