@@ -51,8 +51,8 @@ print(struct text *text, const struct eddy_task *task, int depth)
 	const struct eddy_site *at = task->at, *why = task->why;
 	int indent = depth * INDENT < DEEPEST ? depth * INDENT : DEEPEST;
 	const struct eddy_alarm *alarm = &task->alarm;
-	double left = (double)(alarm->deadline -
-			       eddy_loop_after(task->loop, 0)) /
+	double left = ((double)alarm->deadline -
+			  (double)eddy_loop_after(task->loop, 0)) /
 	              1e9;
 
 	eddy__print(text, "%*s%s: ", indent, "", name_of(task));

@@ -161,6 +161,37 @@ START_TEST(tasks_tell_their_job_and_what_is_left)
 }
 END_TEST
 
+struct sleeper {
+	struct eddy_task task;
+};
+
+static eddy_step
+sleeper(struct eddy_task *self)
+{
+	EDDY_BEGIN(self, struct sleeper, f);
+	EDDY_TRY(eddy_sleep(self, EDDY_FOREVER));
+	EDDY_END;
+}
+
+START_TEST(what_is_left_may_be_more_than_for_ever)
+{
+	struct eddy_clock clock = {.now = -EDDY_S(1)};
+	struct eddy_loop_options options = {.clock = &clock};
+	struct eddy_loop *loop;
+	struct sleeper frame;
+
+	ck_assert_int_eq(eddy_loop_open(&loop, &options), 0);
+	EDDY_INIT(&frame, sleeper);
+	ck_assert_int_eq(eddy_loop_spawn(loop, &frame.task, NULL), 0);
+	ck_assert_int_eq(eddy_loop_step(loop, 0), 1);
+	dump_loop(loop);
+	has("\nsleeper: sleep, 9223372037.855 s left, ");
+	ck_assert_int_eq(eddy_cancel(&frame.task), 0);
+	ck_assert_int_eq(eddy_loop_run(loop), 0);
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 static void
 check_workers(struct eddy_executor *executor, const char *job, const char *name)
 {
@@ -626,6 +657,7 @@ main(void)
 
 	census_add(counted(suite, "dump", 10),
 	    tasks_tell_their_job_and_what_is_left,
+	    what_is_left_may_be_more_than_for_ever,
 	    a_thread_pool_tells_its_threads, a_process_pool_tells_its_processes,
 	    a_strand_tells_what_it_stands_on,
 	    the_executors_of_a_loop_are_dumped,
