@@ -338,6 +338,7 @@ set_options(struct pool *pool, const struct eddy_process_pool_options *options)
 {
 	struct eddy_process_pool_options own = {0};
 	struct worker *worker;
+	size_t size;
 
 	if (options != NULL)
 		own = *options;
@@ -358,7 +359,8 @@ set_options(struct pool *pool, const struct eddy_process_pool_options *options)
 	    __builtin_add_overflow(
 		pool->channel_size, CHANNEL_HEADER, &pool->channel_size))
 		return -EINVAL;
-	pool->workers = eddy__alloc(own.workers * sizeof(*pool->workers));
+	if (!__builtin_mul_overflow(own.workers, sizeof(*worker), &size))
+		pool->workers = eddy__alloc(size);
 	if (pool->workers == NULL)
 		return -ENOMEM;
 	pool->options = own;

@@ -438,6 +438,23 @@ START_TEST(wrong_options_are_refused)
 }
 END_TEST
 
+/* Whatever one takes: so many of them exceed 32 bits by a little. */
+START_TEST(too_many_workers_are_refused)
+{
+	struct eddy_process_pool_options options = {0};
+	struct eddy_loop *loop = census_loop();
+	struct eddy_executor *pool;
+	uint64_t size;
+
+	for (size = 100; SIZE_MAX == UINT32_MAX && size < 400; size += 4) {
+		options.workers = (unsigned)((UINT64_C(1) << 32) / size + 1);
+		ck_assert_int_eq(
+		    eddy_process_pool_open(&pool, loop, &options), -ENOMEM);
+	}
+	ck_assert_int_eq(eddy_loop_close(loop), 0);
+}
+END_TEST
+
 /* Not by a signal that ends the program. */
 START_TEST(a_limit_on_files_is_one_on_slots)
 {
@@ -3367,7 +3384,8 @@ main(int argc, char **argv)
 	    bytes_come_back_whatever_the_function_returned,
 	    a_result_below_the_errors_is_refused,
 	    any_size_up_to_the_slot_travels_both_ways, a_job_needs_no_bytes,
-	    wrong_options_are_refused, a_limit_on_files_is_one_on_slots);
+	    wrong_options_are_refused, too_many_workers_are_refused,
+	    a_limit_on_files_is_one_on_slots);
 	tcase = pool_case(suite, "crashes", 20);
 	census_add(tcase, each_way_to_die_is_told_and_spoils_no_bytes,
 	    a_worker_killed_from_outside_is_a_crash,
