@@ -107,7 +107,7 @@ eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job)
 	int r = executor_check(executor);
 
 	if (r == 0)
-		r = executor->ops->submit(executor, job);
+		r = eddy__executor_submit(executor, job);
 	return r == -EAGAIN ? queue_up(executor, job) : r;
 }
 
@@ -122,7 +122,7 @@ admit(struct eddy_executor *executor, struct eddy_job *job, uint64_t room)
 	A_STORE(&job->state, JOB_QUEUED);
 	executor->admitting = job;
 	pthread_mutex_unlock(&executor->lock);
-	r = executor->ops->submit(executor, job);
+	r = eddy__executor_submit(executor, job);
 	pthread_mutex_lock(&executor->lock);
 	executor->admitting = NULL;
 	stop = r == -EAGAIN ? A_LOAD(&job->stop) : EDDY_NONE;

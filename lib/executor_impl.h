@@ -98,6 +98,8 @@ struct inside {
 	struct report *report; /* in a worker process */
 	int bell;
 	struct eddy_descriptors *fds; /* of the job, there */
+	struct inside *outer; /* whose job has submitted this one; or NULL */
+	struct inside *innermost; /* of the outermost: or NULL */
 };
 
 /* A job of offload_owned.c, which may be given up while it runs. */
@@ -209,7 +211,10 @@ executor_refuses(
 	       (executor->closing && executor->admitting != job);
 }
 
-/* The executor's submit, but the job waits for room itself. */
+/* ops->submit, which may run the job within, and in that another. */
+int eddy__executor_submit(struct eddy_executor *executor, struct eddy_job *job);
+
+/* The same, but the job waits for room itself. */
 int eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job);
 
 /* offload_job.c: a task's job, which waits for room unless EDDY_JOB_NOWAIT; run

@@ -202,7 +202,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job,
 	job_note(job, JOB_OUT);
 	r = executor_check(executor);
 	if (r == 0)
-		r = executor->ops->submit(executor, job);
+		r = eddy__executor_submit(executor, job);
 	if (r == -EAGAIN && run != eddy__job_deliver &&
 	    (job_flags(job) & EDDY_JOB_NOWAIT) == 0) {
 		eddy__loop_flush(loop, true); /* those came first */

@@ -11,6 +11,29 @@
 
 static _Thread_local struct inside inside;
 
+/* Of the innermost of the jobs that run here, each in the submit of another. */
+static inline struct inside *
+here(void)
+{
+	return inside.innermost != NULL ? inside.innermost : &inside;
+}
+
+int
+eddy__executor_submit(struct eddy_executor *executor, struct eddy_job *job)
+{
+	struct inside *outer = here(), inner;
+	int r;
+
+	if (outer->job == NULL && outer->report == NULL)
+		return executor->ops->submit(executor, job);
+	inner = (struct inside){.state = outer->state, .outer = outer};
+	inside.innermost = &inner;
+	r = executor->ops->submit(executor, job);
+	eddy__inside_leave(&inner); /* one that began, but ends elsewhere */
+	inside.innermost = outer;
+	return r;
+}
+
 bool
 eddy_job_begin(struct eddy_job *job)
 {
@@ -18,8 +41,8 @@ eddy_job_begin(struct eddy_job *job)
 
 	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
 		return false;
-	eddy__inside_leave(&inside); /* one around it: nobody calls its hooks */
-	inside.job = job;
+	eddy__inside_leave(here()); /* one around it: nobody calls its hooks */
+	here()->job = job;
 	job_note(job, JOB_BEGUN);
 	return true;
 }
@@ -27,19 +50,22 @@ eddy_job_begin(struct eddy_job *job)
 void
 eddy__job_leave(const struct eddy_job *job)
 {
-	if (inside.job != job)
+	if (here()->job != job)
 		return;
 	job_note(job, JOB_OVER);
-	eddy__inside_leave(&inside);
+	eddy__inside_leave(here());
 }
 
 bool
 eddy__job_runs_on(const struct eddy_executor *executor)
 {
-	const struct eddy_job *job = inside.job;
+	const struct inside *in = here();
 
-	return job != NULL &&
-	       (job->executor == executor || job->executor->inner == executor);
+	while (in != NULL &&
+	       (in->job == NULL || (in->job->executor != executor &&
+				       in->job->executor->inner != executor)))
+		in = in->outer;
+	return in != NULL;
 }
 
 void
@@ -66,18 +92,19 @@ eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
 static int
 hook(struct inside changed, bool more)
 {
-	struct eddy_job *job = inside.job;
+	struct inside *in = here();
+	struct eddy_job *job = in->job;
 	bool hooked = changed.stop != NULL || changed.interrupt != NULL;
 	bool asked;
 
 	pthread_mutex_lock(&job->executor->lock);
 	asked = A_LOAD(&job->stop) != EDDY_NONE;
 	if (!more || !asked) {
-		inside = changed;
+		*in = changed;
 		if (!hooked || !asked)
 			job_set_flag(job, JOB_HOOKED, hooked);
 	}
-	job->ready.next = (void *)&inside;
+	job->ready.next = (void *)in;
 	pthread_mutex_unlock(&job->executor->lock);
 	return more && asked ? -ECANCELED : 0;
 }
@@ -85,9 +112,9 @@ hook(struct inside changed, bool more)
 int
 eddy__job_set_stop(void (*stop)(void *), void *arg, bool more)
 {
-	struct inside changed = inside;
+	struct inside changed = *here();
 
-	if (inside.job == NULL)
+	if (changed.job == NULL)
 		return -EINVAL;
 	changed.stop = stop;
 	changed.arg = arg;
@@ -103,7 +130,7 @@ eddy_job_on_stop(void (*stop)(void *), void *arg)
 int
 eddy__job_interrupt(void (*interrupt)(void *), void *worker)
 {
-	struct inside changed = inside;
+	struct inside changed = *here();
 
 	changed.interrupt = interrupt;
 	changed.worker = worker;
@@ -113,14 +140,14 @@ eddy__job_interrupt(void (*interrupt)(void *), void *worker)
 void
 eddy__job_stop(void (**ret_stop)(void *), void **ret_arg)
 {
-	*ret_stop = inside.stop;
-	*ret_arg = inside.arg;
+	*ret_stop = here()->stop;
+	*ret_arg = here()->arg;
 }
 
 void
 eddy__job_unhook(void)
 {
-	struct inside changed = inside;
+	struct inside changed = *here();
 
 	changed.stop = changed.interrupt = NULL;
 	hook(changed, false);
@@ -129,9 +156,11 @@ eddy__job_unhook(void)
 bool
 eddy_job_stop_requested(void)
 {
-	if (inside.report != NULL)
-		return A_LOAD(&inside.report->stop) != 0;
-	return inside.job != NULL && A_LOAD(&inside.job->stop) != 0;
+	const struct inside *in = here();
+
+	if (in->report != NULL)
+		return A_LOAD(&in->report->stop) != 0;
+	return in->job != NULL && A_LOAD(&in->job->stop) != 0;
 }
 
 /* A worker. */
@@ -147,10 +176,11 @@ eddy__worker_enter(void *state)
 static struct eddy_descriptors *
 descriptors(void)
 {
-	struct eddy_job *job = inside.job;
+	const struct inside *in = here();
+	struct eddy_job *job = in->job;
 
-	if (inside.report != NULL)
-		return inside.fds;
+	if (in->report != NULL)
+		return in->fds;
 	return job != NULL && (job_flags(job) & EDDY_JOB_LONG) != 0
 	           ? long_job_of(job)->fds
 	           : NULL;
@@ -180,18 +210,20 @@ eddy_job_return_fd(int fd)
 void *
 eddy_worker_state(void)
 {
-	return inside.state;
+	return here()->state;
 }
 
 int
 eddy_job_progress(int64_t value)
 {
-	struct eddy_job *job = inside.job;
+	const struct inside *in = here();
+	struct report *report = in->report;
+	struct eddy_job *job = in->job;
 
-	if (inside.report != NULL && A_LOAD(&inside.report->wanted) != 0) {
-		A_STORE(&inside.report->value, value);
-		A_RELEASE(&inside.report->count, inside.report->count + 1);
-		return eddy__ring(inside.bell) < 0 ? -EPIPE : 0;
+	if (report != NULL && A_LOAD(&report->wanted) != 0) {
+		A_STORE(&report->value, value);
+		A_RELEASE(&report->count, report->count + 1);
+		return eddy__ring(in->bell) < 0 ? -EPIPE : 0;
 	}
 	if (job == NULL || (job_flags(job) & EDDY_JOB_LONG) == 0 ||
 	    job->door == NULL || long_job_of(job)->on_progress == NULL)

@@ -1902,6 +1902,61 @@ START_TEST(on_a_copy_all_jobs_are_over)
 }
 END_TEST
 
+/* What runs within the submit of another job, and that. */
+
+static struct eddy_executor *around_pool, *around_copy;
+
+static void
+count(void *n)
+{
+	++*(int *)n;
+}
+
+static int
+within(void *arg)
+{
+	ck_assert(!eddy_job_stop_requested());
+	ck_assert_int_eq(eddy_job_on_stop(count, arg), 0);
+	ck_assert_int_eq(eddy_executor_close(around_copy, 0), -EDEADLK);
+	ck_assert_int_eq(eddy_executor_close(around_pool, 0), -EDEADLK);
+	return 3;
+}
+
+static int
+around(void *asked)
+{
+	int never = 0;
+
+	ck_assert_int_eq(eddy_job_on_stop(count, asked), 0);
+	ck_assert_int_eq(run_on(around_copy, within, &never, sizeof(never)), 3);
+	sem_post(&entered);
+	wait_for(&leave);
+	ck_assert(eddy_job_stop_requested());
+	ck_assert_int_eq(eddy_job_on_stop(count, &never), -ECANCELED);
+	ck_assert_int_eq(eddy_executor_close(around_pool, 0), -EDEADLK);
+	ck_assert_int_eq(never, 0);
+	return -ECANCELED;
+}
+
+START_TEST(what_submits_to_a_copy_is_still_inside_its_job)
+{
+	struct eddy_executor copy;
+	int asked = 0;
+	struct eddy_job job = EDDY_JOB(around, &asked);
+
+	around_pool = one_thread();
+	eddy_copy_executor(around_copy = &copy);
+	ck_assert_int_eq(eddy_submit(around_pool, &job, NULL, NULL), 0);
+	wait_for(&entered);
+	ck_assert_int_eq(eddy_job_cancel(&job), 0);
+	sem_post(&leave);
+	ck_assert_int_eq(eddy_job_wait(&job, EDDY_FOREVER), -ECANCELED);
+	ck_assert_int_eq(asked, 1);
+	ck_assert_int_eq(eddy_executor_close(around_pool, EDDY_FOREVER), 0);
+	ck_assert_int_eq(eddy_executor_close(&copy, 0), 0);
+}
+END_TEST
+
 struct user {
 	struct eddy_task task;
 	struct eddy_executor *executor;
@@ -1985,6 +2040,7 @@ main(void)
 	    a_broken_result_on_a_copy_is_as_from_a_process,
 	    a_copy_of_nothing_is_fine, a_copy_without_memory_is_refused,
 	    a_copy_answers_0_also_to_an_executor_in_front_of_it,
-	    on_a_copy_all_jobs_are_over, a_task_offloads_to_a_copy);
+	    on_a_copy_all_jobs_are_over, a_task_offloads_to_a_copy,
+	    what_submits_to_a_copy_is_still_inside_its_job);
 	return suite_main(suite);
 }
