@@ -72,7 +72,7 @@ struct eddy_job {
 #define EDDY_SIZE_OF_(ptr) (__extension__ (EDDY_NO_ARRAY_(ptr) + \
 	(EDDY_IS_(ptr, void *) ? 0 : sizeof(*(ptr)))))
 #define EDDY_NO_ARRAY_(ptr) (0 * sizeof(struct { int array_without_ampersand : \
-	EDDY_IS_(ptr, __typeof__(1 ? (ptr) : (ptr))) ? 1 : -1; }))
+	EDDY_IS_(ptr, __typeof__((void)0, (ptr))) ? 1 : -1; }))
 #define EDDY_IS_(ptr, type) \
 	__builtin_types_compatible_p(__typeof__(ptr), type)
 #endif
