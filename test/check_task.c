@@ -1934,6 +1934,20 @@ SCENE(a_root_that_starts_while_draining_is_cancelled_too, 0,
 	EDDY_END;
 }
 
+SCENE(a_stop_of_the_loop_cancels_the_main_task, 6, "+x -x left done=-125 ")
+{
+	EDDY_BEGIN(self, struct scene, f);
+	ck_assert_int_eq(eddy_loop_spawn(self->loop,
+	    EDDY_NEW(kid, .name = "x", .duration = LONG), said_done), 0);
+	EDDY_TRY(eddy_yield(self));
+	ck_assert_int_eq(eddy_loop_stop(self->loop), 0);
+	EDDY_AWAIT(f->rc, eddy_sleep(self, LONG));
+	ck_assert_int_eq(f->rc, -ECANCELED);
+	say("left");
+	EDDY_RETURN(6);
+	EDDY_END;
+}
+
 START_TEST(run_takes_a_frame_of_new)
 {
 	ck_assert_int_eq(
@@ -2695,6 +2709,7 @@ add_frames(Suite *suite)
 	    a_timeout_without_an_end_wakes_nobody,
 	    other_roots_are_cancelled_at_the_end,
 	    a_root_that_starts_while_draining_is_cancelled_too,
+	    a_stop_of_the_loop_cancels_the_main_task,
 	    run_takes_a_frame_of_new, run_refuses_a_used_frame,
 	    run_may_be_called_in_a_task, done_of_a_root_may_free_its_frame,
 	    done_of_a_root_may_start_another,
