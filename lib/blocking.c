@@ -135,15 +135,9 @@ ask(struct eddy_task *self)
 }
 
 static EDDY_ASYNC
-start(struct eddy_task *self, struct ask *how)
+start(struct eddy_task *self, const struct ask *how)
 {
-	struct eddy_task *task = eddy_new_frame(sizeof(*how), ask, "name");
-
-	if (task != NULL) {
-		how->task = *task;
-		memcpy(task, how, sizeof(*how));
-	}
-	return eddy_call(self, task);
+	return eddy_call(self, eddy_new_(how, sizeof(*how), ask, "name"));
 }
 
 EDDY_ASYNC

@@ -208,17 +208,10 @@ static EDDY_ASYNC
 start(struct eddy_task *self, eddy_task_fn *fn, const char *host,
     const char *service, int backlog)
 {
-	struct eddy_task *task = eddy_new_frame(
-	    sizeof(struct search), fn, "net");
-	struct search *f = (struct search *)(void *)task;
+	struct search f = {
+	    .host = host, .service = service, .backlog = backlog, .fd = -1};
 
-	if (f != NULL) {
-		f->host = host;
-		f->service = service;
-		f->backlog = backlog;
-		f->fd = -1;
-	}
-	return eddy_call(self, task);
+	return eddy_call(self, eddy_new_(&f, sizeof(f), fn, "net"));
 }
 
 EDDY_ASYNC
