@@ -25,14 +25,12 @@ on_signal(struct eddy_loop *loop, struct eddy_signal *signal, int number)
 
 /* The loop's signals are closed as well, before or after this. */
 static int
-close_dumper(
-    struct eddy_loop *loop, struct attachment *attachment, int64_t duration)
+close_dumper(struct eddy_loop *loop, struct attachment *attachment)
 {
 	struct dumper *dumper = CONTAINER_OF(
 	    attachment, struct dumper, attachment);
 
 	(void)loop;
-	(void)duration;
 	list_remove(&dumper->signal.node);
 	list_remove(&dumper->signal.ready);
 	return 0;

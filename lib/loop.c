@@ -219,8 +219,7 @@ fail_door:
 }
 
 void *
-eddy__loop_attached(struct eddy_loop *loop,
-    int (*close)(struct eddy_loop *, struct attachment *, int64_t), size_t size)
+eddy__loop_attached(struct eddy_loop *loop, loop_close_fn *close, size_t size)
 {
 	struct attachment *a = loop->attached;
 
@@ -250,8 +249,7 @@ eddy_loop_close(struct eddy_loop *loop)
 		return -EBUSY;
 	for (attached = loop->attached; attached != NULL; attached = next) {
 		next = attached->next;
-		r2 = attached->close(
-		    loop, attached, loop->options.close_duration);
+		r2 = attached->close(loop, attached);
 		r = r2 < 0 ? r2 : r;
 		eddy__free(attached);
 	}

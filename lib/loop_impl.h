@@ -86,8 +86,10 @@ struct cork {
 
 /* The head of what another module keeps in a loop, which is known by its close.
  * That is called when the loop closes, and the loop frees the memory. */
+struct attachment;
+typedef int loop_close_fn(struct eddy_loop *loop, struct attachment *);
 struct attachment {
-	int (*close)(struct eddy_loop *, struct attachment *, int64_t duration);
+	loop_close_fn *close;
 	struct attachment *next;
 };
 
@@ -300,9 +302,8 @@ eddy__loop_push(struct eddy_loop *loop, struct eddy_ready *ready)
 }
 
 /* What has that close; or size bytes, zeroed, that will.  NULL: no memory. */
-void *eddy__loop_attached(struct eddy_loop *loop,
-    int (*close)(struct eddy_loop *, struct attachment *, int64_t),
-    size_t size);
+void *eddy__loop_attached(
+    struct eddy_loop *loop, loop_close_fn *close, size_t size);
 
 /* Keep the door for a ring that may come after the loop is gone.  Any thread,
  * while the loop is open or has a job out. */

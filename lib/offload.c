@@ -21,18 +21,17 @@ struct own_pools {
 };
 
 static int
-close_own(
-    struct eddy_loop *loop, struct attachment *attachment, int64_t duration)
+close_own(struct eddy_loop *loop, struct attachment *attachment)
 {
 	struct own_pools *own = CONTAINER_OF(
 	    attachment, struct own_pools, attachment);
 	int i, r = 0, r2;
 
-	(void)loop;
 	for (i = 0; i < OWN_POOLS; i++) {
 		if (own->pools[i] == NULL)
 			continue;
-		r2 = eddy_executor_close(own->pools[i], duration);
+		r2 = eddy_executor_close(
+		    own->pools[i], loop->options.close_duration);
 		r = r2 < 0 ? r2 : r;
 	}
 	return r;

@@ -130,13 +130,11 @@ quit(struct eddy_signal *signal)
 }
 
 static int
-close_signals(
-    struct eddy_loop *loop, struct attachment *attachment, int64_t duration)
+close_signals(struct eddy_loop *loop, struct attachment *attachment)
 {
 	struct signals *s = CONTAINER_OF(
 	    attachment, struct signals, attachment);
 
-	(void)duration;
 	while (!list_empty(&s->started))
 		quit(CONTAINER_OF(s->started.next, struct eddy_signal, node));
 	return update(loop, s);

@@ -695,20 +695,18 @@ START_TEST(close_forgets_what_is_armed)
 END_TEST
 
 static int
-close_late(struct eddy_loop *loop, struct attachment *a, int64_t duration)
+close_late(struct eddy_loop *loop, struct attachment *a)
 {
 	(void)loop;
 	(void)a;
-	(void)duration;
 	return -ETIME;
 }
 
 static int
-close_well(struct eddy_loop *loop, struct attachment *a, int64_t duration)
+close_well(struct eddy_loop *loop, struct attachment *a)
 {
 	(void)loop;
 	(void)a;
-	(void)duration;
 	return 0;
 }
 
