@@ -62,7 +62,6 @@ eddy__process_at_home(struct pool *pool, struct errand *errand)
 	away = pool->own_home && !eddy__loop_here(pool->home);
 	asks = away && (errand->closes || !is_closing(pool));
 	if (asks) {
-		errand->done = 0;
 		eddy_post_init(&errand->post, do_errand);
 		eddy_post(pool->home, &errand->post);
 	}

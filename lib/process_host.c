@@ -294,11 +294,10 @@ settle_job(
 		    .why = why,
 		    .stuck = death->op != Z_EXITED,
 		    .usage = death->usage};
+	if (why == EDDY_NONE && fresh)
+		why = is_closing(pool) ? EDDY_CANCELLED : EDDY_LOST;
 	if (why != EDDY_NONE)
 		eddy__process_end_job(pool, job, why, -EPIPE);
-	else if (fresh)
-		eddy__process_end_job(pool, job,
-		    is_closing(pool) ? EDDY_CANCELLED : EDDY_LOST, -EPIPE);
 	else
 		eddy__process_end_job(pool, job,
 		    death->code == CLD_EXITED ? EDDY_EXITED : EDDY_CRASHED,
