@@ -71,20 +71,6 @@ tell_drain(struct strand *strand)
 		eddy_executor_drained(&strand->executor);
 }
 
-/* With the lock, which it gives back, and perhaps with the strand: no job. */
-static void
-become_idle(struct strand *strand)
-{
-	bool abandoned = strand->abandoned;
-
-	strand->busy = false;
-	tell_drain(strand);
-	pthread_cond_signal(&strand->idle);
-	pthread_mutex_unlock(&strand->executor.lock);
-	if (abandoned)
-		eddy__executor_drop(&strand->executor);
-}
-
 /* With the lock: out of the queue, for its turn or its end.  Its node is no sign
  * of that: it may be on its way through a door by then. */
 static struct eddy_job *
@@ -114,13 +100,19 @@ static struct eddy_job *
 take_next(struct strand *strand)
 {
 	struct eddy_job *job;
+	bool over;
 
 	pthread_mutex_lock(&strand->executor.lock);
 	job = pop(strand);
-	if (job == NULL)
-		become_idle(strand);
-	else
-		pthread_mutex_unlock(&strand->executor.lock);
+	over = job == NULL && strand->abandoned;
+	if (job == NULL) {
+		strand->busy = false;
+		tell_drain(strand);
+		pthread_cond_signal(&strand->idle);
+	}
+	pthread_mutex_unlock(&strand->executor.lock);
+	if (over)
+		eddy__executor_drop(&strand->executor);
 	return job;
 }
 
