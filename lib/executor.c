@@ -78,17 +78,20 @@ eddy__executor_end_waiter(struct eddy_executor *executor, struct eddy_job *job,
 	eddy__executor_drop(executor);
 }
 
-static int
-queue_up(struct eddy_executor *executor, struct eddy_job *job)
+int
+eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job)
 {
+	int r = executor_check(executor);
 	enum eddy_outcome stop;
-	int r = 0;
 
+	if (r == 0)
+		r = eddy__executor_submit(executor, job);
+	if (r != -EAGAIN)
+		return r;
 	pthread_mutex_lock(&executor->lock);
 	stop = A_LOAD(&job->stop);
-	if (executor->closing)
-		r = -ESHUTDOWN;
-	else
+	r = executor->closing ? -ESHUTDOWN : 0;
+	if (r == 0)
 		A_STORE(&executor->waiting, A_LOAD(&executor->waiting) + 1);
 	if (r == 0 && stop == EDDY_NONE) {
 		A_STORE(&job->state, JOB_WAITING);
@@ -99,16 +102,6 @@ queue_up(struct eddy_executor *executor, struct eddy_job *job)
 		eddy__executor_end_waiter(executor, job, stop);
 	eddy_executor_room(executor, 1);
 	return r;
-}
-
-int
-eddy__job_enqueue(struct eddy_executor *executor, struct eddy_job *job)
-{
-	int r = executor_check(executor);
-
-	if (r == 0)
-		r = eddy__executor_submit(executor, job);
-	return r == -EAGAIN ? queue_up(executor, job) : r;
 }
 
 /* With the lock, which it gives back meanwhile: submit one.  The room that is
@@ -250,25 +243,11 @@ eddy_executor_close(struct eddy_executor *executor, int64_t duration)
 	return eddy_executor_close_naming(executor, duration, NULL, 0);
 }
 
-/* With the lock, which it gives back meanwhile. */
-static void
-cancel_waiters(struct eddy_executor *executor)
-{
-	struct eddy_ready *ready;
-
-	while ((ready = list_pop(&executor->waiters)) != NULL) {
-		A_STORE(&job_of(ready)->state, JOB_QUEUED);
-		pthread_mutex_unlock(&executor->lock);
-		eddy__executor_end_waiter(
-		    executor, job_of(ready), EDDY_CANCELLED);
-		pthread_mutex_lock(&executor->lock);
-	}
-}
-
 int
 eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
     const char **ret_names, unsigned n)
 {
+	struct eddy_ready *ready;
 	struct eddy_loop *loop;
 	int r = 0;
 
@@ -285,10 +264,10 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 		 (executor->home != NULL &&
 		     eddy__loop_mine(executor->home) < 0))
 		r = -EPERM;
-	else
+	if (r == 0) {
 		A_STORE(&executor->closed, true);
-	if (r == 0)
 		A_STORE(&executor->closing, true);
+	}
 	pthread_mutex_unlock(&executor->lock);
 	if (r < 0)
 		return r;
@@ -297,7 +276,13 @@ eddy_executor_close_naming(struct eddy_executor *executor, int64_t duration,
 		executor->on_drained(loop, executor, -ESHUTDOWN);
 	}
 	pthread_mutex_lock(&executor->lock);
-	cancel_waiters(executor);
+	while ((ready = list_pop(&executor->waiters)) != NULL) {
+		A_STORE(&job_of(ready)->state, JOB_QUEUED);
+		pthread_mutex_unlock(&executor->lock);
+		eddy__executor_end_waiter(
+		    executor, job_of(ready), EDDY_CANCELLED);
+		pthread_mutex_lock(&executor->lock);
+	}
 	pthread_mutex_unlock(&executor->lock);
 	if (n != 0)
 		memset(ret_names, 0, n * sizeof(*ret_names));
