@@ -365,26 +365,12 @@ watch(struct pool *pool, struct worker *worker, uint32_t wakes)
 	A_FENCE(&pool->wakes);
 }
 
-/* With the lock: awake.  True: somebody counted on one of us; which one does
- * not matter. */
-static bool
-arrive(struct pool *pool)
-{
-	bool claimed = pool->claims != 0;
-
-	if (claimed)
-		pool->claims--;
-	else
-		pool->asleep--;
-	return claimed;
-}
-
 /* Sleep until somebody rings after the caller read wakes.  False: it is time to
  * leave.  Returns with the lock. */
 static bool
 rest(struct pool *pool, struct worker *worker, uint32_t wakes)
 {
-	bool in_vain;
+	bool claimed;
 	int r = 0;
 
 	watch(pool, worker, wakes);
@@ -395,10 +381,15 @@ rest(struct pool *pool, struct worker *worker, uint32_t wakes)
 		spin_slept(&worker->spin, A_LOAD(&pool->rung_at));
 	}
 	eddy__lock(&pool->lock);
-	in_vain = !arrive(pool) && r == -ETIMEDOUT;
+	claimed = pool->claims != 0; /* one of us: it does not matter which */
+	if (claimed)
+		pool->claims--;
+	else
+		pool->asleep--;
 	return unclaimed(pool) != 0 ||
-	       (!pool->closing && !(in_vain && pool->stats.workers >
-						   pool->options.workers_min));
+	       (!pool->closing &&
+		   (claimed || r != -ETIMEDOUT ||
+		       pool->stats.workers <= pool->options.workers_min));
 }
 
 /* The lock is held, and given back with a job.  What is over is published once
@@ -481,20 +472,18 @@ leave(struct pool *pool, struct worker *worker, int r)
 	eddy__worker_add_stats(&pool->stats, worker);
 	pool->taken += worker->begun;
 	pool->stats.workers--;
+	pool->leaving++;
 	if (r < 0 && pool->stats.workers == 0 && unclaimed(pool) != 0) {
-		pool->leaving++; /* or those who wait would for ever */
+		/* Or those who wait would for ever. */
 		eddy__pool_fail_queue(pool, EDDY_LOST, r);
 		eddy_executor_room(&pool->executor, UINT32_MAX);
-		eddy__lock(&pool->lock);
-		pool->leaving--;
-	}
-	if (r == 0 && worker_close != NULL) {
-		pool->leaving++;
+	} else {
 		pthread_mutex_unlock(&pool->lock);
-		worker_close(worker->state);
-		eddy__lock(&pool->lock);
-		pool->leaving--;
 	}
+	if (r == 0 && worker_close != NULL)
+		worker_close(worker->state);
+	eddy__lock(&pool->lock);
+	pool->leaving--;
 	before = pool->gone;
 	abandoned = pool->abandoned;
 	pool->gone = abandoned ? NULL : worker;

@@ -4,7 +4,7 @@
  * loop that brings them falls asleep too.
  *
  * eddy__pool_claim_sleeper, claim, next_slot, eddy__pool_steal, find, watch,
- * rest, arrive, leave (lib/thread_worker.c); grow, put, flush
+ * rest with arrive, leave (lib/thread_worker.c); grow, put, flush
  * (lib/thread_pool.c); collect (lib/loop.c).  A job ends, or never does; once
  * a sleep ends by idle_duration.  A worker that claims slots is more generous
  * than the real one: up to half of the queue.  One lane; the queue has room
