@@ -224,7 +224,7 @@ flush(struct eddy_loop *loop, bool last)
 	if (unclaimed(pool) == 0 || (claimed && pool->eager) ||
 	    pool->asleep == 0)
 		last = true; /* nobody to nudge */
-	if (r < 0 || (pool->closing && !pool->draining)) {
+	if (r < 0 || A_LOAD(&pool->executor.closed)) {
 		eddy__pool_fail_queue(
 		    pool, r < 0 ? EDDY_LOST : EDDY_CANCELLED, r);
 		eddy__lock(&pool->lock);
@@ -401,7 +401,6 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 		return 0;
 	}
 	eddy__lock(&pool->lock);
-	pool->draining = false;
 	shut(pool);
 	eddy__pool_fail_queue(pool, EDDY_CANCELLED, 0);
 	eddy__futex_wake(&pool->wakes, INT_MAX, false);
@@ -425,7 +424,6 @@ drain(struct eddy_executor *executor)
 	struct pool *pool = pool_of(executor);
 
 	eddy__lock(&pool->lock);
-	pool->draining = true;
 	shut(pool);
 	if (unclaimed(pool) != 0)
 		grow(pool, 0);

@@ -61,8 +61,7 @@ struct pool {
 	unsigned in_row;   /* urgent jobs since a normal one */
 	uint64_t taken;    /* jobs ever: by cancels, or workers that left */
 	bool eager;        /* wake whoever may help */
-	bool closing;      /* workers leave */
-	bool draining;     /* but not before the queue is empty */
+	bool closing;      /* workers leave, when the queue is empty */
 	bool abandoned;    /* close gave up: who leaves last frees the pool */
 	unsigned numbers;  /* of workers ever */
 	struct worker *all;
@@ -100,7 +99,7 @@ deserted(struct pool *pool)
 	if (pool->stats.workers != 0 || pool->leaving != 0 ||
 	    pool->corks != NULL)
 		return false;
-	if (pool->draining)
+	if (pool->closing)
 		eddy_executor_drained(&pool->executor);
 	return true;
 }
