@@ -50,16 +50,14 @@ eddy__task_below(const struct eddy_task *task)
 }
 
 struct eddy_task *
-eddy__task_after(
-    const struct eddy_task *root, const struct eddy_task *task, int *depth)
+eddy__task_next(const struct eddy_task *root, const struct eddy_task *task,
+    struct eddy_task *next, int *depth)
 {
-	struct eddy_task *next = NULL;
-
 	for (; next == NULL && task != root; task = task->up.parent, --*depth)
 		/* After a callee come its caller's children. */
 		next = (task->flags & TASK_CALLED) != 0 ? task->up.parent->kids
 		                                        : task->next;
-	*depth += next != NULL; /* beside the last */
+	*depth += next != NULL; /* below, or beside the last */
 	return next;
 }
 
@@ -93,14 +91,11 @@ give_up(struct eddy_task *task, const struct eddy_site *why)
 void
 eddy__cancel_tree(struct eddy_task *root, const struct eddy_site *why)
 {
-	struct eddy_task *task = root, *next;
+	struct eddy_task *task = root;
 	int depth = 0;
 
-	for (; task != NULL; task = next) {
-		next = give_up(task, why);
-		if (next == NULL)
-			next = eddy__task_after(root, task, &depth);
-	}
+	while (task != NULL)
+		task = eddy__task_next(root, task, give_up(task, why), &depth);
 }
 
 int

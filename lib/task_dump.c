@@ -74,31 +74,18 @@ print(struct text *text, const struct eddy_task *task, int depth)
 	eddy__print(text, why != NULL ? "]\n" : "\n");
 }
 
-/* Without recursion: trees may be deep. */
-static void
-dump(struct text *text, const struct eddy_task *root)
-{
-	const struct eddy_task *task = root, *next;
-	int depth = 0;
-
-	for (; task != NULL; task = next) {
-		print(text, task, depth);
-		next = eddy__task_below(task);
-		if (next != NULL)
-			depth++;
-		else
-			next = eddy__task_after(root, task, &depth);
-	}
-}
-
 void
 eddy_dump_tasks(const struct eddy_loop *loop, int fd)
 {
-	const struct eddy_task *root;
+	const struct eddy_task *root, *task;
 	struct text text = {.fd = fd};
+	int depth = 0; /* and so again behind each tree */
 
 	for (root = loop->roots; root != NULL; root = root->next)
-		dump(&text, root);
+		for (task = root; task != NULL;
+		     task = eddy__task_next(
+			 root, task, eddy__task_below(task), &depth))
+			print(&text, task, depth);
 	eddy__print_end(&text);
 }
 

@@ -145,10 +145,11 @@ int eddy__task_follow(struct eddy_task *task, struct eddy_ready *followers);
 struct eddy_task *eddy__task_that_follows(struct eddy_ready *follower);
 
 /* A walk of the tree: the first below a task, what it calls before its
- * children; and who comes after all below it, how deep below root; or NULL. */
+ * children; and who comes next, how deep below root: below, or, where that is
+ * NULL, who comes after all below task; or NULL. */
 struct eddy_task *eddy__task_below(const struct eddy_task *task);
-struct eddy_task *eddy__task_after(
-    const struct eddy_task *root, const struct eddy_task *task, int *depth);
+struct eddy_task *eddy__task_next(const struct eddy_task *root,
+    const struct eddy_task *task, struct eddy_task *below, int *depth);
 
 /* task_dump.c: an error nobody reads, to the hook or stderr. */
 void eddy__task_report(const struct eddy_task *task);

@@ -16,9 +16,8 @@
 #include "stall_impl.h"
 #include "task_impl.h"
 
-/* A program that does not link them has none to look at. */
+/* A program that does not link it has none to look at. */
 #pragma weak eddy__job_deliver
-#pragma weak eddy__task_below
 
 enum {
 	WAYS = 4,     /* of a heap, as in timer.c */
@@ -154,14 +153,12 @@ static void
 check_tree(
     struct check *c, const struct eddy_loop *loop, const struct eddy_task *root)
 {
-	const struct eddy_task *task = root, *next;
+	const struct eddy_task *task = root;
 	int depth = 0;
 
-	for (; task != NULL && check_task(c, loop, task); task = next) {
-		next = eddy__task_below(task);
-		if (next == NULL)
-			next = eddy__task_after(root, task, &depth);
-	}
+	while (task != NULL && check_task(c, loop, task))
+		task = eddy__task_next(
+		    root, task, eddy__task_below(task), &depth);
 }
 
 int
