@@ -134,12 +134,6 @@ ask(struct eddy_task *self)
 	EDDY_END;
 }
 
-static EDDY_ASYNC
-start(struct eddy_task *self, const struct ask *how)
-{
-	return eddy_call(self, eddy_new_(how, sizeof(*how), ask, "name"));
-}
-
 EDDY_ASYNC
 eddy_getaddrinfo(struct eddy_task *self, const char *host, const char *service,
     const struct addrinfo *hints, struct addrinfo **ret_list)
@@ -156,7 +150,7 @@ eddy_getaddrinfo(struct eddy_task *self, const char *host, const char *service,
 	if (!copy(q->name.host, sizeof(q->name.host), host) ||
 	    !copy(q->name.service, sizeof(q->name.service), service))
 		return eddy_complete(self, -ENAMETOOLONG);
-	return start(self, &how);
+	return eddy_call(self, eddy_new_(&how, sizeof(how), ask, "name"));
 }
 
 EDDY_ASYNC
@@ -167,7 +161,7 @@ eddy_getnameinfo(struct eddy_task *self, const struct eddy_address *address,
 	    .ret_name = ret_name,
 	    .asked = {.flags = flags, .address = *address}};
 
-	return address->size > sizeof(address->name)
-	           ? eddy_complete(self, -EINVAL)
-	           : start(self, &how);
+	if (address->size > sizeof(address->name))
+		return eddy_complete(self, -EINVAL);
+	return eddy_call(self, eddy_new_(&how, sizeof(how), ask, "name"));
 }

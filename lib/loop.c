@@ -158,7 +158,6 @@ eddy__loop_abandon(struct eddy_loop *loop)
 	A_STORE(&door->closed, 1);
 	/* Pairs with the fence of who looks at closed after a push. */
 	A_FENCE(&door->closed);
-	door_collect(door, &loop->pending, false);
 	eddy__door_clear(door, &loop->pending);
 	orphan = A_LOAD(&door->orphan);
 	if (loop->roots != NULL && orphan != NULL)
