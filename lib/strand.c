@@ -116,8 +116,8 @@ take_next(struct strand *strand)
 	return job;
 }
 
-/* job was handed over in vain: it ends, and the next one comes. */
-static struct eddy_job *
+/* job was handed over in vain: it ends. */
+static void
 refuse(struct strand *strand, struct eddy_job *job, int r)
 {
 	enum eddy_outcome why = A_LOAD(&job->stop);
@@ -130,7 +130,6 @@ refuse(struct strand *strand, struct eddy_job *job, int r)
 	strand->name = NULL;
 	pthread_mutex_unlock(&strand->executor.lock);
 	eddy_job_end(job, why, r);
-	return take_next(strand);
 }
 
 /* 0, -errno, or 1: it has ended, and nobody has taken the next one. */
@@ -151,17 +150,15 @@ static void
 hand_on(struct eddy_executor *executor, struct eddy_job *job)
 {
 	struct strand *strand = strand_of(executor);
-	int r;
+	int r = 1;
 
-	do {
-		if (job != NULL)
-			eddy_executor_room(executor, 1);
-		r = job != NULL ? hand_over(strand, job) : 1;
+	while (r != 0 && (job != NULL || (job = take_next(strand)) != NULL)) {
+		eddy_executor_room(executor, 1);
+		r = hand_over(strand, job);
 		if (r < 0)
-			job = refuse(strand, job, r);
-		else if (r == 1)
-			job = take_next(strand);
-	} while (r != 0 && job != NULL);
+			refuse(strand, job, r);
+		job = NULL;
+	}
 }
 
 static bool
