@@ -54,7 +54,7 @@ eddy__process_at_home(struct pool *pool, struct errand *errand)
 	bool away, asks;
 
 	errand->pool = pool;
-	if (!is_here(pool))
+	if (!executor_ours(&pool->executor))
 		return;
 	/* With the lock: once it closes, home may go; and what was asked before
 	 * that is done before. */

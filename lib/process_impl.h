@@ -14,7 +14,6 @@
 #include <eddy/watch.h>
 
 #include "process_channel.h"
-#include "sys.h"
 
 enum worker_state {
 	NONE,
@@ -114,13 +113,6 @@ static inline bool
 is_closing(const struct pool *pool)
 {
 	return A_LOAD(&pool->executor.closed);
-}
-
-/* False: in a forked child, where its workers are not to be touched. */
-static inline bool
-is_here(const struct pool *pool)
-{
-	return A_LOAD(pool->executor.ours) != 0;
 }
 
 /* Or it may be. */

@@ -230,7 +230,7 @@ close_pool(struct eddy_executor *executor, int64_t duration)
 	struct pool *pool = pool_of(executor);
 	bool own = pool->own_home;
 
-	if (!is_here(pool)) {
+	if (!executor_ours(executor)) {
 		disconnect(pool);
 		if (own)
 			eddy_loop_close(pool->home);

@@ -243,12 +243,11 @@ eddy_job_reserve(
     struct eddy_executor *executor, struct eddy_job *job, uint32_t size)
 {
 	struct pool *pool = CONTAINER_OF(executor, struct pool, executor);
+	int r = eddy__loop_ours(pool->home);
 	struct worker *worker;
 
-	if (eddy__loop_mine(pool->home) < 0)
-		return -EPERM;
-	if (!is_here(pool))
-		return -ECHILD;
+	if (r < 0)
+		return r;
 	if (job_is_out(job) || eddy__process_reserver(pool, job) != NULL)
 		return -EBUSY;
 	if (job->fn == eddy__transform_run)
@@ -283,7 +282,7 @@ eddy_job_release(struct eddy_job *job)
 	struct worker *worker = eddy__process_reserver(pool, job);
 
 	job->arg = NULL;
-	if (worker == NULL || !is_here(pool))
+	if (worker == NULL || !executor_ours(&pool->executor))
 		return;
 	worker->reserved = NULL;
 	pool->reserved--;

@@ -205,10 +205,8 @@ int
 eddy_stall_start(struct eddy_loop *loop, struct eddy_stall_watch *watch)
 {
 	struct watcher *w;
-	int r = eddy__loop_mine(loop);
+	int r = eddy__loop_ours(loop);
 
-	if (r == 0 && !door_ours(loop->door))
-		r = -ECHILD;
 	if (r == 0 && (watch->state != NULL || loop->stall != NULL))
 		r = -EBUSY;
 	if (r == 0 && watch->threshold < 0)
