@@ -9,7 +9,6 @@
 #include <eddy/stats.h>
 
 #include <errno.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 
 #include "debug.h"

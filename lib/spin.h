@@ -9,7 +9,6 @@
 #ifndef EDDY_SPIN_H
 #define EDDY_SPIN_H
 
-#include "atomics.h"
 #include "sys.h"
 
 #include <eddy/base.h>
