@@ -18,10 +18,9 @@ struct strand {
 	struct eddy_executor executor; /* whose lock guards what follows */
 	struct eddy_ready queue;
 	unsigned queued, limit;
-	unsigned ending; /* taken back by a cancel, without an outcome yet */
-	bool busy;
+	unsigned ending;  /* taken back by a cancel, without an outcome yet */
+	bool busy;        /* so long its memory stays */
 	const char *name; /* of the job that the inner executor has; or NULL */
-	bool abandoned;   /* close gave up: free it when it is not busy */
 	pthread_cond_t idle;
 	struct eddy_executor_stats stats;
 };
@@ -100,18 +99,16 @@ static struct eddy_job *
 take_next(struct strand *strand)
 {
 	struct eddy_job *job;
-	bool over;
 
 	pthread_mutex_lock(&strand->executor.lock);
 	job = pop(strand);
-	over = job == NULL && strand->abandoned;
 	if (job == NULL) {
 		strand->busy = false;
 		tell_drain(strand);
 		pthread_cond_signal(&strand->idle);
 	}
 	pthread_mutex_unlock(&strand->executor.lock);
-	if (over)
+	if (job == NULL)
 		eddy__executor_drop(&strand->executor);
 	return job;
 }
@@ -192,6 +189,7 @@ submit(struct eddy_executor *executor, struct eddy_job *job)
 		r = -ESHUTDOWN;
 	} else if (!strand->busy) {
 		strand->busy = first = true;
+		eddy__executor_hold(executor);
 		mark(strand, job);
 	} else if (strand->queued < strand->limit) {
 		A_STORE(&job->state, JOB_LISTED);
@@ -278,13 +276,11 @@ close_strand(struct eddy_executor *executor, int64_t duration)
 	       (strand->name == NULL || (deadline != 0 && r != -ETIMEDOUT)))
 		r = eddy__cond_wait(&strand->idle, &executor->lock,
 		    strand->name != NULL ? deadline : EDDY_FOREVER);
-	strand->abandoned = strand->busy;
 	if (strand->busy && executor->names != 0)
 		executor->ret_names[0] = strand->name;
 	r = strand->busy ? -ETIME : 0;
 	pthread_mutex_unlock(&executor->lock);
-	if (r == 0)
-		eddy__executor_drop(executor);
+	eddy__executor_drop(executor);
 	return r;
 }
 
