@@ -103,12 +103,11 @@ spawn(struct server *server, struct zygote_message *order, const int *fds)
 	struct child *children = eddy__realloc(server->children, size);
 	int pidfd = -1, pid = -ENOMEM;
 
-	if (children != NULL)
+	if (children != NULL) {
 		server->children = children;
-	if (children != NULL && fds[order->fds - 1] < 0)
-		pid = -EMFILE; /* lost on the way: our limit */
-	else if (children != NULL)
-		pid = eddy__fork_bare();
+		/* Lost on the way: our limit. */
+		pid = fds[order->fds - 1] < 0 ? -EMFILE : eddy__fork_bare();
+	}
 	if (pid == 0)
 		eddy__worker_main(fds, server->self, order->size);
 	if (pid > 0) {
