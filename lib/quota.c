@@ -20,11 +20,10 @@ enum { LIST = 4096 }; /* bytes of /proc/self/cgroup that are looked at */
 static void
 slurp(const char *dir, const char *name, char *text, int size)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX + 64];
 
-	text[0] = '\0';
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) < PATH_MAX)
-		eddy__slurp(path, text, (size_t)size);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	eddy__slurp(path, text, (size_t)size);
 }
 
 /* Of one group, rounded up. */

@@ -109,7 +109,7 @@ arm(const struct eddy_loop *loop, struct watched *entry, int fd,
 	if ((events & entry->armed & EPOLLET) != 0)
 		events |= entry->armed;
 	do {
-		if (add || again) {
+		if (add) {
 			entry->generation++;
 			entry->known = eddy__is_stream(fd) == 1 ? FD_STREAM : 0;
 		}
