@@ -326,15 +326,11 @@ unsigned
 eddy__list_jobs(const struct eddy_ready *queue, struct eddy_worker *ret_workers,
     unsigned count, unsigned n)
 {
-	const struct eddy_ready *ready;
+	struct eddy_ready *ready = queue->next;
 
-	for (ready = queue->next; ready != queue && count < n;
-	     ready = ready->next) {
-		const struct eddy_job *job = CONTAINER_OF(
-		    ready, struct eddy_job, ready);
-
-		ret_workers[count++] = (struct eddy_worker){
-		    0, job_name(job), eddy__job_since(job->result)};
-	}
+	for (; ready != queue && count < n; ready = ready->next)
+		ret_workers[count++] = (struct eddy_worker){0,
+		    job_name(job_of(ready)),
+		    eddy__job_since(job_of(ready)->result)};
 	return count;
 }
