@@ -163,8 +163,6 @@ eddy_job_stop_requested(void)
 	return in->job != NULL && A_LOAD(&in->job->stop) != 0;
 }
 
-/* A worker. */
-
 struct inside *
 eddy__worker_enter(void *state)
 {

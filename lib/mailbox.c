@@ -81,8 +81,6 @@ eddy_future_close(struct eddy_future *future)
 	return 0;
 }
 
-/* Mailbox. */
-
 static const struct eddy_op mail_op = {"mailbox", waiter_leave};
 
 /* Take one, and tell a thread that waits for the room. */

@@ -23,8 +23,6 @@ next(struct eddy_ready *list)
 	return node != NULL ? waiter_of(node) : NULL;
 }
 
-/* Event. */
-
 static const struct eddy_op event_op = {"event", waiter_leave};
 
 void
@@ -98,8 +96,6 @@ eddy_until(struct eddy_task *self, struct eddy_event *event, eddy_async op)
 	return op;
 }
 
-/* Semaphore. */
-
 /* Only who should not have begun this leaves without the mutex. */
 static int
 stay(struct eddy_task *task, int rc)
@@ -155,8 +151,6 @@ eddy_semaphore_release(struct eddy_semaphore *semaphore)
 	return 0;
 }
 
-/* Condition. */
-
 /* The wait is over with rc, as soon as the task has its mutex again. */
 static int
 reacquire(struct eddy_task *task, int rc)
@@ -206,8 +200,6 @@ eddy_condition_signal(struct eddy_condition *condition, unsigned n)
 		reacquire(waiter_of(condition->waiters.next), 0);
 	return (int)woken;
 }
-
-/* Queue. */
 
 static const struct eddy_op push_op = {"push", waiter_leave};
 static const struct eddy_op pop_op = {"pop", waiter_leave};

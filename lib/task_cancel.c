@@ -137,8 +137,6 @@ eddy_cancel_at(struct eddy_task *task, const struct eddy_site *why)
 	return r;
 }
 
-/* Limits. */
-
 static void
 on_limit(struct eddy_loop *loop, struct eddy_timer *timer)
 {

@@ -315,8 +315,6 @@ eddy__alarm_collect(struct eddy_loop *loop, struct heap *heap, int64_t now)
 	}
 }
 
-/* Timers. */
-
 void
 eddy_timer_init(struct eddy_timer *timer, eddy_timer_fn *fn)
 {
