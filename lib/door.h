@@ -174,8 +174,7 @@ door_unstack(struct door *door, struct eddy_ready *end)
 }
 
 /* Awake again: what came in, to the end of list; if boxed, boxes as they are.
- * The stack comes first: what a thread pushed before it put something into its
- * box is seen with that. */
+ * The stack comes first: what was pushed before a put is seen with that. */
 static inline void
 door_collect(struct door *door, struct eddy_ready *list, bool boxed)
 {

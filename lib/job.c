@@ -177,8 +177,7 @@ withdraw(struct eddy_job *job, int r)
 	return r;
 }
 
-/* A job that is prepared.  Not inlined, so that the usual way saves no
- * registers. */
+/* A job that is prepared.  Not inlined: the usual way saves no registers. */
 __attribute__((noinline)) static int
 submit(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop, loop_run_fn *run)

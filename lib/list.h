@@ -2,8 +2,7 @@
 /*
  * list: the circular list of struct eddy_ready behind every queue of the
  * library.  A head links to itself when empty; a node in no list has a NULL
- * next.  Taking a node out needs no head, which is how a handle is stopped
- * wherever it waits.
+ * next.  To take one out needs no head: a handle is stopped wherever it waits.
  */
 #ifndef EDDY_LIST_H
 #define EDDY_LIST_H

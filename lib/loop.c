@@ -477,8 +477,7 @@ run_batch(struct eddy_loop *loop)
 
 	while ((ready = list_pop(&loop->batch)) != NULL) {
 		/* Of one far behind if they lie in a row, else of the one after
-		 * next: its node, with what a task has on both sides, and the
-		 * first of its own fields. */
+		 * next: its node, what a task has beside it, and its own. */
 		step = (uintptr_t)loop->batch.next - (uintptr_t)ready;
 		ahead = (uintptr_t)ready + AHEAD * step;
 		if (__builtin_expect(step != last_step, false))

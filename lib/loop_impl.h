@@ -181,8 +181,7 @@ struct eddy_loop {
 	struct eddy_loop_options options;
 };
 
-/* When a job was submitted, in some ms: of two the difference is right, for 52
- * days.  0: unknown. */
+/* When a job was submitted, in ms or so, modulo 52 days.  0: unknown. */
 enum { STAMP_SHIFT = 20 };
 static inline int
 job_stamp(int64_t now)
@@ -207,8 +206,7 @@ eddy__loop_mine(const struct eddy_loop *loop)
 	return -EPERM;
 }
 
-/* Or -ECHILD in a forked child: the epoll is shared with that, which must not
- * change it. */
+/* Or -ECHILD in a forked child, which must not change the epoll they share. */
 static inline int
 eddy__loop_ours(const struct eddy_loop *loop)
 {
@@ -284,8 +282,7 @@ eddy__loop_stir(struct eddy_loop *loop)
 }
 
 /* Where what is to be run goes: into this batch when a callback says so (they
- * are finite), into the next when a task does, so that one that never waits
- * cannot starve others. */
+ * are finite), into the next when a task does, or it could starve others. */
 static inline struct eddy_ready *
 eddy__loop_list(struct eddy_loop *loop)
 {

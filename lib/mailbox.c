@@ -15,8 +15,7 @@
 #include "ring.h"
 #include "sys.h"
 
-/* Future: EMPTY -> TAKEN by who completes or closes it -> HEARD in the loop
- * thread. */
+/* EMPTY -> TAKEN by who completes or closes it -> HEARD in the loop thread. */
 
 enum { EMPTY, TAKEN, HEARD };
 

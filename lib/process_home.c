@@ -56,8 +56,7 @@ eddy__process_at_home(struct pool *pool, struct errand *errand)
 	errand->pool = pool;
 	if (!executor_ours(&pool->executor))
 		return;
-	/* With the lock: once it closes, home may go; and what was asked before
-	 * that is done before. */
+	/* With the lock: asked before a close it is done; then home may go. */
 	pthread_mutex_lock(&pool->executor.lock);
 	away = pool->own_home && !eddy__loop_here(pool->home);
 	asks = away && (errand->closes || !is_closing(pool));

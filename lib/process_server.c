@@ -235,8 +235,7 @@ eddy__zygote_main(int orders, pid_t host)
 
 	become_server(&server, orders);
 	r = leave_host(&server);
-	/* Does this kernel, or the filter of this container, let us do all we
-	 * must? */
+	/* Do this kernel and this container's filter let us do all we must? */
 	if (r >= 0)
 		r = server.fds[HOST].fd = eddy__pidfd_open(host);
 	if (r >= 0)

@@ -3,8 +3,7 @@
  * process_worker: the life of a worker process.
  *
  * Forked by the zygote, it keeps descriptors 0, 1, 2 and its bell, makes itself
- * die with the zygote, and runs slots in order until told to quit.  Death is
- * its only other answer.
+ * die with the zygote, and runs slots in order until told to quit, or dies.
  */
 #include <errno.h>
 #include <stdio.h>

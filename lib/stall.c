@@ -31,8 +31,7 @@ ring(struct watcher *w)
 	eddy__futex_wake(&w->bell, 1, false);
 }
 
-/* In the loop thread, right behind the read-modify-write by which it began or
- * woke. */
+/* In the loop thread, right behind a read-modify-write: it began or woke. */
 static void
 begun(struct observer *observer)
 {

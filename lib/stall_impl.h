@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stall_impl: what stall.c, which notices, and stall_report.c, which finds out,
- * share.
+ * stall_impl: of stall.c, which notices, and stall_report.c, which finds out.
  */
 #ifndef EDDY_STALL_IMPL_H
 #define EDDY_STALL_IMPL_H
@@ -41,8 +40,7 @@ struct watcher {
 };
 
 /* To w->stall: CPU times from eddy__stall_begins on; those and what else the
- * loop thread does; what the loop runs.  The state of the thread as in proc(5),
- * or 0 if that is unknown. */
+ * loop thread does; what it runs.  Its state as in proc(5); 0: unknown. */
 void eddy__stall_begins(struct watcher *w);
 int eddy__stall_times(struct watcher *w);
 int eddy__stall_inspect(struct watcher *w);

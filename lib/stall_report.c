@@ -184,8 +184,7 @@ eddy__stall_inspect(struct watcher *w)
 
 #define PATIENCE EDDY_MS(20) /* the thread may have blocked the signal */
 
-/* A global: the handler has no other way to find who asks, and finds nobody
- * when it comes too late. */
+/* Global, or the handler could not find who asks; NULL when it is too late. */
 static struct watcher *asking; /* any thread */
 
 static void

@@ -234,8 +234,7 @@ eddy_timeout(struct eddy_task *self, int64_t duration, eddy_async op)
 	    self, eddy_loop_after(self->loop, duration), LOOP_TIME, op);
 }
 
-/* The coroutine of EDDY_START: its one await is over.  Others may have spawned
- * into it. */
+/* Of EDDY_START: its one await is over.  Others may have spawned into it. */
 static eddy_step
 relay(struct eddy_task *self)
 {

@@ -126,8 +126,7 @@ task_of_waiter(struct eddy_ready *waiter)
 	return (struct eddy_task *)(void *)((char *)waiter - 1);
 }
 
-/* Free an EDDY_NEW frame that could not be started; answers r, or -ENOMEM for
- * NULL. */
+/* Free an EDDY_NEW frame that could not be started.  r; of NULL -ENOMEM. */
 int eddy__task_refuse(struct eddy_task *task, int r);
 
 /* eddy_timeout until an absolute time on either clock. */

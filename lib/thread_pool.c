@@ -25,8 +25,7 @@ pool_of(struct eddy_executor *executor)
 	return CONTAINER_OF(executor, struct pool, executor);
 }
 
-/* Also of a pool that is half made, or in a forked child, whose locks may be
- * held by nobody. */
+/* Also of one half made, or in a forked child, where a lock may stay locked. */
 static void
 free_pool(struct pool *pool)
 {
@@ -244,8 +243,7 @@ flush(struct eddy_loop *loop, bool last)
 		eddy__executor_drop(&pool->executor);
 }
 
-/* Keep jobs of this turn.  -EAGAIN: room is short, or there is nobody who would
- * run them for certain. */
+/* Keep jobs of this turn.  -EAGAIN: room is short, or nobody may run them. */
 static int
 grant(struct pool *pool, struct eddy_loop *loop)
 {
@@ -311,8 +309,7 @@ unlist(struct pool *pool, struct eddy_job *job)
 	return A_CAS(lane_slot(lane, place), &job, NULL);
 }
 
-/* A job that runs, is corked or is just being submitted has stop set, which its
- * worker sees. */
+/* One that runs, is corked or on its way has stop set; its worker sees that. */
 static int
 cancel(struct eddy_executor *executor, struct eddy_job *job,
     enum eddy_outcome outcome)

@@ -190,8 +190,7 @@ count_begun(struct worker *worker, uint64_t n)
 	A_STORE(&worker->begun, worker->begun + n);
 }
 
-/* The next job of what it claimed and has not looked at, which is something,
- * unless somebody took it. */
+/* The next job of what is left of its claim, of slots; NULL: all were taken. */
 static inline struct eddy_job *
 next_slot(struct worker *worker)
 {
@@ -292,8 +291,7 @@ shares_cpu(const struct pool *pool, const struct worker *worker)
 	       (int)pool->stats.workers <= worker->spin.cpus;
 }
 
-/* With the lock, which it gives back: something to run; or NULL, and the caller
- * counts as asleep. */
+/* Gives the lock back.  Something to run; NULL: the caller counts as asleep. */
 static struct eddy_job *
 find(struct pool *pool, struct worker *worker, uint32_t *ret_wakes)
 {
@@ -413,8 +411,7 @@ await_job(struct pool *pool, struct worker *worker, struct eddy_job *over)
 	return job;
 }
 
-/* job and what was claimed with it.  The last one, which is over and not yet
- * published; or NULL. */
+/* job and what was claimed with it.  NULL, or the last: over, to be published. */
 static struct eddy_job *
 run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job)
 {

@@ -65,8 +65,7 @@ put(struct heap *heap, uint32_t i, struct heap_entry entry)
 	entry.alarm->index = heap->first + i;
 }
 
-/* Find the place for entry, the last start of its deadline, from the hole at i
- * upwards. */
+/* Up from the hole at i: the place of entry, the last start of its deadline. */
 static void
 sift_up(struct heap *heap, uint32_t i, struct heap_entry entry)
 {

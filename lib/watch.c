@@ -51,8 +51,7 @@ watch_of(struct eddy_ready *waiter)
 	           : NULL;
 }
 
-/* What epoll is told: edges only if that will do for both, whence the inverted
- * bit. */
+/* What epoll is told: edges if these do for both, whence the inverted bit. */
 static uint32_t
 events_of(const struct watched *entry)
 {
@@ -326,8 +325,7 @@ evict(struct eddy_loop *loop, int fd, int rc)
 	}
 }
 
-/* Armed as before, if the number still means the same; else as what it means
- * now. */
+/* Arm it as before; if the number means another by now, that. */
 static void
 verify(struct eddy_loop *loop, int fd)
 {
