@@ -87,13 +87,17 @@ struct report {
 	uint32_t stop;   /* host: the job is asked to stop */
 };
 
+/* What is called when a job is to stop. */
+struct hook {
+	void (*fn)(void *); /* or NULL */
+	void *arg;
+};
+
 /* The job that a thread runs, and how to stop it. */
 struct inside {
 	struct eddy_job *job;
-	void (*stop)(void *); /* guarded by the lock of its executor, */
-	void *arg;
-	void (*interrupt)(void *); /* as this: the pool's own */
-	void *worker;
+	struct hook stop;      /* guarded by the lock of its executor, */
+	struct hook interrupt; /* as this: the pool's own */
 	void *state;           /* of this worker */
 	struct report *report; /* in a worker process */
 	int bell;
@@ -292,7 +296,7 @@ void eddy__job_unhook(void);
 static inline void
 eddy__inside_leave(struct inside *inside)
 {
-	if (inside->stop != NULL || inside->interrupt != NULL)
+	if (inside->stop.fn != NULL || inside->interrupt.fn != NULL)
 		eddy__job_unhook();
 	inside->job = NULL;
 }
@@ -308,10 +312,10 @@ void eddy__executor_undrain(struct eddy_executor *executor);
 int eddy__job_interrupt(void (*interrupt)(void *), void *worker);
 
 /* What the job in this thread has as eddy_job_on_stop. */
-void eddy__job_stop(void (**ret_stop)(void *), void **ret_arg);
+struct hook eddy__job_stop(void);
 
 /* eddy_job_on_stop; more: only if it was not asked to stop yet. */
-int eddy__job_set_stop(void (*stop)(void *), void *arg, bool more);
+int eddy__job_set_stop(struct hook stop, bool more);
 
 /* When that was, ns; or 0. */
 int64_t eddy__job_since(int stamp);

@@ -78,10 +78,10 @@ eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
 		in = (void *)job->ready.next;
 		job_set_flag(job, JOB_HOOKED, false);
 		executor->stopping++;
-		if (in->interrupt != NULL)
-			in->interrupt(in->worker);
-		if (in->stop != NULL)
-			in->stop(in->arg);
+		if (in->interrupt.fn != NULL)
+			in->interrupt.fn(in->interrupt.arg);
+		if (in->stop.fn != NULL)
+			in->stop.fn(in->stop.arg);
 		executor->stopping--;
 	}
 	pthread_mutex_unlock(&executor->lock);
@@ -90,17 +90,17 @@ eddy__job_call_stop(struct eddy_executor *executor, struct eddy_job *job)
 /* Set what is called; more: than now.  What was there is called all the same
  * when somebody is about to.  A running job is in no list: its node tells. */
 static int
-hook(struct inside changed, bool more)
+hook(struct hook *which, struct hook changed, bool more)
 {
 	struct inside *in = here();
 	struct eddy_job *job = in->job;
-	bool hooked = changed.stop != NULL || changed.interrupt != NULL;
-	bool asked;
+	bool asked, hooked;
 
 	pthread_mutex_lock(&job->executor->lock);
 	asked = A_LOAD(&job->stop) != EDDY_NONE;
 	if (!more || !asked) {
-		*in = changed;
+		*which = changed;
+		hooked = in->stop.fn != NULL || in->interrupt.fn != NULL;
 		if (!hooked || !asked)
 			job_set_flag(job, JOB_HOOKED, hooked);
 	}
@@ -110,47 +110,41 @@ hook(struct inside changed, bool more)
 }
 
 int
-eddy__job_set_stop(void (*stop)(void *), void *arg, bool more)
+eddy__job_set_stop(struct hook stop, bool more)
 {
-	struct inside changed = *here();
-
-	if (changed.job == NULL)
-		return -EINVAL;
-	changed.stop = stop;
-	changed.arg = arg;
-	return hook(changed, more);
+	return here()->job != NULL ? hook(&here()->stop, stop, more) : -EINVAL;
 }
 
 int
 eddy_job_on_stop(void (*stop)(void *), void *arg)
 {
-	return eddy__job_set_stop(stop, arg, stop != NULL);
+	return eddy__job_set_stop((struct hook){stop, arg}, stop != NULL);
 }
 
 int
 eddy__job_interrupt(void (*interrupt)(void *), void *worker)
 {
-	struct inside changed = *here();
+	struct hook changed = {interrupt, worker};
 
-	changed.interrupt = interrupt;
-	changed.worker = worker;
-	return hook(changed, true);
+	return hook(&here()->interrupt, changed, true);
 }
 
-void
-eddy__job_stop(void (**ret_stop)(void *), void **ret_arg)
+struct hook
+eddy__job_stop(void)
 {
-	*ret_stop = here()->stop;
-	*ret_arg = here()->arg;
+	return here()->stop;
 }
 
 void
 eddy__job_unhook(void)
 {
-	struct inside changed = *here();
+	static const struct hook none;
+	struct inside *in = here();
 
-	changed.stop = changed.interrupt = NULL;
-	hook(changed, false);
+	if (in->stop.fn != NULL)
+		hook(&in->stop, none, false);
+	if (in->interrupt.fn != NULL)
+		hook(&in->interrupt, none, false);
 }
 
 bool

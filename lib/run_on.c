@@ -21,10 +21,9 @@ struct request {
 	struct eddy_ready begin, abort; /* in the door */
 	uint32_t refs;
 	uint32_t state;
-	uint32_t wakes;            /* futex: state or stop may have changed */
-	uint32_t stop;             /* the job that waits was asked to */
-	void (*next_stop)(void *); /* what the job had for that */
-	void *next_arg;
+	uint32_t wakes;   /* futex: state or stop may have changed */
+	uint32_t stop;    /* the job that waits was asked to */
+	struct hook next; /* what the job had for that */
 	int result;
 };
 
@@ -150,8 +149,8 @@ on_stop(void *arg)
 {
 	struct request *request = arg;
 
-	if (request->next_stop != NULL)
-		request->next_stop(request->next_arg);
+	if (request->next.fn != NULL)
+		request->next.fn(request->next.arg);
 	A_STORE(&request->stop, 1);
 	wake(request);
 }
@@ -198,7 +197,7 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 	request->begin.run = begin;
 	request->abort.run = stop;
 	request->refs = 2;
-	eddy__job_stop(&request->next_stop, &request->next_arg);
+	request->next = eddy__job_stop();
 	if (eddy_job_on_stop(on_stop, request) == -ECANCELED)
 		A_STORE(&request->stop, 1);
 	eddy__door_hold(door);
@@ -206,7 +205,7 @@ eddy_run_on(struct eddy_loop *loop, struct eddy_task *task, int64_t deadline)
 	wait(request, door, deadline);
 	eddy__door_drop(door);
 	/* Also where somebody is about to call ours. */
-	eddy__job_set_stop(request->next_stop, request->next_arg, false);
+	eddy__job_set_stop(request->next, false);
 	if (A_ACQUIRE(&request->state) == DROPPED)
 		r = eddy__task_refuse(task, -ECANCELED);
 	else

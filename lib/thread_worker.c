@@ -411,7 +411,7 @@ await_job(struct pool *pool, struct worker *worker, struct eddy_job *over)
 	return job;
 }
 
-/* job and what was claimed with it.  NULL, or the last: over, to be published. */
+/* job and those claimed with it.  The last, over but unpublished; or NULL. */
 static struct eddy_job *
 run_batch(struct pool *pool, struct worker *worker, struct eddy_job *job)
 {

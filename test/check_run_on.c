@@ -1637,15 +1637,14 @@ static void
 asked_at_the_end_of_call(struct hooked *h)
 {
 	struct until_asked f;
-	void (*stop)(void *);
-	void *arg;
+	struct hook hook;
 
 	ck_assert_int_eq(eddy_job_on_stop(on_stop, h), 0);
 	h->rc = eddy_run_on(hook_host.loop,
 	    EDDY_INIT(&f, until_asked, .hooked = h), EDDY_FOREVER);
 	ck_assert_int_eq(h->rc, 0);
-	eddy__job_stop(&stop, &arg);
-	ck_assert(stop == on_stop && arg == h);
+	hook = eddy__job_stop();
+	ck_assert(hook.fn == on_stop && hook.arg == h);
 	sem_post(&h->go);
 	while (A_LOAD(&h->stops) == 0)
 		sched_yield();
