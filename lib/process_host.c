@@ -346,8 +346,6 @@ settle(struct worker *worker, const struct zygote_message *death)
 void
 eddy__process_check(struct worker *worker)
 {
-	static const struct zygote_message none = {.op = Z_SPAWNED};
-
 	if (worker->due != 0 && worker->due <= eddy_now()) {
 		if (worker->state == LIVE) /* it may go on just now */
 			eddy__process_take_back(worker);
@@ -363,7 +361,7 @@ eddy__process_check(struct worker *worker)
 		return;
 	}
 	/* Its jobs need not wait for its death, but its place must. */
-	settle(worker, &none);
+	settle(worker, &(struct zygote_message){.op = Z_SPAWNED});
 	worker->state = STUCK;
 }
 
@@ -371,7 +369,6 @@ eddy__process_check(struct worker *worker)
 static void
 lose_zygote(struct pool *pool)
 {
-	static const struct zygote_message unknown = {.op = Z_EXITED};
 	struct worker *worker;
 
 	eddy_watch_stop(pool->home, &pool->link_watch);
@@ -391,7 +388,7 @@ lose_zygote(struct pool *pool)
 			 * of their group from being used again. */
 			eddy__pidfd_kill_group(worker->pidfd, SIGKILL);
 		}
-		settle(worker, &unknown);
+		settle(worker, &(struct zygote_message){.op = Z_EXITED});
 	}
 	eddy__process_fail_queue(pool, EDDY_LOST, -EPIPE);
 }
