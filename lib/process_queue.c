@@ -309,11 +309,9 @@ eddy__process_on_knock(struct eddy_loop *loop, struct eddy_post *post)
 	struct pool *pool = CONTAINER_OF(post, struct pool, knock);
 
 	(void)loop;
-	pool->inside++;
 	eddy__process_open_inbox(pool);
 	if (A_LOAD(&pool->broken) != 0)
 		eddy__process_fail_queue(
 		    pool, EDDY_LOST, A_LOAD(&pool->broken));
 	check_all(pool);
-	eddy__process_leave(pool);
 }

@@ -33,11 +33,8 @@ start_clock(struct worker *worker)
 
 	if (job != NULL)
 		job_note(job, JOB_AHEAD);
-	worker->limit = 0;
-	if (limit > 0) {
-		worker->limit = eddy_after(limit);
-		eddy__process_wake_at(worker->pool, worker->limit);
-	}
+	worker->limit = limit > 0 ? eddy_after(limit) : 0;
+	eddy__process_wake_at(worker->pool, worker->limit);
 }
 
 static void
