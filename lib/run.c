@@ -44,8 +44,7 @@ drain(struct eddy_loop *loop)
 	return r;
 }
 
-/* It returned before the main task ended: because somebody stopped it, or
- * because nothing can happen any more. */
+/* It returned: is the main task left, and nothing can happen any more? */
 static bool
 is_stuck(struct eddy_loop *loop)
 {
