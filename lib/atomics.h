@@ -57,4 +57,7 @@
 #endif
 #endif
 
+/* A_CAS from a value to another: true if that was so. */
+#define A_SWAP(p, from, to) A_CAS((p), &(__typeof__(*(p))){(from)}, (to))
+
 #endif

@@ -136,9 +136,7 @@ door_empty(const struct door *door)
 static inline bool
 door_park(struct door *door)
 {
-	struct eddy_ready *nothing = NULL;
-
-	if (!A_CAS(&door->stack, &nothing, &door->asleep))
+	if (!A_SWAP(&door->stack, NULL, &door->asleep))
 		return false;
 	A_FENCE_BEHIND(&door->boxes);
 	return door_empty(door) || !door_rouse(door);

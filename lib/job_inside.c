@@ -37,9 +37,7 @@ eddy__executor_submit(struct eddy_executor *executor, struct eddy_job *job)
 bool
 eddy_job_begin(struct eddy_job *job)
 {
-	uint32_t queued = JOB_QUEUED;
-
-	if (!A_CAS(&job->state, &queued, JOB_RUNNING))
+	if (!A_SWAP(&job->state, JOB_QUEUED, JOB_RUNNING))
 		return false;
 	eddy__inside_leave(here()); /* one around it: nobody calls its hooks */
 	here()->job = job;

@@ -66,10 +66,8 @@ eddy__door_drop(struct door *door)
 static bool
 take_box(struct outbox *box, bool ours)
 {
-	uint32_t nobody = 0;
-
 	if (ours != (A_LOAD(&box->owner) == eddy__self()) ||
-	    !A_CAS(&box->taken, &nobody, 1))
+	    !A_SWAP(&box->taken, 0, 1))
 		return false;
 	if (!ours && A_LOAD(&box->slots[(box->in - 1) % OUTBOX]) != NULL) {
 		A_RELEASE(&box->taken, 0);
@@ -517,11 +515,10 @@ static int
 enter(struct eddy_loop *loop)
 {
 	const uint32_t *ours;
-	uintptr_t nobody = 0;
 
 	if (!door_ours(loop->door))
 		return -ECHILD;
-	if (!A_CAS(&loop->running, &nobody, eddy__self()))
+	if (!A_SWAP(&loop->running, 0, eddy__self()))
 		return -EBUSY;
 	if (loop->spin.cpus == 0) { /* what a loop that never runs can spare */
 		spin_init(&loop->spin, loop->options.spin_duration);

@@ -43,11 +43,9 @@ eddy_future_init(struct eddy_future *future, struct eddy_loop *loop)
 int
 eddy_future_complete(struct eddy_future *future, int result)
 {
-	uint32_t empty = EMPTY;
-
 	if (result < LOWEST_RESULT)
 		return -EINVAL;
-	if (!A_CAS(&future->state, &empty, TAKEN))
+	if (!A_SWAP(&future->state, EMPTY, TAKEN))
 		return -EALREADY;
 	future->result = result;
 	return eddy_post(future->loop, &future->post);
@@ -69,11 +67,10 @@ int
 eddy_future_close(struct eddy_future *future)
 {
 	int r = eddy_post_cancel(future->loop, &future->post);
-	uint32_t empty = EMPTY;
 
 	if (r < 0 && r != -EALREADY)
 		return r;
-	if (A_CAS(&future->state, &empty, TAKEN))
+	if (A_SWAP(&future->state, EMPTY, TAKEN))
 		future->result = -ECANCELED;
 	A_STORE(&future->state, HEARD);
 	waiters_wake(&future->waiters, -ECANCELED);

@@ -30,9 +30,8 @@ static bool
 settle(struct eddy_job *job)
 {
 	struct owned_job *owned = owned_of(job);
-	uint32_t out = OUT;
 
-	if (A_CAS(&owned->fate, &out, ENDED))
+	if (A_SWAP(&owned->fate, OUT, ENDED))
 		return true;
 	owned->drop(job->arg);
 	A_SUB(&job->executor->abandoned, 1);
@@ -47,10 +46,9 @@ give_up(struct eddy_task *task, int rc)
 	struct eddy_job *job = &owned->job;
 	struct eddy_executor *executor = job->executor;
 	void *nothing = NULL;
-	uint32_t out = OUT;
 
 	A_ADD(&job->executor->abandoned, 1); /* before it may end as one */
-	if (!A_CAS(&owned->fate, &out, GIVEN_UP)) {
+	if (!A_SWAP(&owned->fate, OUT, GIVEN_UP)) {
 		A_SUB(&job->executor->abandoned, 1);
 		return 0; /* the outcome is on its way */
 	}

@@ -112,10 +112,8 @@ eddy__process_take(struct worker *worker, uint32_t i)
 bool
 eddy__process_reclaim(struct worker *worker, uint32_t i)
 {
-	uint32_t queued = SLOT_QUEUED;
-
 	if (is_copied(worker, i) ||
-	    !A_CAS(&worker->channel->slots[i].state, &queued, SLOT_TAKEN))
+	    !A_SWAP(&worker->channel->slots[i].state, SLOT_QUEUED, SLOT_TAKEN))
 		return false;
 	eddy__process_take(worker, i);
 	/* It passes that by at once, or it is stopped, or a liar. */

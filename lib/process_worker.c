@@ -188,7 +188,6 @@ run(struct self *self, struct slot *slot)
 	char *area = channel_area(self->channel, slot->area, self->slot_size);
 	struct eddy_descriptors *passed = &self->passed;
 	void *arg = slot->in_size != 0 ? area : NULL;
-	uint32_t queued = SLOT_QUEUED;
 	int r, memfd = -1;
 	char byte;
 
@@ -199,7 +198,7 @@ run(struct self *self, struct slot *slot)
 	if (passed->in_count != 0)      /* also of one that was taken back */
 		eddy__recv(self->fds[FD_MAIL], &byte, 1, passed->in,
 		    (int)passed->in_count);
-	if (A_CAS(&slot->state, &queued, SLOT_RUNNING)) {
+	if (A_SWAP(&slot->state, SLOT_QUEUED, SLOT_RUNNING)) {
 		self->inside->report = &slot->report;
 		self->inside->fds = slot->passes ? passed : NULL;
 		r = slot->is_transform

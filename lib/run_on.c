@@ -70,9 +70,7 @@ ended(struct eddy_loop *loop, struct eddy_task *task)
 static bool
 leave_waiting(struct request *request, uint32_t state)
 {
-	uint32_t waiting = WAITING;
-
-	return A_CAS(&request->state, &waiting, state);
+	return A_SWAP(&request->state, WAITING, state);
 }
 
 static void

@@ -215,14 +215,12 @@ eddy__stall_prepare(struct watcher *w)
 void
 eddy__stall_ask(struct watcher *w)
 {
-	struct watcher *self = w, *nobody = NULL;
-
-	if (w->watch->backtrace == NULL || !A_CAS(&asking, &nobody, w))
+	if (w->watch->backtrace == NULL || !A_SWAP(&asking, NULL, w))
 		return;
 	A_STORE(&w->answer, 0);
 	if (eddy__tgkill((int)A_LOAD(&w->tid), w->watch->signal) == 0)
 		eddy__futex_wait(&w->answer, 0, PATIENCE, false);
-	if (A_CAS(&asking, &self, NULL))
+	if (A_SWAP(&asking, w, NULL))
 		return; /* it did not come */
 	while (A_ACQUIRE(&w->answer) == 0)
 		eddy__futex_wait(&w->answer, 0, EDDY_FOREVER, false);
