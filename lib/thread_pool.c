@@ -422,8 +422,7 @@ drain(struct eddy_executor *executor)
 
 	eddy__lock(&pool->lock);
 	shut(pool);
-	if (unclaimed(pool) != 0)
-		grow(pool, 0);
+	grow(pool, 0);
 	deserted(pool);
 	eddy__futex_wake(&pool->wakes, INT_MAX, false);
 	pthread_mutex_unlock(&pool->lock);
@@ -489,8 +488,6 @@ list_workers(
 	pthread_mutex_unlock(&pool->lock);
 	return count;
 }
-
-/* Opening. */
 
 static int
 set_options(struct pool *pool, const struct eddy_thread_pool_options *options)
