@@ -2709,10 +2709,9 @@ add_frames(Suite *suite)
 	    a_timeout_without_an_end_wakes_nobody,
 	    other_roots_are_cancelled_at_the_end,
 	    a_root_that_starts_while_draining_is_cancelled_too,
-	    a_stop_of_the_loop_cancels_the_main_task,
-	    run_takes_a_frame_of_new, run_refuses_a_used_frame,
-	    run_may_be_called_in_a_task, done_of_a_root_may_free_its_frame,
-	    done_of_a_root_may_start_another,
+	    a_stop_of_the_loop_cancels_the_main_task, run_takes_a_frame_of_new,
+	    run_refuses_a_used_frame, run_may_be_called_in_a_task,
+	    done_of_a_root_may_free_its_frame, done_of_a_root_may_start_another,
 	    a_root_may_be_cancelled_from_outside,
 	    a_line_that_nobody_reads_kills_nobody,
 	    an_error_that_nobody_reads_is_a_line_on_standard_error);
