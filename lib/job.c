@@ -386,6 +386,10 @@ eddy_job_end(struct eddy_job *job, enum eddy_outcome outcome, int result)
 int
 eddy_job_rc(const struct eddy_job *job)
 {
+	uint32_t state = A_ACQUIRE(&job->state);
+
+	if (state != JOB_IDLE && state != JOB_DONE)
+		return -EINPROGRESS; /* it may have ended, but is out still */
 	switch ((enum eddy_outcome)job->outcome) {
 	case EDDY_RETURNED:
 	case EDDY_LOST:

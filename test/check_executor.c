@@ -29,6 +29,30 @@ __wrap_eddy__alloc(size_t size)
 	return no_memory ? NULL : __real_eddy__alloc(size);
 }
 
+static void
+wait_for(sem_t *sem)
+{
+	while (sem_wait(sem) < 0)
+		ck_assert_int_eq(errno, EINTR);
+}
+
+/* A worker's job is over and its outcome not told until the test says so. */
+/* link: -Wl,--wrap=eddy__job_publish */
+void __real_eddy__job_publish(struct outlet *outlet, struct eddy_job *job);
+void __wrap_eddy__job_publish(struct outlet *outlet, struct eddy_job *job);
+static bool late;
+static sem_t settled, tell;
+
+void
+__wrap_eddy__job_publish(struct outlet *outlet, struct eddy_job *job)
+{
+	if (late) {
+		sem_post(&settled);
+		wait_for(&tell);
+	}
+	__real_eddy__job_publish(outlet, job);
+}
+
 _Static_assert(sizeof(struct eddy_job) <= 96, "one and a half cache lines");
 
 static char ran[32], heard[32]; /* letters of jobs, in their order */
@@ -48,13 +72,6 @@ run_letter(void *arg)
 {
 	note(ran, *(char *)arg);
 	return *(char *)arg;
-}
-
-static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		ck_assert_int_eq(errno, EINTR);
 }
 
 static void
@@ -1592,6 +1609,26 @@ START_TEST(a_wait_ends_at_its_deadline_and_the_job_goes_on)
 }
 END_TEST
 
+START_TEST(a_job_that_is_over_is_out_until_that_was_told)
+{
+	struct eddy_executor *pool = one_thread();
+	char letter = 'a';
+	struct eddy_job job = EDDY_JOB(run_letter, &letter);
+
+	sem_init(&settled, 0, 0);
+	sem_init(&tell, 0, 0);
+	late = true;
+	ck_assert_int_eq(eddy_submit(pool, &job, NULL, NULL), 0);
+	wait_for(&settled);
+	ck_assert_int_eq(eddy_job_wait(&job, eddy_now()), -ETIME);
+	ck_assert_int_eq(eddy_job_rc(&job), -EINPROGRESS);
+	sem_post(&tell);
+	ck_assert_int_eq(eddy_job_wait(&job, EDDY_FOREVER), 'a');
+	ck_assert_int_eq(eddy_job_rc(&job), 'a');
+	ck_assert_int_eq(eddy_executor_close(pool, EDDY_FOREVER), 0);
+}
+END_TEST
+
 START_TEST(a_cancel_ends_the_wait)
 {
 	struct eddy_executor *pool = one_thread();
@@ -2032,6 +2069,7 @@ main(void)
 	    a_job_that_ran_another_inside_has_no_hook,
 	    a_thread_without_a_loop_waits_for_a_job,
 	    a_wait_ends_at_its_deadline_and_the_job_goes_on,
+	    a_job_that_is_over_is_out_until_that_was_told,
 	    a_cancel_ends_the_wait, only_a_job_without_a_loop_is_waited_for,
 	    a_job_may_wait_for_another_executor_only);
 	census_add(census_case(suite, "copy", 4),

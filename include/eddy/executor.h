@@ -213,8 +213,8 @@ int eddy_submit(struct eddy_executor *executor, struct eddy_job *job,
     struct eddy_loop *loop, eddy_job_done_fn *done);
 
 /* Wait for a job that was submitted without a loop.  Its eddy_job_rc, or -ETIME
- * with outcome EDDY_NONE when the deadline (absolute ns) came first.  -EDEADLK:
- * asked inside a job of this executor, or in the home thread of its pool. */
+ * when the deadline (absolute ns) came first: eddy_job_rc tells.  -EDEADLK: asked
+ * inside a job of this executor, or in the home thread of its pool. */
 int eddy_job_wait(struct eddy_job *job, int64_t deadline);
 
 /* Take back a queued job (it never runs) or stop a running one: a process is
@@ -223,7 +223,8 @@ int eddy_job_wait(struct eddy_job *job, int64_t deadline);
 int eddy_job_cancel(struct eddy_job *job);
 
 /* Result and outcome as one number: fn's result; -EOWNERDEAD when it crashed
- * or exited, -ETIME, -ECANCELED, -EPROTO, or why it was lost. */
+ * or exited, -ETIME, -ECANCELED, -EPROTO, or why it was lost.  -EINPROGRESS: it
+ * is still out. */
 int eddy_job_rc(const struct eddy_job *job);
 
 /* Inside a job: was it asked to stop? */
