@@ -137,11 +137,13 @@ admit(struct eddy_executor *executor, struct eddy_job *job, uint64_t room)
 /* One thread hands out at a time, so that waiters stay in order; who comes
  * meanwhile leaves word, as does a submit that makes room itself. */
 void
-eddy__executor_serve(struct eddy_executor *executor, unsigned n)
+eddy_executor_room(struct eddy_executor *executor, unsigned n)
 {
 	struct eddy_ready *ready;
 	bool mine;
 
+	if (!executor_waited(executor))
+		return;
 	pthread_mutex_lock(&executor->lock);
 	mine = executor->room == 0;
 	executor->room += n;
@@ -151,12 +153,6 @@ eddy__executor_serve(struct eddy_executor *executor, unsigned n)
 	if (mine)
 		executor->room = 0;
 	pthread_mutex_unlock(&executor->lock);
-}
-
-void
-eddy_executor_room(struct eddy_executor *executor, unsigned n)
-{
-	executor_room(executor, n);
 }
 
 /* In the thread of drain_loop: that drain is over. */

@@ -164,23 +164,19 @@ cork_put(struct cork *cork, struct eddy_job *job, int stamp)
 	cork->jobs[cork->count++] = job;
 }
 
-void eddy__executor_serve(struct eddy_executor *executor, unsigned n);
-
 static inline bool
 job_expired(const struct eddy_job *job)
 {
 	return job->deadline != 0 && job->deadline <= eddy_now();
 }
 
-/* eddy_executor_room, seldom needed. */
-static inline void
-executor_room(struct eddy_executor *executor, unsigned n)
+/* Is there anybody to whom room that was made, by a read-modify-write or with a
+ * lock, is of use?  Pairs with the lock of who first counts itself. */
+static inline bool
+executor_waited(struct eddy_executor *executor)
 {
-	/* Between room that was made, by a read-modify-write or with a lock,
-	 * and this look; pairs with the lock of who first counts itself. */
 	A_FENCE_BEHIND(&executor->waiting);
-	if (A_LOAD(&executor->waiting) != 0)
-		eddy__executor_serve(executor, n);
+	return A_LOAD(&executor->waiting) != 0;
 }
 
 /* Make job out on executor: it holds the door of loop, which will call run, for

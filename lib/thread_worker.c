@@ -124,7 +124,8 @@ run(struct worker *worker, struct eddy_job *job, unsigned flags)
 	A_STORE(&worker->stamp, job_kept_stamp(job));
 	A_STORE(&worker->name, job_name(job));
 	A_STORE(&job->state, JOB_RUNNING);
-	executor_room(&worker->pool->executor, 1);
+	if (executor_waited(&worker->pool->executor))
+		eddy_executor_room(&worker->pool->executor, 1);
 	worker->inside->job = job;
 	if ((flags & EDDY_JOB_INTERRUPT) == 0 && !job_noted(job, flags) &&
 	    A_LOAD(&job->stop) == EDDY_NONE && job->deadline == 0)

@@ -35,8 +35,8 @@ int model_cond_signal(pthread_cond_t *);
 #include "executor_impl.h"
 
 /* Nobody waits for room, and there is no loop. */
-#define executor_room(executor, n) ((void)(n))
-#define eddy__job_publish          model_job_publish
+#define executor_waited(executor) (false)
+#define eddy__job_publish         model_job_publish
 void model_job_publish(struct outlet *, struct eddy_job *);
 
 #undef SPIN
