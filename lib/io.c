@@ -127,6 +127,8 @@ try_socket(struct eddy_task *task, const struct io_op *op)
 	struct eddy_address *peer = op->how == ADDRESS ? (void *)more : NULL;
 	int flags = op->how == FLAGS ? (int)more : 0;
 
+	if (op->how == VECTOR && size > IOV_MAX)
+		return -EINVAL; /* as readv(2), of any descriptor */
 	if (op->how == VECTOR)
 		return op->sides == WRITES ? eddy__sendmsg(fd, data, (int)size)
 		                           : eddy__recvmsg(fd, data, (int)size);
@@ -151,8 +153,6 @@ try_other(struct eddy_task *task, const struct io_op *op)
 	int n = vector ? (int)task->use.io.size : 1;
 	int fd = task->use.io.fd, r;
 
-	if (vector && task->use.io.size > IOV_MAX)
-		return -EINVAL; /* as readv(2), also where not all are looked at */
 	r = eddy__watch_arm(task->loop, fd, 0, false);
 	if (r < 0)
 		return r;

@@ -46,7 +46,6 @@ skip_qemu='door schedules fault kernels misuse nemesis server'
 #   a_pool_opens_if_...: its socketpair(2) without room for two closes them and
 #     tells no error
 #   a_host_without_...: shim/valgrind.c needs /proc
-#   fewer_buffers_...: it looks at so many
 #   what_cannot_start_...: its vfork(2) is a fork(2); only_a_real_...: it keeps a
 #     signal for itself; a_host_that_is_...: it cannot load what it needs there;
 #     a_sandbox_...: it makes calls of its own; few_descriptors_...: it keeps the
@@ -61,7 +60,6 @@ tests_memcheck="$tests_musl without_pwait2_no_timer_is_early
     a_job_whose_descriptors_do_not_fit_is_lost what_cannot_start_leaves_nothing
     a_pool_opens_if_there_is_room_for_one_worker
     a_host_without_any_file_makes_clean_workers
-    fewer_buffers_than_none_are_refused
     only_a_real_time_signal_interrupts a_host_that_is_process_1_gets_outcomes
     a_sandbox_holds_and_lets_jobs_run few_descriptors_will_do:1"
 tests_old='a_process_pool_tells_its_processes
