@@ -21,6 +21,7 @@ struct strand {
 	unsigned ending;  /* taken back by a cancel, without an outcome yet */
 	bool busy;        /* so long its memory stays */
 	const char *name; /* of the job that the inner executor has; or NULL */
+	bool holds; /* inner; else that is the caller's, and may be gone */
 	pthread_cond_t idle;
 	struct eddy_executor_stats stats;
 };
@@ -46,7 +47,8 @@ destroy(struct eddy_executor *executor)
 {
 	struct strand *strand = strand_of(executor);
 
-	eddy__executor_drop(executor->inner);
+	if (strand->holds)
+		eddy__executor_drop(executor->inner);
 	pthread_cond_destroy(&strand->idle);
 	eddy_executor_fini(&strand->executor);
 	eddy__free(strand);
@@ -335,6 +337,7 @@ eddy_strand_open(struct eddy_executor **ret_executor,
 	strand->executor.inner = inner;
 	strand->executor.destroy = destroy;
 	eddy__executor_hold(inner);
+	strand->holds = inner->destroy != NULL;
 	strand->executor.ours = inner->ours;
 	strand->executor.elsewhere = inner->elsewhere;
 	strand->executor.ended = ended;
