@@ -30,7 +30,7 @@ eddy_output_reserve(struct eddy_output *output, size_t size, void **ret_data)
 		if (r < 0)
 			return r;
 	}
-	*ret_data = output->data + output->size;
+	*ret_data = (void *)((uintptr_t)output->data + output->size);
 	return 0;
 }
 

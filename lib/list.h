@@ -69,7 +69,7 @@ static inline void
 list_prefetch(const struct eddy_ready *node)
 {
 	__builtin_prefetch(node, 1);
-	__builtin_prefetch((const char *)node + 64, 1);
+	__builtin_prefetch((const void *)((uintptr_t)node + 64), 1);
 }
 
 /* Move all of from behind what is in to. */

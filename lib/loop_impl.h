@@ -348,10 +348,11 @@ eddy__watch_leave(struct eddy_loop *loop, int fd, int side)
 static inline void
 eddy__watch_drained(struct eddy_loop *loop, int fd)
 {
-	struct watched *entry = &loop->watched[fd];
+	struct watched *entry = (uint32_t)fd < loop->watched_room
+	                            ? &loop->watched[fd]
+	                            : NULL;
 
-	if ((uint32_t)fd < loop->watched_room &&
-	    (entry->armed & EPOLLIN) != 0 &&
+	if (entry != NULL && (entry->armed & EPOLLIN) != 0 &&
 	    (entry->known & (FD_STREAM | FD_ENDED)) == FD_STREAM)
 		entry->known |= FD_DRY;
 }

@@ -59,8 +59,8 @@ identify_callback(struct watcher *w, const struct eddy_ready *from)
 	eddy__peek(from, &ready, sizeof(ready));
 	kind = eddy__kind_of(ready.run);
 	w->stall.kind = kind->name;
-	eddy__peek(
-	    (const char *)from + kind->fn, &w->stall.fn, sizeof(w->stall.fn));
+	eddy__peek((const void *)((uintptr_t)from + (uintptr_t)kind->fn),
+	    &w->stall.fn, sizeof(w->stall.fn));
 }
 
 void
