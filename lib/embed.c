@@ -15,9 +15,11 @@
 int64_t
 eddy_loop_deadline(struct eddy_loop *loop)
 {
-	return list_empty(&loop->pending) && door_empty(loop->door)
-	           ? eddy__loop_next(loop)
-	           : 0;
+	int64_t next = list_empty(&loop->pending) && door_empty(loop->door)
+	                   ? eddy__loop_next(loop)
+	                   : 0;
+
+	return next > 0 ? next : 0;
 }
 
 static void
