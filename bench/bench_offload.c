@@ -118,7 +118,7 @@ compare(
 	snprintf(title, sizeof(title), "a lone %s, %s", what, place);
 	if (calls != 0)
 		bench_count_with(1000, 11000);
-	bench_compare(title, cases, 20000);
+	bench_compare(title, cases, 10000);
 	bar(what, place, cases[1].median / cases[0].median, 1.5);
 	if (calls != 0)
 		bar("its system calls", what, cases[1].calls, calls);

@@ -176,7 +176,7 @@ lone(int place, long workers)
 	snprintf(title, sizeof(title), "lone job, %s, %ld workers",
 	    places[place], workers);
 	compare("time", OURS | PEERS | SET(RAW) | (place == FREE ? SCRIPTS : 0),
-	    run, 5000);
+	    run, 4000);
 	bar("time", NO_SPIN, RAW, 1.1);
 	bar("time", NO_SPIN, LIBUV, 0.85);
 	if (place != ONE_CPU) /* where nobody can wait awake */

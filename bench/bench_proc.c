@@ -140,7 +140,7 @@ none(void)
 	load.peer = CPYTHON;
 	add_jobs("CPython", load);
 	bench_count_with(1000, 6000);
-	bench_compare("jobs that do nothing, 2 workers", cases, 50000);
+	bench_compare("jobs that do nothing, 2 workers", cases, 30000);
 	bar("no-op", "eddy, K = 2", "CPython", 1 / 12.);
 	bar("no-op", "eddy, K = 2", "socketpair, K = 2", 1 / 1.5);
 	bar("no-op", "eddy, K = 2", "socketpair, K = 1", 1 / 1.5);
@@ -150,7 +150,7 @@ static void
 bytes(void)
 {
 	static const long sizes[] = {64, 4096, 1 << 20};
-	static const long jobs[] = {50000, 30000, 1000};
+	static const long jobs[] = {30000, 20000, 500};
 	struct proc_load load = {.workers = 2, .depth = 2, .window = 16};
 	char title[64];
 	int i;
@@ -193,7 +193,7 @@ host(void)
 	add_host("1 GiB, zygote before", "crash", big, 0);
 	add_host("1 GiB, zygote after", "crash", big, 1);
 	add_host("CPython", "crash", big, 0);
-	bench_compare(title, cases, 50);
+	bench_compare(title, cases, 30);
 	bar(title, "1 GiB, zygote before", "small host", 2);
 	count = 0;
 	add_host("open a pool, small host", "open", 0, 0);
@@ -217,7 +217,7 @@ beat(void)
 		add_host(ways[i], "beat", 0, i);
 		shares[i] = 1;
 	}
-	bench_compare("results of 8 MiB, late by (p99)", cases, 500);
+	bench_compare("results of 8 MiB, late by (p99)", cases, 300);
 	for (i = 0; i < 3; i++) {
 		snprintf(subject, sizeof(subject),
 		    "8 MiB results, ms a beat is late, p99, %s", ways[i]);
