@@ -152,7 +152,7 @@ build()
 	shift
 	# What tests wrap is not part of the whole.
 	[ "$way" != gcc-lto ] || make -s CFLAGS=-O2 B="$out/$way" \
-	    $(for f in lib/sys*.c lib/process_zygote.c lib/job_inside.c; do
+	    $(for f in lib/sys*.c lib/process_zygote.c lib/job.c lib/job_inside.c; do
 	        echo "$out/$way/${f%c}o"
 	    done) >/dev/null
 	make -s "$@" B="$out/$way" "$out/$way/check_$suite" \
