@@ -80,13 +80,6 @@ static struct work works[2 * CORK + 1];
 static sem_t entered, leave;
 static int heard; /* outcomes of works */
 
-static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		ck_assert_int_eq(errno, EINTR);
-}
-
 static int
 quick(void *arg)
 {

@@ -25,6 +25,7 @@
 #include "atomics.h"
 #include "census.h"
 #include "sys.h"
+#include "threads.h"
 
 #define START  EDDY_S(5)
 #define MINUTE EDDY_S(60)
@@ -52,13 +53,6 @@ __wrap_eddy__epoll_wait(int epoll, struct epoll_event *events, int n,
 	if (no_wait != 0)
 		return no_wait;
 	return __real_eddy__epoll_wait(epoll, events, n, duration, coarse);
-}
-
-static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		;
 }
 
 /* The trace. */

@@ -30,24 +30,17 @@ __wrap_eddy__alloc(size_t size)
 	return no_memory ? NULL : __real_eddy__alloc(size);
 }
 
-static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		ck_assert_int_eq(errno, EINTR);
-}
-
 /* A worker's job is over and its outcome not told until the test says so. */
 /* link: -Wl,--wrap=eddy__job_publish */
 void __real_eddy__job_publish(struct outlet *outlet, struct eddy_job *job);
 void __wrap_eddy__job_publish(struct outlet *outlet, struct eddy_job *job);
-static bool late;
+static bool held_back;
 static sem_t settled, tell;
 
 void
 __wrap_eddy__job_publish(struct outlet *outlet, struct eddy_job *job)
 {
-	if (late) {
+	if (held_back) {
 		sem_post(&settled);
 		wait_for(&tell);
 	}
@@ -554,24 +547,37 @@ let_refuse(void *arg)
 	return NULL;
 }
 
+/* It is on its way to being refused, in a thread of its own. */
+static void
+refused_begin(struct refused *r, pthread_t *thread)
+{
+	sem_init(&refusing, 0, 0);
+	sem_init(&refuse, 0, 0);
+	eddy_executor_init(&r->executor, &slow_ops);
+	call_init(&r->call, 'a');
+	start_thread(thread, be_refused, r);
+	wait_for(&refusing);
+}
+
+static void
+refused_end(struct refused *r)
+{
+	ck_assert_int_eq(eddy_executor_close(&r->executor, 0), 0);
+	ck_assert_int_eq(eddy_loop_close(r->loop), 0);
+}
+
 START_TEST(a_refused_job_does_not_keep_the_loop_running)
 {
 	struct refused r = {.loop = census_loop()};
 	pthread_t refused, refuser;
 
-	sem_init(&refusing, 0, 0);
-	sem_init(&refuse, 0, 0);
-	eddy_executor_init(&r.executor, &slow_ops);
-	call_init(&r.call, 'a');
-	start_thread(&refused, be_refused, &r);
-	wait_for(&refusing);
+	refused_begin(&r, &refused);
 	start_thread(&refuser, let_refuse, r.loop);
 	ck_assert_int_eq(eddy_loop_run(r.loop), 0);
 	A_STORE(&over, 1);
 	join(refused);
 	join(refuser);
-	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
-	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
+	refused_end(&r);
 }
 END_TEST
 
@@ -604,20 +610,14 @@ START_TEST(a_refused_job_does_not_hold_a_virtual_clock)
 	struct eddy_timer timer;
 
 	ck_assert_int_eq(eddy_loop_open(&r.loop, &options), 0);
-	sem_init(&refusing, 0, 0);
-	sem_init(&refuse, 0, 0);
-	eddy_executor_init(&r.executor, &slow_ops);
-	call_init(&r.call, 'a');
-	start_thread(&refused_late, be_refused, &r);
-	wait_for(&refusing);
+	refused_begin(&r, &refused_late);
 	r.loop->cork.executor = &r.executor; /* has something to do by then */
 	r.loop->cork.flush = refuse_now;
 	eddy_timer_init(&timer, on_time);
 	ck_assert_int_eq(eddy_timer_start(r.loop, &timer, EDDY_S(1000)), 0);
 	ck_assert_int_eq(eddy_loop_run(r.loop), 0);
 	ck_assert_str_eq(heard, "t");
-	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
-	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
+	refused_end(&r);
 }
 END_TEST
 
@@ -670,12 +670,7 @@ START_TEST(a_refused_job_keeps_no_closed_executor)
 	struct refused r = {.loop = census_loop()};
 	pthread_t refused, other;
 
-	sem_init(&refusing, 0, 0);
-	sem_init(&refuse, 0, 0);
-	eddy_executor_init(&r.executor, &slow_ops);
-	call_init(&r.call, 'a');
-	start_thread(&refused, be_refused, &r);
-	wait_for(&refusing);
+	refused_begin(&r, &refused);
 	eddy_executor_init(&lent.executor, &fate_ops);
 	lent.executor.destroy = destroy_lent;
 	fate = EDDY_RETURNED;
@@ -694,8 +689,7 @@ START_TEST(a_refused_job_keeps_no_closed_executor)
 		sem_post(&refuse);
 	}
 	join(refused);
-	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
-	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
+	refused_end(&r);
 }
 END_TEST
 
@@ -737,12 +731,7 @@ START_TEST(an_executor_of_a_user_may_go_with_its_last_outcome)
 	struct eddy_post post;
 	pthread_t refused;
 
-	sem_init(&refusing, 0, 0);
-	sem_init(&refuse, 0, 0);
-	eddy_executor_init(&r.executor, &slow_ops);
-	call_init(&r.call, 'a');
-	start_thread(&refused, be_refused, &r);
-	wait_for(&refusing);
+	refused_begin(&r, &refused);
 	eddy_executor_init(&lent.executor, &fate_ops);
 	if (_i == 1)
 		ck_assert_int_eq(
@@ -763,8 +752,7 @@ START_TEST(an_executor_of_a_user_may_go_with_its_last_outcome)
 	sem_post(&refuse);
 	join(refused);
 	ck_assert_int_eq(eddy_executor_close(&another, 0), 0);
-	ck_assert_int_eq(eddy_executor_close(&r.executor, 0), 0);
-	ck_assert_int_eq(eddy_loop_close(r.loop), 0);
+	refused_end(&r);
 }
 END_TEST
 
@@ -1628,7 +1616,7 @@ START_TEST(a_job_that_is_over_is_out_until_that_was_told)
 
 	sem_init(&settled, 0, 0);
 	sem_init(&tell, 0, 0);
-	late = true;
+	held_back = true;
 	ck_assert_int_eq(eddy_submit(pool, &job, NULL, NULL), 0);
 	wait_for(&settled);
 	ck_assert_int_eq(eddy_job_wait(&job, eddy_now()), -ETIME);

@@ -105,13 +105,6 @@ static struct call {
 } calls[MANY];
 
 static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		ck_assert_int_eq(errno, EINTR);
-}
-
-static void
 let_go(int n)
 {
 	while (n-- > 0)

@@ -12,6 +12,7 @@
 #include "census.h"
 #include "offload_impl.h"
 #include "sys.h"
+#include "threads.h"
 
 /* What the library asks of the system is counted, and memory fails on demand;
  * the pools a loop opens for itself are counted too. */
@@ -119,13 +120,6 @@ __wrap_eddy_executor_close(struct eddy_executor *executor, int64_t duration)
 	int r = __real_eddy_executor_close(executor, duration);
 
 	return A_ADD(&closed, 1) == 0 && first_is_late ? -ETIME : r;
-}
-
-static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		ck_assert_int_eq(errno, EINTR);
 }
 
 static void

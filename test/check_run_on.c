@@ -44,13 +44,6 @@ enum {
 	DUELS = SLOW ? 300 : 3000,
 };
 
-static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		;
-}
-
 /* Ours. */
 
 struct door;

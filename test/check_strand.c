@@ -53,13 +53,6 @@ board_close(void)
 }
 
 static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		ck_assert_int_eq(errno, EINTR);
-}
-
-static void
 turn(struct eddy_loop *loop)
 {
 	ck_assert_int_ge(eddy_loop_step(loop, 0), 0);

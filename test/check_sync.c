@@ -1192,11 +1192,19 @@ join_threads(unsigned n)
 	return sum;
 }
 
+/* What fn answers in a thread of its own. */
+static int
+ask_outsider(int (*fn)(int number), int number)
+{
+	outsiders[0] = (struct outsider){.fn = fn, .number = number};
+	start_thread(&outsiders[0]);
+	return join_threads(1);
+}
+
 static int
 in_a_thread(int (*fn)(int number))
 {
-	start_threads(1, fn);
-	return join_threads(1);
+	return ask_outsider(fn, 0);
 }
 
 static void
@@ -1240,9 +1248,7 @@ SCENE(where_a_task_waits_other_threads_are_refused, "a:ok ")
 	f->what = (enum what)(f->i < CLOSE ? f->i % STOP : PUSH + f->i - CLOSE);
 	go(f, &f->a, "a", f->what)->until = &stop;
 	OTHERS();
-	outsiders[0] = (struct outsider){ .fn = intrude, .number = f->i };
-	start_thread(&outsiders[0]);
-	ck_assert_int_eq(join_threads(1), -EPERM);
+	ck_assert_int_eq(ask_outsider(intrude, f->i), -EPERM);
 	OTHERS();
 	ck_assert(f->a.waits && !event.set && !stop.set);
 	ck_assert_ptr_null(got);
@@ -1259,12 +1265,18 @@ stranger(struct eddy_task *self)
 }
 
 static int
-wait_on_a_loop_of_its_own(int what)
+run_alone(eddy_task_fn *fn, int what)
 {
 	struct user f = {.what = (enum what)what};
 
-	eddy_prepare(&f.task, stranger, "stranger");
+	eddy_prepare(&f.task, fn, "stranger");
 	return eddy_run(&f.task);
+}
+
+static int
+wait_on_a_loop_of_its_own(int what)
+{
+	return run_alone(stranger, what);
 }
 
 SCENE(where_a_task_waits_tasks_of_other_threads_are_refused, "a:canceled ")
@@ -1275,10 +1287,8 @@ SCENE(where_a_task_waits_tasks_of_other_threads_are_refused, "a:canceled ")
 	SCENE_BEGIN;
 	go(f, &f->a, "a", of[f->i]);
 	OTHERS();
-	outsiders[0] = (struct outsider){
-	    .fn = wait_on_a_loop_of_its_own, .number = (int)of[f->i]};
-	start_thread(&outsiders[0]);
-	ck_assert_int_eq(join_threads(1), -EPERM);
+	ck_assert_int_eq(
+	    ask_outsider(wait_on_a_loop_of_its_own, (int)of[f->i]), -EPERM);
 	eddy_cancel(&f->a.task);
 	EDDY_END;
 }
@@ -1296,10 +1306,7 @@ strange_follower(struct eddy_task *self)
 static int
 follow_on_a_loop_of_its_own(int what)
 {
-	struct user f = {.what = (enum what)what};
-
-	eddy_prepare(&f.task, strange_follower, "stranger");
-	return eddy_run(&f.task);
+	return run_alone(strange_follower, what);
 }
 
 /* Or would wait for the same event. */
@@ -1308,10 +1315,9 @@ SCENE(where_a_task_follows_tasks_of_other_threads_are_refused, "a:canceled ")
 	SCENE_BEGIN;
 	go(f, &f->a, "a", SLEEP)->until = &stop;
 	OTHERS();
-	outsiders[0] = (struct outsider){ .fn = follow_on_a_loop_of_its_own,
-	    .number = f->i == 0 ? SLEEP : EVENT };
-	start_thread(&outsiders[0]);
-	ck_assert_int_eq(join_threads(1), -EPERM);
+	ck_assert_int_eq(ask_outsider(follow_on_a_loop_of_its_own,
+			     f->i == 0 ? SLEEP : EVENT),
+	    -EPERM);
 	eddy_cancel(&f->a.task);
 	EDDY_END;
 }

@@ -61,13 +61,6 @@ __wrap_eddy__alloc(size_t size)
 }
 
 static void
-wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) < 0)
-		ck_assert_int_eq(errno, EINTR);
-}
-
-static void
 turn(struct eddy_loop *loop)
 {
 	ck_assert_int_ge(eddy_loop_step(loop, 0), 0);
